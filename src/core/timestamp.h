@@ -15,9 +15,9 @@ using Timestamp = std::int64_t;
  * without the colon (+0100), a blank instead of the T, lower-case t and z, any number of fractional digits
  * (rounded to microseconds exactly as PostgreSQL rounds them).
  *
- * Returns nullptr and sets `result`, or returns a static text that says what is wrong and leaves `result` alone.
- * Everything accepted here is accepted by PostgreSQL's timestamptz input with the same value; words like "now"
- * and "infinity", times without an offset, and dates that do not exist are refused.
+ * Returns nullptr and sets `result`, or returns a static text that says what is wrong and leaves `result`
+ * alone. Everything accepted here is accepted by PostgreSQL's timestamptz input with the same value; words
+ * like "now" and "infinity", times without an offset, and dates that do not exist are refused.
  */
 const char *parse_timestamp(std::string_view text, Timestamp &result) noexcept;
 
