@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/pure_room.h"
+#include "core/memory_budget.h"
 #include "core/target_map.h"
 #include "core/timestamp.h"
 
@@ -51,6 +51,7 @@ struct DeliveryCounts {
 
 /* One request's events: all of them commit in one transaction, and one reply counts them. */
 struct Delivery {
+    MemoryShare memory;
     std::string body;
     Timestamp received = 0;
     std::shared_ptr<const TargetMap> map; /* what the events were mapped by; null: not mapped yet */
@@ -58,6 +59,8 @@ struct Delivery {
     std::vector<Event> events;
 
     DeliveryCounts counts() const noexcept;
+    /* Bytes held, nearly: the body, as much again for decoded strings, the events and their fields. */
+    std::uint64_t size() const noexcept;
 };
 
 } // namespace cxone_sync
