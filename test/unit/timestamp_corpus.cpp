@@ -35,7 +35,7 @@ void write_texts_at_the_length_limit()
 
 int main(int argc, char **argv)
 {
-    const long rounds = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 100'000;
+    const long rounds = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 200'000;
     TimestampTexts texts(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 20'260'102);
 
     write_texts_at_the_length_limit();
