@@ -12,9 +12,9 @@ namespace cxone_sync {
  * A histogram of durations in microseconds that lives in shared memory: atomics only, no pointers. One
  * process records, any process reads.
  *
- * The buckets are log-linear: 8 equal steps to each doubling, so a percentile is off by at most a sixteenth,
- * and the bounds include 0.1 s x 2^i exactly, the buckets of the contract (CXONE.md, Metrics). A bucket holds
- * lower < value <= upper, as Prometheus' "le" wants it.
+ * The buckets are log-linear: 8 equal steps to each doubling, so a percentile is off by less than an eighth
+ * (or 0.8 ms, up to the finest bound), and the bounds include 0.1 s x 2^i exactly, the buckets of the
+ * contract (CXONE.md, Metrics). A bucket holds lower < value <= upper, as Prometheus' "le" wants it.
  */
 class LagHistogram {
 public:
@@ -26,7 +26,8 @@ public:
     static constexpr int bucket_count =
         (doublings_below_base + doublings_above_base) * steps_per_doubling + 2;
 
-    /* One event can add at most this much to the sum, so that an absurd event time poisons no mean. */
+    /* One event can add at most this much to the sum, so that an absurd event time poisons no mean. Should
+     * the sum reach the end of its range all the same, it stays there instead of turning negative. */
     static constexpr std::int64_t max_recorded_us = 30LL * 24 * 3600 * 1'000'000;
 
     /* Counts one event; a negative lag (sender's clock ahead) counts as 0, a huge one as max_recorded_us. */
@@ -35,7 +36,8 @@ public:
     /* Upper bound of bucket `index` in microseconds, rounded down; the last one's is INT64_MAX. */
     static std::int64_t upper_bound_us(int index) noexcept;
 
-    /* What a reader works on: a copy taken bucket by bucket; count is the sum of the copied buckets. */
+    /* What a reader works on: a copy taken bucket by bucket; count is the sum of the copied buckets. Sum and
+     * max know at least the events counted here, and may know some that came while the copy was taken. */
     struct Snapshot {
         std::array<std::uint64_t, bucket_count> buckets{};
         std::uint64_t count = 0;

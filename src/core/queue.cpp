@@ -37,20 +37,20 @@ void Queue::clear_event() noexcept
 
 bool Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
 {
-    bool was_empty;
+    bool wanted;
     {
         const std::lock_guard lock(mutex_);
         if (closed_)
             return false;
-        was_empty = first_ == items_.size();
         const std::size_t events = delivery->events.size();
+        wanted = first_ == items_.size() || (events_ < wake_at_ && events_ + events >= wake_at_);
         items_.push_back({std::move(delivery), ticket});
         events_ += events;
         counters_.queued_deliveries.store(items_.size() - first_, std::memory_order_relaxed);
         counters_.queued_events.store(events_, std::memory_order_relaxed);
     }
     /* Otherwise the main thread has been woken for an earlier one that it has not taken yet. */
-    if (was_empty)
+    if (wanted)
         wake();
     return true;
 }
@@ -65,6 +65,12 @@ void Queue::log(std::string line) noexcept
         return;
     }
     wake();
+}
+
+void Queue::wake_at(std::size_t events)
+{
+    const std::lock_guard lock(mutex_);
+    wake_at_ = events;
 }
 
 void Queue::take(unsigned max_events, std::vector<QueuedDelivery> &batch)

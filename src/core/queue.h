@@ -47,6 +47,8 @@ public:
     /* For the main thread. */
 
     int event_fd() const noexcept { return event_fd_; }
+    /* Also wake the main thread when this many events wait; it is always woken for the first one. */
+    void wake_at(std::size_t events);
     void clear_event() noexcept;
     /* Moves the oldest deliveries to the end of `batch`: whole ones, up to `max_events`, but at least one. */
     void take(unsigned max_events, std::vector<QueuedDelivery> &batch);
@@ -65,6 +67,7 @@ private:
     std::vector<QueuedDelivery> items_; /* oldest first, from first_ */
     std::size_t first_ = 0;
     std::size_t events_ = 0;
+    std::size_t wake_at_ = SIZE_MAX;
     std::vector<std::string> log_;
     bool closed_ = false;
 };

@@ -2,6 +2,7 @@
 
 #include "core/pure_room.h"
 
+#include <cstdint>
 #include <string_view>
 
 /*
@@ -25,5 +26,12 @@ inline constexpr const char *order_column = "updated_ts";
 inline constexpr const char *target_table = "contact_records";
 inline constexpr const char *key_column = "id";
 inline constexpr const char *downstream_column = "sync_status";
+
+/* The exposed buckets of cxone_sync_lag_seconds: 0.1 s x 2^i for i = 0 to 7. */
+inline constexpr int lag_bucket_count = 8;
+constexpr std::int64_t lag_bucket_us(int i) noexcept
+{
+    return std::int64_t{100'000} << i;
+}
 
 } // namespace cxone_sync::contract

@@ -21,9 +21,9 @@ std::string Endpoint::listen(std::shared_ptr<Service> service, const std::string
     return problem;
 }
 
-void Endpoint::stop_listening()
+void Endpoint::stop_listening(std::shared_ptr<Service> service)
 {
-    threads_[0]->stop_listening();
+    threads_[0]->stop_listening(std::move(service));
 }
 
 void Endpoint::answer(const std::vector<Answer> &answers)

@@ -16,8 +16,8 @@ public:
      * given up only once the new one is bound. Returns an empty string or what went wrong.
      */
     std::string listen(std::shared_ptr<Service> service, const std::string &address, int port);
-    /* Gives up all listening sockets; open connections go on. */
-    void stop_listening();
+    /* Gives up the listening socket of `service`, or all of them; open connections go on. */
+    void stop_listening(std::shared_ptr<Service> service = nullptr);
     void answer(const std::vector<Answer> &answers);
     /* Sends the replies given so far, closes all connections, ends the threads. */
     void stop() noexcept;

@@ -125,9 +125,9 @@ void NetworkThread::listen(int socket, std::shared_ptr<Service> service)
     post({.kind = Message::Kind::listen, .socket = socket, .service = std::move(service), .answers = {}});
 }
 
-void NetworkThread::stop_listening()
+void NetworkThread::stop_listening(std::shared_ptr<Service> service)
 {
-    post({.kind = Message::Kind::stop_listening, .service = nullptr, .answers = {}});
+    post({.kind = Message::Kind::stop_listening, .service = std::move(service), .answers = {}});
 }
 
 void NetworkThread::adopt(int socket, std::shared_ptr<Service> service)
@@ -173,8 +173,10 @@ void NetworkThread::handle(Message &message)
         start_listening(message.socket, std::move(message.service));
         break;
     case Message::Kind::stop_listening:
-        for (Listener &listener : listeners_)
-            close_listener(listener);
+        for (Listener &listener : listeners_) {
+            if (!message.service || listener.service == message.service)
+                close_listener(listener);
+        }
         break;
     case Message::Kind::adopt:
         open_connection(message.socket, std::move(message.service));

@@ -48,7 +48,7 @@ public:
     void start();
     /* Accepts connections for `service` on a non-blocking listening socket, in place of the one before. */
     void listen(int socket, std::shared_ptr<Service> service);
-    void stop_listening();
+    void stop_listening(std::shared_ptr<Service> service = nullptr);
     /* Takes over a connection that another thread has accepted. */
     void adopt(int socket, std::shared_ptr<Service> service);
     void answer(std::vector<Answer> answers);
