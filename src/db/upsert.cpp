@@ -3,7 +3,6 @@
 #include "db/pg.h"
 extern "C" {
 #include "utils/array.h"
-#include "utils/pg_locale.h"
 }
 
 namespace cxone_sync {

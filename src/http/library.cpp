@@ -16,7 +16,6 @@ public:
     explicit HeadStream(std::string_view head) noexcept : rest_(head) {}
 
     bool is_readable() const override { return !rest_.empty(); }
-    bool is_writable() const override { return true; }
     ssize_t read(char *target, std::size_t size) override
     {
         const std::size_t got = rest_.copy(target, size);
@@ -27,7 +26,8 @@ public:
     void get_remote_ip_and_port(std::string &, int &) const override {}
     void get_local_ip_and_port(std::string &, int &) const override {}
     int socket() const override { return 0; } /* the library compares it with FD_SETSIZE */
-    /* pure virtual in later versions only, hence without the word */
+    /* pure virtual in some versions of the library only, hence without the word */
+    bool is_writable() const { return true; }
     bool wait_readable() const { return !rest_.empty(); }
     bool wait_writable() const { return true; }
     time_t duration() const { return 0; }
