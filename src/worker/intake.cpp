@@ -543,7 +543,7 @@ void Intake::note_success()
         PgError ignored;
         const auto refused = static_cast<unsigned long long>(refused_);
         guarded(ignored, [refused] {
-            ereport(LOG, (errmsg("cxone_sync: deliveries are taken again, after %llu were answered with 503",
+            ereport(LOG, (errmsg("cxone_sync: deliveries are taken from now on, %llu were answered with 503",
                                  refused)));
         });
     }
