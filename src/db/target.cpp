@@ -146,7 +146,9 @@ void describe_column(Form_pg_attribute attribute, MemoryContext context, TargetC
     fmgr_info_cxt(input_function, &column->input, context);
 
     column->parameter_type = column->type;
-    column->cast_in_statement = !OidIsValid(get_array_type(column->type));
+    /* unnest() would spread an array of rows over several columns */
+    column->cast_in_statement =
+        !OidIsValid(get_array_type(column->type)) || type_is_rowtype(column->base_type);
     if (column->cast_in_statement)
         column->parameter_type = TEXTOID;
     get_typlenbyvalalign(column->parameter_type, &column->length, &column->by_value, &column->alignment);
@@ -227,20 +229,48 @@ void publish_map(const Target *target)
     pfree(shapes);
 }
 
-void forget_target()
+void free_target(Target *target)
 {
-    if (current == nullptr)
-        return;
+    free_plans(target);
+    MemoryContextDelete(target->context);
+}
+
+/* The present definition holds no longer. A trigger may call ingest() in the midst of a write that still uses
+ * it. */
+void retire_target()
+{
     Target *old = current;
 
     current = nullptr;
-    free_plans(old);
-    MemoryContextDelete(old->context);
+    if (old != nullptr && old->pins == 0)
+        free_target(old);
+    else if (old != nullptr)
+        old->is_past = true;
+}
+
+void unpin_target(void *pinned)
+{
+    auto *target = static_cast<Target *>(pinned);
+
+    if (--target->pins == 0 && target->is_past)
+        free_target(target);
+}
+
+/* A reset callback, so that an error unpins as well. */
+void pin_target(Target *target, MemoryContext user)
+{
+    auto *callback =
+        static_cast<MemoryContextCallback *>(MemoryContextAlloc(user, sizeof(MemoryContextCallback)));
+
+    callback->func = unpin_target;
+    callback->arg = target;
+    MemoryContextRegisterResetCallback(user, callback);
+    target->pins++;
 }
 
 void read_definition(Relation relation)
 {
-    forget_target();
+    retire_target();
     /* Before reading: a change that arrives meanwhile marks it stale again. */
     definition_is_stale = false;
     watched_relation = RelationGetRelid(relation);
@@ -268,7 +298,7 @@ void watch_target_changes()
     watching = true;
 }
 
-Target *open_target()
+Target *open_target(MemoryContext user)
 {
     check_encoding();
     lock_extension();
@@ -284,6 +314,7 @@ Target *open_target()
     if (current == nullptr || current->relation != relation_oid || definition_is_stale)
         read_definition(relation);
     table_close(relation, NoLock);
+    pin_target(current, user);
     return current;
 }
 

@@ -30,6 +30,8 @@ struct SavedPlan;
 /* The target as its catalog describes it, in a memory context of its own. */
 struct Target {
     MemoryContext context;
+    int pins;     /* who uses it: a write, and one inside a trigger of that write */
+    bool is_past; /* its definition has changed: freed with the last pin */
     Oid relation;
     Oid owner;
     char *name;       /* schema-qualified and quoted */
@@ -46,14 +48,14 @@ struct Target {
 void watch_target_changes();
 
 /*
- * Opens the target inside a transaction: makes sure that the extension is there in the library's version and
- * stays for the transaction, locks the table as an INSERT does, and reads its definition anew if it has
- * changed.
+ * Opens the target for the life of `user`, inside a transaction: makes sure that the extension is there in
+ * the library's version and stays for the transaction, locks the table as an INSERT does, and reads its
+ * definition anew if it has changed.
  *
  * Raises 55000 (object_not_in_prerequisite_state), with a hint, whenever deliveries cannot be taken: no
  * extension, another version, a database that is not UTF-8, a target that the sync cannot use.
  */
-Target *open_target();
+Target *open_target(MemoryContext user);
 
 /* The map of the target last opened; null before. Pure C++: may be shared with the network threads. */
 const std::shared_ptr<const TargetMap> &current_target_map() noexcept;

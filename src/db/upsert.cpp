@@ -275,6 +275,7 @@ void convert_row(Target *target, Row *row)
 {
     const Event *event = row->event;
 
+    converting = nullptr;
     row->values = static_cast<Datum *>(palloc0((event->field_count + 1) * sizeof(Datum)));
     for (int i = 0; i < event->field_count; i++) {
         const Field &field = event->fields[i];

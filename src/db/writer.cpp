@@ -296,13 +296,11 @@ bool write_reached_rows() noexcept
 void write_deliveries(Delivery *const *deliveries, int count)
 {
     reached_rows = false;
-    Writer writer = {
-        .context = AllocSetContextCreate(CurrentMemoryContext, "cxone_sync batch", ALLOCSET_DEFAULT_SIZES),
-        .target = open_target(),
-        .rows = nullptr,
-        .row_count = 0};
     const MemoryContext caller_context = CurrentMemoryContext;
+    Writer writer = {};
 
+    writer.context = AllocSetContextCreate(caller_context, "cxone_sync batch", ALLOCSET_DEFAULT_SIZES);
+    writer.target = open_target(writer.context);
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
     MemoryContextSwitchTo(writer.context);

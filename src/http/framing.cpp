@@ -137,6 +137,8 @@ Framing::State Framing::check_head()
         return refuse(400, "HTTP/1.0 has no Transfer-Encoding");
     if (http_1_0_)
         keep_alive_ = keep_alive_ && asked_to_keep_alive_;
+    if (!chunked_ && !has_length_ && head_.starts_with("POST "))
+        return refuse(411, "the request needs a Content-Length or chunks");
     if (!chunked_ && remaining_ > limits_.max_body)
         return refuse(413, body_too_large);
     part_ = chunked_ ? Part::chunk_size : Part::body;

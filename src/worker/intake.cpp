@@ -173,6 +173,8 @@ void apply_session_settings()
 
     snprintf(lock_timeout, sizeof(lock_timeout), "%d", settings::lock_timeout_ms);
     set_session_setting("lock_timeout", lock_timeout);
+    /* the upsert decides by the row that is there now, not by the one a snapshot shows */
+    set_session_setting("default_transaction_isolation", "read committed");
     change_drain_timeout(settings::drain_timeout_ms);
 }
 
@@ -181,6 +183,10 @@ void begin_transaction()
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
     PushActiveSnapshot(GetTransactionSnapshot());
+    /* 200 promises that the events survive a crash */
+    if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+        (void)set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+                                true, 0, false);
     pgstat_report_activity(STATE_RUNNING, "writing deliveries");
     /* the backend's own statement_timeout is armed only where a client sends statements (postgres.c) */
     enable_timeout_after(STATEMENT_TIMEOUT, settings::statement_timeout_ms);
@@ -236,7 +242,9 @@ void Intake::configure()
 {
     auto config = std::make_shared<WebhookConfig>();
     config->parse = settings::parse_limits();
-    config->max_body = static_cast<std::size_t>(settings::max_body_size_kb) * 1024;
+    /* a delivery takes up to four times its body; one that the queue can never hold must not get a 503 */
+    config->max_body =
+        static_cast<std::size_t>(std::min(settings::max_body_size_kb, settings::queue_size_kb / 4)) * 1024;
     config->map = current_target_map();
     config_ = config;
     webhook_->configure(config_);
@@ -521,7 +529,7 @@ void Intake::check_target()
     PgError error;
 
     watch_target_changes();
-    if (in_transaction(error, [] { (void)open_target(); }))
+    if (in_transaction(error, [] { (void)open_target(CurrentMemoryContext); }))
         note_success();
     else
         note_failure(error);
@@ -535,7 +543,7 @@ void Intake::note_success()
         PgError ignored;
         const auto refused = static_cast<unsigned long long>(refused_);
         guarded(ignored, [refused] {
-            ereport(LOG, (errmsg("cxone_sync: deliveries are taken again, after %llu were answered with 503",
+            ereport(LOG, (errmsg("cxone_sync: deliveries are taken from now on, %llu were answered with 503",
                                  refused)));
         });
     }
@@ -682,6 +690,7 @@ void cxone_sync_intake_main(Datum index)
     BackgroundWorkerUnblockSignals();
     claim_slot(DatumGetInt32(index));
     wait_after_quick_failures();
+    slot->started_at = GetCurrentTimestamp();
 
     BackgroundWorkerInitializeConnection(settings::database, nullptr, 0);
     apply_session_settings();
