@@ -1,17 +1,18 @@
 /* The SQL functions; sql/cxone_sync--1.0.sql documents each. */
 
+#include "core/counters.h"
 #include "core/parser.h"
 #include "cxone/contract.h"
 #include "db/settings.h"
-#include "db/shared_state.h"
-#include "db/target.h"
-#include "db/writer.h"
 
 #include <algorithm>
 #include <limits>
 #include <string>
 
 #include "db/guard.h"
+#include "db/shared_state.h"
+#include "db/target.h"
+#include "db/writer.h"
 
 extern "C" {
 PG_FUNCTION_INFO_V1(cxone_sync_ingest);

@@ -1,12 +1,13 @@
-#include "db/target.h"
-
+#include "core/counters.h"
+#include "core/delivery.h"
 #include "cxone/contract.h"
-#include "db/shared_state.h"
-#include "db/upsert.h"
 
 #include <vector>
 
 #include "db/guard.h"
+#include "db/shared_state.h"
+#include "db/target.h"
+#include "db/upsert.h"
 
 namespace cxone_sync {
 

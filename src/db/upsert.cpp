@@ -1,6 +1,6 @@
-#include "db/upsert.h"
+#include "core/delivery.h"
 
-#include "db/pg.h"
+#include "db/upsert.h"
 extern "C" {
 #include "utils/array.h"
 }

@@ -1,17 +1,16 @@
-#include "db/writer.h"
-
 #include "core/parser.h"
-#include "db/dead_letters.h"
-#include "db/identity.h"
 #include "db/settings.h"
-#include "db/target.h"
-#include "db/upsert.h"
 
 #include <algorithm>
 #include <climits>
 #include <stdexcept>
 
+#include "db/dead_letters.h"
 #include "db/guard.h"
+#include "db/identity.h"
+#include "db/target.h"
+#include "db/upsert.h"
+#include "db/writer.h"
 
 namespace cxone_sync {
 
