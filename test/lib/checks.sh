@@ -25,11 +25,6 @@ stage() {
 
 pgxs_tests() { echo "$(dirname "$("$pg_config" --pgxs)")/../test"; }
 
-# No process of a server may end by a signal, except where a TAP test means it to; those look for themselves.
-server_log_is_clean() {
-  [ -e "$1" ] && ! grep -n 'was terminated by signal\|PANIC:\|TRAP: ' "$1"
-}
-
 check_unit() {
   local log=$work/unit.log rc=0 ok bad
   heading 'unit tests'
