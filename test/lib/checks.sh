@@ -44,7 +44,7 @@ build_corpus() {
   if [ -x "${CXONE_SYNC_BUILD:-}/timestamp_corpus" ]; then corpus=$CXONE_SYNC_BUILD; return; fi
   corpus=$work/unit
   [ -e "$work/src/test/unit/Makefile" ] || return 0
-  [ -x "$corpus/timestamp_corpus" ] || quietly "$work/corpus.log" make -C "$work/src/test/unit" timestamp_corpus BUILD="$corpus"
+  [ -x "$corpus/timestamp_corpus" ] || quietly "$work/corpus.log" make -C "$work/src/test/unit" BUILD="$corpus" "$corpus/timestamp_corpus"
 }
 
 # regress_config: what the temporary server of pg_regress needs; ports are free ones unless test/regress.conf names its own.
