@@ -9,23 +9,25 @@
 namespace cxone_sync {
 
 /*
- * A histogram of durations in microseconds that lives in shared memory: atomics only, no pointers. One process
- * records, any process reads.
+ * A histogram of durations in microseconds that lives in shared memory: atomics only, no pointers. One
+ * process records, any process reads.
  *
- * The buckets are log-linear: 8 equal steps to each doubling, so a percentile is off by at most a sixteenth, and
- * the bounds include 0.1 s x 2^i exactly, the buckets of the contract (CXONE.md, Metrics). A bucket holds
- * lower < value <= upper, as Prometheus' "le" wants it.
+ * The buckets are log-linear: 8 equal steps to each doubling, so a percentile is off by less than an eighth
+ * (or 0.8 ms, up to the finest bound), and the bounds include 0.1 s x 2^i exactly, the buckets of the
+ * contract (CXONE.md, Metrics). A bucket holds lower < value <= upper, as Prometheus' "le" wants it.
  */
 class LagHistogram {
 public:
     static constexpr int steps_per_doubling = 8;
-    static constexpr std::int64_t base_us = 100'000;   /* one bound of every set of doublings is 0.1 s x 2^k */
-    static constexpr int doublings_below_base = 7;     /* finest bound: 0.1 s / 128, some 0.8 ms */
-    static constexpr int doublings_above_base = 20;    /* coarsest bound: 0.1 s x 2^20, some 29 hours */
+    static constexpr std::int64_t base_us = 100'000; /* one bound of every set of doublings is 0.1 s x 2^k */
+    static constexpr int doublings_below_base = 7;   /* finest bound: 0.1 s / 128, some 0.8 ms */
+    static constexpr int doublings_above_base = 20;  /* coarsest bound: 0.1 s x 2^20, some 29 hours */
     /* +2: one bucket below the finest bound, one above the coarsest */
-    static constexpr int bucket_count = (doublings_below_base + doublings_above_base) * steps_per_doubling + 2;
+    static constexpr int bucket_count =
+        (doublings_below_base + doublings_above_base) * steps_per_doubling + 2;
 
-    /* One event can add at most this much to the sum, so that an absurd event time poisons no mean. */
+    /* One event can add at most this much to the sum, so that an absurd event time poisons no mean. Should
+     * the sum reach the end of its range all the same, it stays there instead of turning negative. */
     static constexpr std::int64_t max_recorded_us = 30LL * 24 * 3600 * 1'000'000;
 
     /* Counts one event; a negative lag (sender's clock ahead) counts as 0, a huge one as max_recorded_us. */
@@ -34,15 +36,16 @@ public:
     /* Upper bound of bucket `index` in microseconds, rounded down; the last one's is INT64_MAX. */
     static std::int64_t upper_bound_us(int index) noexcept;
 
-    /* What a reader works on: a copy taken bucket by bucket; count is the sum of the copied buckets. */
+    /* What a reader works on: a copy taken bucket by bucket; count is the sum of the copied buckets. Sum and
+     * max know at least the events counted here, and may know some that came while the copy was taken. */
     struct Snapshot {
         std::array<std::uint64_t, bucket_count> buckets{};
         std::uint64_t count = 0;
         std::int64_t sum_us = 0;
         std::int64_t max_us = 0;
 
-        /* The lag that a share `q` (0 < q <= 1) of all events did not exceed, interpolated inside its bucket and
-         * never above max_us; 0 if there are no events. */
+        /* The lag that a share `q` (0 < q <= 1) of all events did not exceed, interpolated inside its bucket
+         * and never above max_us; 0 if there are no events. */
         std::int64_t quantile_us(double q) const noexcept;
         /* Events with lag <= bound_us; exact when bound_us is one of the bounds above. */
         std::uint64_t count_up_to(std::int64_t bound_us) const noexcept;

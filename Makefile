@@ -1,0 +1,40 @@
+# cxone_sync: PGXS builds and installs it; test/all and test/demo do everything else.
+
+MODULE_big = cxone_sync
+OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/*/*.cpp))
+EXTENSION = cxone_sync
+DATA = $(wildcard sql/cxone_sync--*.sql)
+
+# The tests need a server of their own, with the library preloaded: test/installcheck starts one.
+NO_INSTALLCHECK = 1
+
+# httplib's macros change the layout of its classes, so they have to be those it was built with.
+HTTPLIB_FLAGS := $(shell pkg-config --cflags cpp-httplib)
+HTTPLIB_LIBS := $(shell pkg-config --libs cpp-httplib)
+
+PG_CPPFLAGS = -I$(CURDIR)/src $(HTTPLIB_FLAGS)
+PG_CXXFLAGS = -std=c++20 -pthread -fvisibility-inlines-hidden -Wextra -Wno-register -Wno-unused-parameter \
+	-Wno-missing-field-initializers
+# PostgreSQL loads libraries with global symbols: the export list keeps ours, and those of the C++ libraries
+# inlined into ours, from mixing with another extension's.
+SHLIB_LINK = $(HTTPLIB_LIBS) -pthread -lstdc++ -Wl,--version-script=$(CURDIR)/src/exports.map
+
+EXTRA_CLEAN = build $(OBJS:.o=.d)
+
+# Bitcode lets the server inline functions into queries; there is nothing here to inline.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Each object depends on the headers it included last time.
+PG_CXXFLAGS += -MMD -MP
+-include $(OBJS:.o=.d)
+
+$(shlib): src/exports.map
+
+installcheck:
+	PG_CONFIG=$(PG_CONFIG) test/installcheck
+
+.PHONY: installcheck

@@ -1,0 +1,161 @@
+/* Schema version 1: the contract's table, and what the library needs around it. */
+
+\echo Use "CREATE EXTENSION cxone_sync" to load this file. \quit
+
+/*
+ * The worker writes as the owner of what it writes to, never as a superuser: a trigger on a table is somebody's
+ * code. So the tables need an owner who is none. The role is left in place by DROP EXTENSION, as roles belong to
+ * the cluster and not to a database.
+ */
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'cxone_sync') THEN
+        CREATE ROLE cxone_sync NOLOGIN;
+        COMMENT ON ROLE cxone_sync IS 'owns the tables of the extension cxone_sync; its worker writes as this role';
+    END IF;
+END
+$$;
+
+GRANT USAGE ON SCHEMA cxone_sync TO PUBLIC;
+
+CREATE TABLE schema_versions (
+    version    integer PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE schema_versions IS 'which version of the schema was applied when';
+COMMENT ON COLUMN schema_versions.version IS 'schema version: the first number of the extension''s version';
+COMMENT ON COLUMN schema_versions.applied_at IS 'when CREATE EXTENSION or ALTER EXTENSION applied it';
+
+CREATE FUNCTION keep_restored_version() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM cxone_sync.schema_versions WHERE version = NEW.version;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION keep_restored_version() IS
+    'lets a row restored from a dump replace the one that CREATE EXTENSION has just written';
+REVOKE ALL ON FUNCTION keep_restored_version() FROM PUBLIC;
+
+CREATE TRIGGER keep_restored_version BEFORE INSERT ON schema_versions
+    FOR EACH ROW EXECUTE FUNCTION keep_restored_version();
+COMMENT ON TRIGGER keep_restored_version ON schema_versions IS 'makes a dump of this table restorable';
+
+/* Room on each page lets an update stay on it, without touching the indexes. */
+CREATE TABLE contact_records (
+    id          text PRIMARY KEY,
+    external_id text,
+    first_name  text,
+    last_name   text,
+    email       text,
+    updated_ts  timestamptz
+) WITH (fillfactor = 90);
+COMMENT ON TABLE contact_records IS
+    'contacts as CXone last reported them; a column added here is filled from the key of its name, or its camelCase form';
+COMMENT ON COLUMN contact_records.id IS 'the contact''s id at CXone';
+COMMENT ON COLUMN contact_records.external_id IS 'externalId of the event';
+COMMENT ON COLUMN contact_records.first_name IS 'firstName of the event';
+COMMENT ON COLUMN contact_records.last_name IS 'lastName of the event';
+COMMENT ON COLUMN contact_records.email IS 'email of the event';
+COMMENT ON COLUMN contact_records.updated_ts IS
+    'timestamp of the newest event applied: an older event never changes the row';
+
+CREATE TABLE dead_letters (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    received_at     timestamptz NOT NULL,
+    target          text NOT NULL,
+    event_key       text,
+    event_time      timestamptz,
+    sqlstate        text NOT NULL,
+    message         text NOT NULL,
+    column_name     text,
+    attempts        integer NOT NULL DEFAULT 1,
+    last_attempt_at timestamptz NOT NULL DEFAULT now(),
+    payload         text NOT NULL
+);
+COMMENT ON TABLE dead_letters IS 'events that could not be applied, as they came, with the reason';
+COMMENT ON COLUMN dead_letters.id IS 'number of the dead letter';
+COMMENT ON COLUMN dead_letters.received_at IS 'when its delivery arrived';
+COMMENT ON COLUMN dead_letters.target IS 'the table it was meant for';
+COMMENT ON COLUMN dead_letters.event_key IS 'the event''s key, if it has one';
+COMMENT ON COLUMN dead_letters.event_time IS 'the event''s own time, if it has a readable one';
+COMMENT ON COLUMN dead_letters.sqlstate IS 'error code (PostgreSQL manual, appendix A)';
+COMMENT ON COLUMN dead_letters.message IS 'what was wrong';
+COMMENT ON COLUMN dead_letters.column_name IS 'the column that refused its value, where known';
+COMMENT ON COLUMN dead_letters.attempts IS 'how often it was tried';
+COMMENT ON COLUMN dead_letters.last_attempt_at IS 'when it was last tried';
+COMMENT ON COLUMN dead_letters.payload IS 'the event''s JSON text, byte for byte';
+
+ALTER TABLE schema_versions OWNER TO cxone_sync;
+ALTER TABLE contact_records OWNER TO cxone_sync;
+ALTER TABLE dead_letters OWNER TO cxone_sync;
+
+SELECT pg_catalog.pg_extension_config_dump('schema_versions', '');
+SELECT pg_catalog.pg_extension_config_dump('contact_records', '');
+SELECT pg_catalog.pg_extension_config_dump('dead_letters', '');
+SELECT pg_catalog.pg_extension_config_dump('dead_letters_id_seq', '');
+
+CREATE FUNCTION ingest(payload jsonb) RETURNS jsonb
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_ingest';
+COMMENT ON FUNCTION ingest(jsonb) IS
+    'applies one delivery in the caller''s transaction by the code of the endpoint, as the owner of the target; returns the counts the endpoint would answer';
+REVOKE ALL ON FUNCTION ingest(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION sync_lag(
+    OUT status text, OUT events bigint, OUT mean interval, OUT p50 interval, OUT p95 interval, OUT p99 interval,
+    OUT max interval, OUT last_commit timestamptz)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_sync_lag';
+COMMENT ON FUNCTION sync_lag() IS 'what the view sync_lag shows';
+
+CREATE VIEW sync_lag AS SELECT * FROM sync_lag();
+COMMENT ON VIEW sync_lag IS
+    'time from an event''s own time to its commit, since the server started: success = in the target, failure = in dead_letters';
+COMMENT ON COLUMN sync_lag.status IS 'success or failure';
+COMMENT ON COLUMN sync_lag.events IS 'events committed';
+COMMENT ON COLUMN sync_lag.mean IS 'mean lag; one event counts as 30 days at most';
+COMMENT ON COLUMN sync_lag.p50 IS 'half of the events had at most this lag (within 7 %)';
+COMMENT ON COLUMN sync_lag.p95 IS '95 % of the events had at most this lag (within 7 %)';
+COMMENT ON COLUMN sync_lag.p99 IS '99 % of the events had at most this lag (within 7 %)';
+COMMENT ON COLUMN sync_lag.max IS 'the largest lag';
+COMMENT ON COLUMN sync_lag.last_commit IS 'when the last of them was committed';
+
+CREATE FUNCTION sync_lag_buckets(OUT status text, OUT le double precision, OUT events bigint)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_sync_lag_buckets';
+COMMENT ON FUNCTION sync_lag_buckets() IS 'what the view sync_lag_buckets shows';
+
+CREATE VIEW sync_lag_buckets AS SELECT * FROM sync_lag_buckets();
+COMMENT ON VIEW sync_lag_buckets IS 'sync_lag as the cumulative histogram that /metrics exposes';
+COMMENT ON COLUMN sync_lag_buckets.status IS 'success or failure';
+COMMENT ON COLUMN sync_lag_buckets.le IS 'upper bound of the bucket in seconds';
+COMMENT ON COLUMN sync_lag_buckets.events IS 'events with at most that lag';
+
+CREATE FUNCTION sync_status(
+    OUT worker integer, OUT pid integer, OUT state text, OUT address text, OUT schema_version text,
+    OUT queue_depth bigint, OUT connections bigint, OUT uptime interval, OUT last_error text,
+    OUT last_error_at timestamptz)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_sync_status';
+COMMENT ON FUNCTION sync_status() IS 'what the view sync_status shows';
+
+CREATE VIEW sync_status AS SELECT * FROM sync_status();
+COMMENT ON VIEW sync_status IS 'one row for each intake worker';
+COMMENT ON COLUMN sync_status.worker IS 'number of the worker';
+COMMENT ON COLUMN sync_status.pid IS 'its process, null if it does not run';
+COMMENT ON COLUMN sync_status.state IS
+    'stopped, starting, waiting (deliveries get 503: see last_error), running, stopping';
+COMMENT ON COLUMN sync_status.address IS 'where it takes webhooks, null if it does not listen';
+COMMENT ON COLUMN sync_status.schema_version IS 'version of the extension that it last found';
+COMMENT ON COLUMN sync_status.queue_depth IS 'events that wait to be written';
+COMMENT ON COLUMN sync_status.connections IS 'open connections';
+COMMENT ON COLUMN sync_status.uptime IS 'since when the process runs';
+COMMENT ON COLUMN sync_status.last_error IS 'the last problem, also one that is over';
+COMMENT ON COLUMN sync_status.last_error_at IS 'when it was met';
+
+REVOKE ALL ON FUNCTION sync_lag(), sync_lag_buckets(), sync_status() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sync_lag(), sync_lag_buckets(), sync_status() TO pg_monitor;
+GRANT SELECT ON sync_lag, sync_lag_buckets, sync_status TO pg_monitor;
+
+INSERT INTO schema_versions (version) VALUES (1);

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "core/delivery.h"
+
+namespace cxone_sync {
+
+struct ParseLimits {
+    unsigned max_depth = 64;                       /* nesting of the whole body */
+    unsigned max_events = 10'000;                  /* in one delivery */
+    std::int64_t max_future_skew_us = 300'000'000; /* how far an event's time may be ahead of its arrival */
+};
+
+/* Why a whole body can never be accepted (an HTTP status and one plain line); status 0: it was accepted. */
+struct BodyRefusal {
+    int status = 0;
+    std::string reason;
+};
+
+/*
+ * Parses delivery.body, an object with an array of events (contract.h), and maps each event by `map`, filling
+ * delivery.map and delivery.events. Without a map only the envelope is checked and no events are kept: the
+ * writer calls again once it has one. May be called again with another map.
+ *
+ * An event that cannot be applied gets a refusal and harms no neighbour; only what makes the whole body
+ * unreadable (RFC 8259 grammar, UTF-8, limits, no events) is a BodyRefusal. Throws nothing but
+ * std::bad_alloc.
+ */
+BodyRefusal parse_delivery(Delivery &delivery, std::shared_ptr<const TargetMap> map,
+                           const ParseLimits &limits);
+
+} // namespace cxone_sync

@@ -1,0 +1,75 @@
+#pragma once
+
+#include "core/counters.h"
+#include "core/delivery.h"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace cxone_sync {
+
+/* Names the connection that waits for an answer; only http/ looks inside. */
+using Ticket = std::uint64_t;
+
+struct QueuedDelivery {
+    std::unique_ptr<Delivery> delivery;
+    Ticket ticket = 0;
+};
+
+/* What became of a delivery: committed and counted, or to be sent again. */
+struct Answer {
+    Ticket ticket = 0;
+    bool committed = false;
+    DeliveryCounts counts;
+};
+
+/*
+ * The one way from the network threads to the main thread: deliveries to write and lines to log. The bytes in
+ * it are bounded by the MemoryBudget that each delivery has taken its share of.
+ */
+class Queue {
+public:
+    /* Makes the eventfd that wakes the main thread; throws std::system_error. */
+    explicit Queue(Counters &counters);
+    ~Queue();
+    Queue(const Queue &) = delete;
+    Queue &operator=(const Queue &) = delete;
+
+    /* For the network threads. */
+
+    /* False, and `delivery` untouched, once the queue is closed. */
+    bool push(std::unique_ptr<Delivery> &delivery, Ticket ticket);
+    /* Dropped if the main thread is more than a hundred lines behind. */
+    void log(std::string line) noexcept;
+
+    /* For the main thread. */
+
+    int event_fd() const noexcept { return event_fd_; }
+    /* Also wake the main thread when this many events wait; it is always woken for the first one. */
+    void wake_at(std::size_t events);
+    void clear_event() noexcept;
+    /* Moves the oldest deliveries to the end of `batch`: whole ones, up to `max_events`, but at least one. */
+    void take(unsigned max_events, std::vector<QueuedDelivery> &batch);
+    std::vector<std::string> take_log();
+    /* No delivery is accepted any more; those inside can still be taken. */
+    void close();
+    /* The arrival of the oldest delivery inside, and how many events wait; false if none. */
+    bool waiting(Timestamp &oldest, std::size_t &events);
+
+private:
+    void wake() noexcept;
+
+    Counters &counters_;
+    int event_fd_;
+    std::mutex mutex_;
+    std::vector<QueuedDelivery> items_; /* oldest first, from first_ */
+    std::size_t first_ = 0;
+    std::size_t events_ = 0;
+    std::size_t wake_at_ = SIZE_MAX;
+    std::vector<std::string> log_;
+    bool closed_ = false;
+};
+
+} // namespace cxone_sync

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "core/pure_room.h"
+
+#include <cstdint>
+#include <string_view>
+
+/*
+ * The default profile: the names and numbers of CXone's contract for webhooks. No public page of NICE
+ * confirms them (tutorials disagree), so nothing outside this file spells them out.
+ */
+namespace cxone_sync::contract {
+
+inline constexpr std::string_view webhook_path = "/webhook";
+inline constexpr std::string_view metrics_path = "/metrics";
+
+/* The member of the request's object that holds the array of events. */
+inline constexpr std::string_view events_key = "events";
+
+/* The event's time, and the column of the target that it feeds and that orders updates. */
+inline constexpr std::string_view time_key = "timestamp";
+inline constexpr const char *order_column = "updated_ts";
+
+/* The target, its key column, and the column that belongs to the user's downstream job: never written here.
+ */
+inline constexpr const char *target_table = "contact_records";
+inline constexpr const char *key_column = "id";
+inline constexpr const char *downstream_column = "sync_status";
+
+/* The exposed buckets of cxone_sync_lag_seconds: 0.1 s x 2^i for i = 0 to 7. */
+inline constexpr int lag_bucket_count = 8;
+constexpr std::int64_t lag_bucket_us(int i) noexcept
+{
+    return std::int64_t{100'000} << i;
+}
+
+} // namespace cxone_sync::contract

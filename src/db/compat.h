@@ -1,0 +1,78 @@
+#pragma once
+
+/* All that differs between PostgreSQL 14 and 18. Included by db/pg.h only. */
+
+#if PG_VERSION_NUM < 140000
+#error "cxone_sync needs PostgreSQL 14 or later"
+#endif
+
+namespace cxone_sync::compat {
+
+/* Since 17 a wait event set belongs to a resource owner instead of a memory context; null: to the process. */
+inline WaitEventSet *create_wait_event_set(int size)
+{
+#if PG_VERSION_NUM >= 170000
+    return CreateWaitEventSet(nullptr, size);
+#else
+    return CreateWaitEventSet(TopMemoryContext, size);
+#endif
+}
+
+/* Milliseconds after which statistics that were held back should be reported; 0: none are. */
+inline long report_statistics(bool force)
+{
+#if PG_VERSION_NUM >= 150000
+    return pgstat_report_stat(force);
+#else
+    /* 14 does not tell whether it held anything back; it does so for at most half a second */
+    pgstat_report_stat(force);
+    return force ? 0 : 1000;
+#endif
+}
+
+/* Since 15 shared memory is requested in a hook. */
+inline void request_shared_memory_at(void (*request)(void), void (**previous)(void))
+{
+#if PG_VERSION_NUM >= 150000
+    *previous = shmem_request_hook;
+    shmem_request_hook = request;
+#else
+    *previous = nullptr;
+    request();
+#endif
+}
+
+inline void reserve_setting_prefix(const char *prefix)
+{
+#if PG_VERSION_NUM >= 150000
+    MarkGUCPrefixReserved(prefix);
+#else
+    EmitWarningsOnPlaceholders(prefix);
+#endif
+}
+
+/* Lets a set-returning function put its rows into a tuplestore. */
+inline ReturnSetInfo *begin_result_set(FunctionCallInfo fcinfo)
+{
+    auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+#if PG_VERSION_NUM >= 150000
+    InitMaterializedSRF(fcinfo, 0);
+#else
+    TupleDesc row;
+
+    if (result == nullptr || !IsA(result, ReturnSetInfo) || !(result->allowedModes & SFRM_Materialize))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("set-valued function called in context that cannot accept a set")));
+    MemoryContext old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+    if (get_call_result_type(fcinfo, nullptr, &row) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    result->returnMode = SFRM_Materialize;
+    result->setResult =
+        tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
+    result->setDesc = row;
+    MemoryContextSwitchTo(old);
+#endif
+    return result;
+}
+
+} // namespace cxone_sync::compat

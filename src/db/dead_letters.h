@@ -1,0 +1,23 @@
+#pragma once
+
+#include "core/delivery.h"
+
+#include "db/guard.h"
+
+namespace cxone_sync {
+
+/*
+ * Writes the event to dead_letters, with its text as it came, in the current transaction and as the owner of
+ * that table, and sets its outcome. `target` is the table it was meant for. SPI must be connected. Raises
+ * what the INSERT raises; then the delivery cannot be acknowledged.
+ */
+void add_dead_letter(const Delivery *delivery, Event *event, const char *target, const char *sqlstate,
+                     std::string_view message, std::string_view column);
+
+/*
+ * True if the error is no event's fault but passes by itself or by a DBA's hand: the delivery is to be sent
+ * again. Everything else is taken for the event's fault, so that no event can hold up others for ever.
+ */
+bool is_transient(int sqlerrcode);
+
+} // namespace cxone_sync

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <exception>
+#include <new>
+
+#include "db/pg.h"
+
+/*
+ * The two worlds of errors. PostgreSQL's ereport(ERROR) is a longjmp, which must not cross a frame with
+ * destructors; a C++ exception must not cross PostgreSQL's frames.
+ *
+ *   guarded()   calls PostgreSQL from C++: an error becomes a return value. The callable and what it calls
+ * are plain: no object with a destructor lives in a frame that calls PostgreSQL. call_cpp()  calls C++ that
+ * does not call PostgreSQL from such a plain frame: an exception becomes an error.
+ */
+namespace cxone_sync {
+
+/* An error as plain data, which outlives the memory context it was raised in. */
+struct PgError {
+    int sqlerrcode = 0;
+    char message[1024] = "";
+    char detail[512] = "";
+    char hint[256] = "";
+    char column[NAMEDATALEN] = "";
+
+    const char *sqlstate() const { return unpack_sql_state(sqlerrcode); }
+};
+
+/* Fills `error` from the error being caught and ends PostgreSQL's handling of it. To be called in PG_CATCH.
+ */
+void take_error(PgError &error, MemoryContext caller_context);
+
+template <typename Callable> bool guarded(PgError &error, Callable callable)
+{
+    const MemoryContext context = CurrentMemoryContext;
+    volatile bool ok = false;
+
+    PG_TRY();
+    {
+        callable();
+        ok = true;
+    }
+    PG_CATCH();
+    {
+        take_error(error, context);
+    }
+    PG_END_TRY();
+    return ok;
+}
+
+template <typename Callable> void call_cpp(Callable callable)
+{
+    enum { fine, out_of_memory, other } volatile problem = fine;
+    char what[256] = "";
+
+    try {
+        callable();
+    } catch (const std::bad_alloc &) {
+        problem = out_of_memory;
+    } catch (const std::exception &e) {
+        problem = other;
+        strlcpy(what, e.what(), sizeof(what));
+    } catch (...) {
+        problem = other;
+    }
+    /* only here, outside the handlers, may the longjmp start */
+    if (problem == out_of_memory)
+        ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+    if (problem == other)
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("cxone_sync: C++ exception: %s", what)));
+}
+
+} // namespace cxone_sync

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "db/pg.h"
+
+namespace cxone_sync {
+
+/* Who and what was before as_owner(). */
+struct SavedIdentity {
+    Oid user;
+    int security_context;
+    int settings_level;
+};
+
+/*
+ * Makes the session act as `owner` in a security-restricted operation with a pinned search_path: triggers,
+ * defaults and input functions are somebody's code, which gets the owner's rights and no others, and can
+ * change no setting for longer than this. The same that PostgreSQL does for maintenance commands
+ * (usercontext.c, guc.c: RestrictSearchPath). An error needs no clean-up: the end of the transaction undoes
+ * all.
+ */
+SavedIdentity as_owner(Oid owner);
+void back_to(const SavedIdentity &saved);
+
+} // namespace cxone_sync

@@ -1,0 +1,136 @@
+#include "db/settings.h"
+
+#include <arpa/inet.h>
+
+#include "db/pg.h"
+
+namespace cxone_sync::settings {
+
+char *database;
+char *listen_address;
+int port;
+int metrics_port;
+int http_threads;
+int batch_size;
+int flush_interval_ms;
+int queue_size_kb;
+int max_body_size_kb;
+int max_events;
+int max_json_depth;
+int max_connections;
+int request_timeout_ms;
+int idle_timeout_ms;
+int max_future_skew_s;
+int lock_timeout_ms;
+int statement_timeout_ms;
+int drain_timeout_ms;
+
+namespace {
+
+bool is_loopback(const char *address)
+{
+    in_addr v4;
+    in6_addr v6;
+
+    if (inet_pton(AF_INET, address, &v4) == 1)
+        return (ntohl(v4.s_addr) >> 24) == 127;
+    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+/* A name would need a look-up that can hang, and anything but loopback would be an open door. */
+bool check_listen_address(char **value, void **, GucSource)
+{
+    if (is_loopback(*value))
+        return true;
+    GUC_check_errdetail("\"%s\" is not a numeric loopback address such as 127.0.0.1 or ::1.", *value);
+    GUC_check_errhint(
+        "Senders are not authenticated here. Let a reverse proxy on this machine authenticate them "
+        "and pass their requests on.");
+    return false;
+}
+
+bool check_database(char **value, void **, GucSource)
+{
+    if (**value != '\0' && strlen(*value) < NAMEDATALEN)
+        return true;
+    GUC_check_errdetail("A database name has 1 to %d bytes.", NAMEDATALEN - 1);
+    return false;
+}
+
+void define_int(const char *name, const char *description, int *variable, int initial, int low, int high,
+                GucContext context, int flags)
+{
+    DefineCustomIntVariable(name, description, nullptr, variable, initial, low, high, context, flags, nullptr,
+                            nullptr, nullptr);
+}
+
+void define_restart_settings()
+{
+    DefineCustomStringVariable("cxone_sync.database", "Database that the worker writes to.", nullptr,
+                               &database, "postgres", PGC_POSTMASTER, 0, check_database, nullptr, nullptr);
+    define_int("cxone_sync.http_threads", "Number of network threads of a worker.", &http_threads, 2, 1, 64,
+               PGC_POSTMASTER, 0);
+}
+
+void define_reload_settings()
+{
+    DefineCustomStringVariable(
+        "cxone_sync.listen_address", "Numeric loopback address that webhooks are taken on.", nullptr,
+        &listen_address, "127.0.0.1", PGC_SIGHUP, 0, check_listen_address, nullptr, nullptr);
+    define_int("cxone_sync.port", "TCP port that webhooks are taken on.", &port, 8080, 1, 65535, PGC_SIGHUP,
+               0);
+    define_int("cxone_sync.metrics_port", "TCP port that /metrics is served on; 0 turns it off.",
+               &metrics_port, 9090, 0, 65535, PGC_SIGHUP, 0);
+    define_int("cxone_sync.batch_size",
+               "Most events that are written in one transaction; a larger delivery is written alone.",
+               &batch_size, 1000, 1, 100000, PGC_SIGHUP, 0);
+    define_int("cxone_sync.flush_interval", "How long a batch that is not full waits for more events.",
+               &flush_interval_ms, 0, 0, 10000, PGC_SIGHUP, GUC_UNIT_MS);
+    define_int("cxone_sync.queue_size", "Memory for requests that arrive or wait for their commit.",
+               &queue_size_kb, 32 * 1024, 1024, 16 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+    define_int("cxone_sync.max_body_size", "Largest body of a request.", &max_body_size_kb, 4 * 1024, 1,
+               1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+    define_int("cxone_sync.max_events", "Most events of a delivery.", &max_events, 10000, 1, 1000000,
+               PGC_SIGHUP, 0);
+    define_int("cxone_sync.max_json_depth", "Deepest nesting of a body's JSON.", &max_json_depth, 64, 3, 1000,
+               PGC_SIGHUP, 0);
+    define_int("cxone_sync.max_connections", "Most open connections of senders and scrapers.",
+               &max_connections, 512, 1, 100000, PGC_SIGHUP, 0);
+    define_int("cxone_sync.request_timeout", "Longest time from a request's first byte to its last.",
+               &request_timeout_ms, 10000, 100, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
+    define_int("cxone_sync.idle_timeout", "How long a connection may stay open without a request.",
+               &idle_timeout_ms, 60000, 100, 86400000, PGC_SIGHUP, GUC_UNIT_MS);
+    define_int("cxone_sync.max_future_skew", "How far an event's time may be ahead of its arrival.",
+               &max_future_skew_s, 300, 0, 86400 * 365, PGC_SIGHUP, GUC_UNIT_S);
+    define_int("cxone_sync.lock_timeout",
+               "Longest wait of the worker for a lock, after which a delivery is answered with 503.",
+               &lock_timeout_ms, 1000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
+    define_int("cxone_sync.statement_timeout",
+               "Longest time the worker writes at a batch, after which it is answered with 503.",
+               &statement_timeout_ms, 30000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
+    define_int("cxone_sync.drain_timeout",
+               "How long a worker that is told to stop may go on writing what waits.", &drain_timeout_ms,
+               5000, 1, 600000, PGC_SIGHUP, GUC_UNIT_MS);
+}
+
+} // namespace
+
+void define(bool preloaded)
+{
+    if (preloaded)
+        define_restart_settings();
+    define_reload_settings();
+    compat::reserve_setting_prefix("cxone_sync");
+}
+
+ParseLimits parse_limits()
+{
+    ParseLimits limits;
+
+    limits.max_depth = max_json_depth;
+    limits.max_events = max_events;
+    limits.max_future_skew_us = static_cast<std::int64_t>(max_future_skew_s) * USECS_PER_SEC;
+    return limits;
+}
+
+} // namespace cxone_sync::settings

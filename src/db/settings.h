@@ -1,0 +1,32 @@
+#pragma once
+
+#include "core/parser.h"
+
+/* The settings cxone_sync.*: README.md describes each. Read by the main thread only. */
+namespace cxone_sync::settings {
+
+extern char *database;
+extern char *listen_address;
+extern int port;
+extern int metrics_port;
+extern int http_threads;
+extern int batch_size;
+extern int flush_interval_ms;
+extern int queue_size_kb;
+extern int max_body_size_kb;
+extern int max_events;
+extern int max_json_depth;
+extern int max_connections;
+extern int request_timeout_ms;
+extern int idle_timeout_ms;
+extern int max_future_skew_s;
+extern int lock_timeout_ms;
+extern int statement_timeout_ms;
+extern int drain_timeout_ms;
+
+/* Defines them; those that take effect at server start only exist when the library is preloaded. */
+void define(bool preloaded);
+
+ParseLimits parse_limits();
+
+} // namespace cxone_sync::settings

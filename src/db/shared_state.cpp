@@ -1,0 +1,121 @@
+#include "db/shared_state.h"
+
+#include <new>
+
+namespace cxone_sync {
+
+namespace {
+
+SharedState *state = nullptr;
+shmem_startup_hook_type previous_startup_hook = nullptr;
+void (*previous_request_hook)(void) = nullptr;
+object_access_hook_type previous_access_hook = nullptr;
+bool extension_touched = false; /* by this transaction */
+
+void request_shared_memory()
+{
+    if (previous_request_hook)
+        previous_request_hook();
+    RequestAddinShmemSpace(sizeof(SharedState));
+}
+
+void attach_shared_memory()
+{
+    if (previous_startup_hook)
+        previous_startup_hook();
+
+    bool found;
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+    void *memory = ShmemInitStruct("cxone_sync", sizeof(SharedState), &found);
+    state = found ? static_cast<SharedState *>(memory) : new (memory) SharedState();
+    if (!found) {
+        for (WorkerSlot &slot : state->workers)
+            SpinLockInit(&slot.mutex);
+    }
+    LWLockRelease(AddinShmemInitLock);
+}
+
+template <std::size_t Size> void show_text(WorkerSlot &slot, char (&target)[Size], const char *text)
+{
+    SpinLockAcquire(&slot.mutex);
+    strlcpy(target, text, Size);
+    SpinLockRelease(&slot.mutex);
+}
+
+/* CREATE, ALTER and DROP EXTENSION come by here: so an idle worker need not look for them. */
+void on_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *argument)
+{
+    if (previous_access_hook)
+        previous_access_hook(access, class_id, object_id, sub_id, argument);
+    if (class_id == ExtensionRelationId)
+        extension_touched = true;
+}
+
+void wake_workers()
+{
+    for (WorkerSlot &slot : state->workers) {
+        const int pid = slot.pid;
+        PGPROC *worker = pid ? BackendPidGetProc(pid) : nullptr;
+
+        slot.extension_changed = true;
+        if (worker)
+            SetLatch(&worker->procLatch);
+    }
+}
+
+void on_transaction_end(XactEvent event, void *)
+{
+    if (!extension_touched || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
+        return;
+    extension_touched = false;
+    if (event == XACT_EVENT_COMMIT)
+        wake_workers();
+}
+
+} // namespace
+
+void install_shared_state()
+{
+    compat::request_shared_memory_at(request_shared_memory, &previous_request_hook);
+    previous_startup_hook = shmem_startup_hook;
+    shmem_startup_hook = attach_shared_memory;
+}
+
+SharedState *shared_state() noexcept
+{
+    return state;
+}
+
+SharedState &require_shared_state()
+{
+    if (!state)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("cxone_sync is not loaded by the server"),
+                        errhint("Add cxone_sync to shared_preload_libraries and restart the server.")));
+    return *state;
+}
+
+void show_address(WorkerSlot &slot, const char *address)
+{
+    show_text(slot, slot.address, address);
+}
+
+void show_schema_version(WorkerSlot &slot, const char *version)
+{
+    show_text(slot, slot.schema_version, version);
+}
+
+void show_error(WorkerSlot &slot, const char *message)
+{
+    show_text(slot, slot.last_error, message);
+    slot.last_error_at = GetCurrentTimestamp();
+}
+
+void install_extension_watch()
+{
+    previous_access_hook = object_access_hook;
+    object_access_hook = on_object_access;
+    RegisterXactCallback(on_transaction_end, nullptr);
+}
+
+} // namespace cxone_sync

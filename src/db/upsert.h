@@ -1,0 +1,36 @@
+#pragma once
+
+#include "core/delivery.h"
+#include "db/target.h"
+
+namespace cxone_sync {
+
+/* An event on its way into the target, with its fields as datums. */
+struct Row {
+    Event *event;
+    const Delivery *delivery;
+    int arrival;       /* its place in the batch */
+    Datum *values;     /* parallel to event->fields */
+    Row *overtaken_by; /* a row of the batch that makes this one superfluous, unless it fails */
+    bool came_late;    /* overtaken by a newer event that had come before */
+};
+
+/* Turns the event's fields into datums, each by its column's input function; `row->values` is allocated. */
+void convert_row(Target *target, Row *row);
+
+/* The field that convert_row() is at work on; null outside. For the message of an error it raises. */
+const TargetColumn *column_being_converted() noexcept;
+
+/*
+ * Writes `count` rows that feed the same columns and have different keys, by one statement: inserts or
+ * updates, leaves rows alone that are newer or would not change, and sets each event's outcome (applied or
+ * skipped). SPI must be connected.
+ */
+void upsert_rows(Target *target, Row *const *rows, int count);
+
+/* True if two rows feed the same columns, hence share a statement. */
+bool feed_same_columns(const Row *a, const Row *b);
+
+void free_plans(Target *target);
+
+} // namespace cxone_sync

@@ -1,0 +1,324 @@
+#include "db/writer.h"
+
+#include "core/parser.h"
+#include "db/dead_letters.h"
+#include "db/identity.h"
+#include "db/settings.h"
+#include "db/target.h"
+#include "db/upsert.h"
+
+#include <algorithm>
+#include <climits>
+#include <stdexcept>
+
+#include "db/guard.h"
+
+namespace cxone_sync {
+
+namespace {
+
+bool reached_rows = false;
+
+/* One call's working set, all of it in `context`. */
+struct Writer {
+    MemoryContext context;
+    Target *target;
+    Row *rows; /* every event of the batch, by arrival */
+    int row_count;
+};
+
+/* ---- subtransactions ---- */
+
+/*
+ * Runs `work` in a subtransaction. If it raises an error the subtransaction is rolled back and the error is
+ * in `error`, unless it is transient: that one goes on upwards, since no event is to blame.
+ */
+template <typename Work> bool in_subtransaction(MemoryContext context, PgError &error, Work work)
+{
+    const ResourceOwner owner = CurrentResourceOwner;
+
+    BeginInternalSubTransaction(nullptr);
+    MemoryContextSwitchTo(context);
+    if (guarded(error, work)) {
+        ReleaseCurrentSubTransaction();
+        MemoryContextSwitchTo(context);
+        CurrentResourceOwner = owner;
+        return true;
+    }
+    RollbackAndReleaseCurrentSubTransaction();
+    MemoryContextSwitchTo(context);
+    CurrentResourceOwner = owner;
+    if (is_transient(error.sqlerrcode))
+        ereport(ERROR, (errcode(error.sqlerrcode), errmsg_internal("%s", error.message),
+                        error.detail[0] ? errdetail_internal("%s", error.detail) : 0));
+    return false;
+}
+
+/* ---- dead letters ---- */
+
+void give_up_row(Writer *writer, Row *row, const char *sqlstate, std::string_view message,
+                 std::string_view column)
+{
+    add_dead_letter(row->delivery, row->event, writer->target->name, sqlstate, message, column);
+}
+
+void give_up_row(Writer *writer, Row *row, const PgError &error)
+{
+    give_up_row(writer, row, error.sqlstate(), error.message, error.column);
+}
+
+/* ---- events to rows ---- */
+
+/* The definition may have changed between the network thread's look at it and ours. */
+void map_again_if_changed(Delivery *delivery)
+{
+    if (delivery->map == current_target_map())
+        return;
+    call_cpp([delivery] {
+        /* its size was judged when it arrived */
+        ParseLimits limits = settings::parse_limits();
+        limits.max_events = UINT_MAX;
+        limits.max_depth = UINT_MAX;
+        const BodyRefusal refusal = parse_delivery(*delivery, current_target_map(), limits);
+        if (refusal.status != 0)
+            throw std::runtime_error("an accepted delivery could not be read again: " + refusal.reason);
+    });
+}
+
+void collect_rows(Writer *writer, Delivery *const *deliveries, int count)
+{
+    int row_count = 0;
+
+    for (int i = 0; i < count; i++) {
+        map_again_if_changed(deliveries[i]);
+        row_count += static_cast<int>(deliveries[i]->events.size());
+    }
+    writer->rows = static_cast<Row *>(palloc_extended(std::max(row_count, 1) * sizeof(Row), MCXT_ALLOC_HUGE));
+    writer->row_count = 0;
+    for (int i = 0; i < count; i++) {
+        for (Event &event : deliveries[i]->events) {
+            Row *row = &writer->rows[writer->row_count];
+
+            event.outcome = Outcome::pending;
+            *row = {.event = &event,
+                    .delivery = deliveries[i],
+                    .arrival = writer->row_count++,
+                    .values = nullptr,
+                    .overtaken_by = nullptr,
+                    .came_late = false};
+        }
+    }
+}
+
+/* Converts rows from `next` on until one fails; `next` tells which. */
+void convert_from(Writer *writer, int *next)
+{
+    for (; *next < writer->row_count; (*next)++) {
+        Row *row = &writer->rows[*next];
+
+        if (row->event->refusal.sqlstate == nullptr)
+            convert_row(writer->target, row);
+    }
+}
+
+void convert_rows(Writer *writer)
+{
+    int next = 0;
+
+    while (next < writer->row_count) {
+        PgError error;
+
+        if (in_subtransaction(writer->context, error, [writer, &next] { convert_from(writer, &next); }))
+            break;
+        Row *row = &writer->rows[next++];
+        const TargetColumn *column = column_being_converted();
+        give_up_row(writer, row, error.sqlstate(), error.message,
+                    column ? NameStr(column->name) : error.column);
+    }
+}
+
+void give_up_refused(Writer *writer)
+{
+    for (int i = 0; i < writer->row_count; i++) {
+        Row *row = &writer->rows[i];
+        const Refusal &refusal = row->event->refusal;
+
+        if (refusal.sqlstate != nullptr)
+            give_up_row(writer, row, refusal.sqlstate, refusal.message, refusal.column);
+    }
+}
+
+/* ---- order ---- */
+
+bool comes_before(const Row *a, const Row *b)
+{
+    const int order = a->event->key.compare(b->event->key);
+
+    return order != 0 ? order < 0 : a->arrival < b->arrival;
+}
+
+/* True if every column that `old` feeds is fed by `young` too. Both list their columns in ascending order. */
+bool feeds_all_of(const Event *young, const Event *old)
+{
+    int y = 0;
+
+    for (int o = 0; o < old->field_count; o++) {
+        while (y < young->field_count && young->fields[y].column < old->fields[o].column)
+            y++;
+        if (y == young->field_count || young->fields[y].column != old->fields[o].column)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Leaves out rows that another row of the batch makes superfluous: it has the same key and is older, or it is
+ * no newer, came before, and all its columns are written once more. Whatever the table holds, the end is the
+ * same as if both had been written in turn, provided that the other row succeeds. `rows` is sorted; returns
+ * how many stay.
+ */
+int fold(Row **rows, int count)
+{
+    int kept = 0;
+
+    for (int i = 0; i < count; i++) {
+        Row *row = rows[i];
+        Row *last = kept > 0 ? rows[kept - 1] : nullptr;
+
+        if (last != nullptr && last->event->key == row->event->key) {
+            if (row->event->time < last->event->time) {
+                row->overtaken_by = last;
+                row->came_late = true;
+                continue;
+            }
+            if (feeds_all_of(row->event, last->event)) {
+                last->overtaken_by = row;
+                rows[kept - 1] = row;
+                continue;
+            }
+        }
+        rows[kept++] = row;
+    }
+    return kept;
+}
+
+/* ---- writing ---- */
+
+/* One statement for each run of rows that can share one, in the order of their keys. */
+void write_runs(Writer *writer, Row *const *rows, int count)
+{
+    for (int begin = 0, end; begin < count; begin = end) {
+        end = begin + 1;
+        while (end < count && feed_same_columns(rows[begin], rows[end]) &&
+               rows[end - 1]->event->key != rows[end]->event->key)
+            end++;
+        upsert_rows(writer->target, rows + begin, end - begin);
+    }
+}
+
+void write_or_bisect(Writer *writer, Row *const *rows, int count)
+{
+    PgError error;
+
+    check_stack_depth();
+    CHECK_FOR_INTERRUPTS();
+    if (count == 0 ||
+        in_subtransaction(writer->context, error, [writer, rows, count] { write_runs(writer, rows, count); }))
+        return;
+    if (count == 1) {
+        give_up_row(writer, rows[0], error);
+        return;
+    }
+    write_or_bisect(writer, rows, count / 2);
+    write_or_bisect(writer, rows + count / 2, count - count / 2);
+}
+
+/*
+ * The outcome of a row that was left out is that of the row that made it superfluous, or skipped if it came
+ * late; where that other one became a dead letter it has to be written after all. Returns how many, moved to
+ * the front of `rows`.
+ */
+int settle_left_out(Writer *writer, Row **rows)
+{
+    int count = 0;
+
+    for (int i = writer->row_count - 1; i >= 0; i--) {
+        Row *row = &writer->rows[i];
+        const Row *end = row;
+
+        if (row->overtaken_by == nullptr || row->event->outcome != Outcome::pending)
+            continue;
+        while (end->overtaken_by != nullptr)
+            end = end->overtaken_by;
+        if (end->event->outcome == Outcome::dead_lettered || end->event->outcome == Outcome::pending) {
+            row->overtaken_by = nullptr;
+            row->came_late = false;
+            rows[count++] = row;
+        } else {
+            row->event->outcome = row->came_late ? Outcome::skipped : end->event->outcome;
+        }
+    }
+    return count;
+}
+
+void write_rows(Writer *writer)
+{
+    auto **rows =
+        static_cast<Row **>(palloc_extended(std::max(writer->row_count, 1) * sizeof(Row *), MCXT_ALLOC_HUGE));
+    int count = 0;
+
+    for (int i = 0; i < writer->row_count; i++) {
+        if (writer->rows[i].event->outcome == Outcome::pending)
+            rows[count++] = &writer->rows[i];
+    }
+    while (count > 0) {
+        std::sort(rows, rows + count, comes_before);
+        write_or_bisect(writer, rows, fold(rows, count));
+        count = settle_left_out(writer, rows);
+    }
+    pfree(rows);
+}
+
+/* Each error has to show while its statement runs: at the commit it could not be told whose it is. */
+void check_constraints_at_once(const Target *target)
+{
+    if (target->has_deferrable && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
+        elog(ERROR, "could not set constraints immediate");
+}
+
+} // namespace
+
+bool write_reached_rows() noexcept
+{
+    return reached_rows;
+}
+
+void write_deliveries(Delivery *const *deliveries, int count)
+{
+    reached_rows = false;
+    Writer writer = {
+        .context = AllocSetContextCreate(CurrentMemoryContext, "cxone_sync batch", ALLOCSET_DEFAULT_SIZES),
+        .target = open_target(),
+        .rows = nullptr,
+        .row_count = 0};
+    const MemoryContext caller_context = CurrentMemoryContext;
+
+    if (SPI_connect() != SPI_OK_CONNECT)
+        elog(ERROR, "SPI_connect failed");
+    MemoryContextSwitchTo(writer.context);
+    collect_rows(&writer, deliveries, count);
+
+    const SavedIdentity saved = as_owner(writer.target->owner);
+    reached_rows = true;
+    check_constraints_at_once(writer.target);
+    give_up_refused(&writer);
+    convert_rows(&writer);
+    write_rows(&writer);
+    back_to(saved);
+
+    SPI_finish();
+    MemoryContextSwitchTo(caller_context);
+    MemoryContextDelete(writer.context);
+}
+
+} // namespace cxone_sync

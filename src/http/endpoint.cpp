@@ -1,0 +1,46 @@
+#include "http/endpoint.h"
+
+namespace cxone_sync {
+
+Endpoint::Endpoint(unsigned threads, Counters &counters, Queue &queue) : budget_(counters.queued_bytes)
+{
+    const NetworkThread::Shared shared{limits_, budget_, counters, queue, threads_};
+    for (unsigned i = 0; i < threads; i++)
+        threads_.push_back(std::make_unique<NetworkThread>(shared, i));
+    for (const auto &thread : threads_)
+        thread->start();
+}
+
+std::string Endpoint::listen(std::shared_ptr<Service> service, const std::string &address, int port)
+{
+    std::string problem;
+    const int socket = HttpLibrary::listen_on(address, port, problem);
+    /* One thread accepts for all and hands out in turn, so that each gets the same number of connections. */
+    if (socket >= 0)
+        threads_[0]->listen(socket, std::move(service));
+    return problem;
+}
+
+void Endpoint::stop_listening(std::shared_ptr<Service> service)
+{
+    threads_[0]->stop_listening(std::move(service));
+}
+
+void Endpoint::answer(const std::vector<Answer> &answers)
+{
+    std::vector<std::vector<Answer>> by_thread(threads_.size());
+    for (const Answer &answer : answers)
+        by_thread[NetworkThread::thread_of(answer.ticket)].push_back(answer);
+    for (std::size_t i = 0; i < threads_.size(); i++) {
+        if (!by_thread[i].empty())
+            threads_[i]->answer(std::move(by_thread[i]));
+    }
+}
+
+void Endpoint::stop() noexcept
+{
+    for (const auto &thread : threads_)
+        thread->stop();
+}
+
+} // namespace cxone_sync

@@ -1,0 +1,293 @@
+#include "http/framing.h"
+
+#include <algorithm>
+
+namespace cxone_sync {
+
+namespace {
+
+char lower(char c) noexcept
+{
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
+bool is_digit(char c) noexcept
+{
+    return c >= '0' && c <= '9';
+}
+
+/* token, RFC 9110 section 5.6.2 */
+bool is_token_char(char c) noexcept
+{
+    return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+std::string_view trim(std::string_view text) noexcept
+{
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+        text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+        text.remove_suffix(1);
+    return text;
+}
+
+/* Calls `use` for each element of a comma-separated list. */
+template <typename Use> void for_each_element(std::string_view list, Use use)
+{
+    while (!list.empty()) {
+        const std::size_t comma = std::min(list.find(','), list.size());
+        use(trim(list.substr(0, comma)));
+        list.remove_prefix(std::min(comma + 1, list.size()));
+    }
+}
+
+constexpr const char *body_too_large = "the body is larger than cxone_sync.max_body_size";
+constexpr const char *head_too_large = "the request's head is too large";
+constexpr const char *no_memory = "too many requests are waiting";
+
+} // namespace
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept
+{
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](char x, char y) { return lower(x) == lower(y); });
+}
+
+Framing::State Framing::refuse(int status, const char *reason) noexcept
+{
+    status_ = status;
+    reason_ = reason;
+    keep_alive_ = false;
+    return State::refused;
+}
+
+Framing::State Framing::feed(std::string &input, MemoryShare &memory)
+{
+    if (part_ == Part::head) {
+        const State state = read_head(input);
+        if (state != State::complete)
+            return state;
+        /* a sender that has begun its body does not wait for permission */
+        if (expects_continue_ && input.empty() && (chunked_ || remaining_ > 0))
+            return State::needs_continue;
+    }
+    return go_on(input, memory);
+}
+
+Framing::State Framing::go_on(std::string &input, MemoryShare &memory)
+{
+    if (part_ == Part::body)
+        return read_body(input, memory);
+    return read_chunks(input, memory);
+}
+
+/* `complete` means that the head is. */
+Framing::State Framing::read_head(std::string &input)
+{
+    /* RFC 9112 section 2.2: an empty line before the request line is ignored */
+    if (scanned_ == 0) {
+        if (input.starts_with("\r\n"))
+            input.erase(0, 2);
+        if (input == "\r" || input.empty())
+            return State::needs_bytes;
+    }
+
+    const std::size_t end = input.find("\r\n\r\n", scanned_ > 3 ? scanned_ - 3 : 0);
+    if (end == std::string::npos) {
+        if (input.size() > limits_.max_head)
+            return refuse(431, head_too_large);
+        for (; scanned_ < input.size(); scanned_++) {
+            if (input[scanned_] == '\n' && (scanned_ == 0 || input[scanned_ - 1] != '\r'))
+                return refuse(400, "a line of the request's head does not end in CRLF");
+        }
+        return State::needs_bytes;
+    }
+    if (end + 4 > limits_.max_head)
+        return refuse(431, head_too_large);
+    head_.assign(input, 0, end + 4);
+    input.erase(0, end + 4);
+    return check_head();
+}
+
+Framing::State Framing::check_head()
+{
+    std::string_view rest(head_.data(), head_.size() - 2);
+    unsigned lines = 0;
+    while (!rest.empty()) {
+        const std::string_view line = rest.substr(0, rest.find("\r\n"));
+        rest.remove_prefix(line.size() + 2);
+        if (line.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos)
+            return refuse(400, "the request's head holds a bare CR, LF or NUL");
+        if (lines++ == 0) {
+            http_1_0_ = line.ends_with(" HTTP/1.0");
+            if (!http_1_0_ && !line.ends_with(" HTTP/1.1"))
+                return refuse(line.find(" HTTP/") == line.npos ? 400 : 505, "the request is not HTTP/1.1");
+            continue;
+        }
+        if (lines > limits_.max_header_lines + 1)
+            return refuse(431, "the request has too many header lines");
+        if (read_header(line) == State::refused)
+            return State::refused;
+    }
+    if (host_lines_ > 1 || (host_lines_ == 0 && !http_1_0_))
+        return refuse(400, "the request needs exactly one Host header");
+    if (has_length_ && chunked_)
+        return refuse(400, "the request has both a Content-Length and a Transfer-Encoding");
+    if (chunked_ && http_1_0_)
+        return refuse(400, "HTTP/1.0 has no Transfer-Encoding");
+    if (http_1_0_)
+        keep_alive_ = keep_alive_ && asked_to_keep_alive_;
+    if (!chunked_ && remaining_ > limits_.max_body)
+        return refuse(413, body_too_large);
+    part_ = chunked_ ? Part::chunk_size : Part::body;
+    return State::complete;
+}
+
+Framing::State Framing::read_header(std::string_view line)
+{
+    const std::size_t colon = line.find(':');
+    if (colon == 0 || colon == line.npos ||
+        !std::all_of(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(colon), is_token_char))
+        return refuse(400, "a header line has no proper name");
+    const std::string_view name = line.substr(0, colon);
+    const std::string_view value = trim(line.substr(colon + 1));
+
+    if (equal_ignoring_case(name, "Content-Length")) {
+        if (has_length_ || value.empty() || !std::all_of(value.begin(), value.end(), is_digit))
+            return refuse(400, "the request needs one Content-Length, a decimal number");
+        has_length_ = true;
+        for (char digit : value)
+            remaining_ =
+                std::min<std::uint64_t>(remaining_ * 10 + static_cast<unsigned>(digit - '0'), 1ULL << 60);
+    } else if (equal_ignoring_case(name, "Transfer-Encoding")) {
+        if (chunked_)
+            return refuse(400, "the request has more than one Transfer-Encoding");
+        if (!equal_ignoring_case(value, "chunked"))
+            return refuse(501, "the only Transfer-Encoding known here is chunked");
+        chunked_ = true;
+    } else if (equal_ignoring_case(name, "Content-Encoding")) {
+        if (!value.empty() && !equal_ignoring_case(value, "identity"))
+            return refuse(415, "a body with a Content-Encoding is not read here");
+    } else if (equal_ignoring_case(name, "Connection")) {
+        for_each_element(value, [this](std::string_view option) {
+            if (equal_ignoring_case(option, "close"))
+                keep_alive_ = false;
+            else if (equal_ignoring_case(option, "keep-alive"))
+                asked_to_keep_alive_ = true;
+        });
+    } else if (equal_ignoring_case(name, "Expect")) {
+        if (!equal_ignoring_case(value, "100-continue"))
+            return refuse(417, "the only Expect known here is 100-continue");
+        expects_continue_ = true;
+    } else if (equal_ignoring_case(name, "Host")) {
+        host_lines_++;
+    }
+    return State::complete;
+}
+
+Framing::State Framing::append_body(std::string_view bytes, MemoryShare &memory)
+{
+    if (body_.size() + bytes.size() > limits_.max_body)
+        return refuse(413, body_too_large);
+    if (!memory.grow_to(body_.size() + bytes.size()))
+        return refuse(503, no_memory);
+    body_.append(bytes);
+    return State::complete;
+}
+
+Framing::State Framing::read_body(std::string &input, MemoryShare &memory)
+{
+    const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, input.size()));
+    if (body_.empty() && size == input.size() && size == remaining_) {
+        /* the whole body and nothing else has arrived: no copy */
+        if (!memory.grow_to(size))
+            return refuse(503, no_memory);
+        body_.swap(input);
+    } else {
+        if (append_body({input.data(), size}, memory) == State::refused)
+            return State::refused;
+        input.erase(0, size);
+    }
+    remaining_ -= size;
+    if (remaining_ > 0)
+        return State::needs_bytes;
+    part_ = Part::done;
+    return State::complete;
+}
+
+/* Takes a line without its CRLF out of `input`; false if it has not arrived whole or is longer than `limit`.
+ */
+bool Framing::take_line(std::string &input, std::string_view &line, std::size_t limit)
+{
+    const std::size_t end = input.find('\n');
+    if (end == std::string::npos || end > limit)
+        return false;
+    line_.assign(input, 0, end);
+    input.erase(0, end + 1);
+    line = line_;
+    return true;
+}
+
+Framing::State Framing::read_chunk_size(std::string_view line)
+{
+    /* chunk extensions are ignored, as RFC 9112 section 7.1.1 asks */
+    const std::string_view size = trim(line.substr(0, line.find(';')));
+    if (size.empty() || size.size() > 15)
+        return refuse(400, "a chunk of the body has no proper size");
+    remaining_ = 0;
+    for (char c : size) {
+        const char l = lower(c);
+        if (!is_digit(c) && !(l >= 'a' && l <= 'f'))
+            return refuse(400, "a chunk of the body has no proper size");
+        remaining_ = remaining_ * 16 + static_cast<unsigned>(is_digit(c) ? c - '0' : l - 'a' + 10);
+    }
+    if (remaining_ > limits_.max_body - body_.size())
+        return refuse(413, body_too_large);
+    part_ = remaining_ > 0 ? Part::chunk_data : Part::trailer;
+    return State::complete;
+}
+
+Framing::State Framing::read_chunks(std::string &input, MemoryShare &memory)
+{
+    constexpr std::size_t max_line = 256;
+    while (part_ != Part::done) {
+        if (part_ == Part::chunk_data) {
+            const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, input.size()));
+            if (append_body({input.data(), size}, memory) == State::refused)
+                return State::refused;
+            input.erase(0, size);
+            remaining_ -= size;
+            if (remaining_ > 0)
+                return State::needs_bytes;
+            part_ = Part::chunk_end;
+        }
+
+        std::string_view line;
+        if (!take_line(input, line, max_line)) {
+            if (input.size() > max_line)
+                return refuse(400, "a line between the body's chunks is too long");
+            return State::needs_bytes;
+        }
+        if (!line.ends_with('\r'))
+            return refuse(400, "a line between the body's chunks does not end in CRLF");
+        line.remove_suffix(1);
+
+        if (part_ == Part::chunk_size) {
+            if (read_chunk_size(line) == State::refused)
+                return State::refused;
+        } else if (part_ == Part::chunk_end) {
+            if (!line.empty())
+                return refuse(400, "a chunk of the body is longer than its size");
+            part_ = Part::chunk_size;
+        } else if (line.empty()) {
+            part_ = Part::done;
+        } else {
+            trailer_size_ += line.size();
+            if (trailer_size_ > limits_.max_head)
+                return refuse(431, "the request's trailer is too large");
+        }
+    }
+    return State::complete;
+}
+
+} // namespace cxone_sync

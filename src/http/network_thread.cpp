@@ -1,0 +1,621 @@
+#include "http/network_thread.h"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace cxone_sync {
+
+namespace {
+
+constexpr std::size_t read_size = 64 * 1024;
+constexpr int linger_ms = 2'000;       /* how long a refused sender may go on sending */
+constexpr int accept_pause_ms = 1'000; /* after running out of file descriptors or memory */
+constexpr int stop_ms = 1'000;
+
+/* What an epoll event is about, above 32 bits of slot or listener number. */
+constexpr std::uint64_t tag_message = 1ULL << 32;
+constexpr std::uint64_t tag_listener = 2ULL << 32;
+
+constexpr unsigned slot_bits = 24;
+constexpr std::uint32_t max_slots = 1U << slot_bits;
+
+std::int64_t monotonic_ms() noexcept
+{
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+std::string error_text(int error)
+{
+    return std::generic_category().message(error);
+}
+
+} // namespace
+
+struct NetworkThread::Connection {
+    enum class Phase : std::uint8_t {
+        idle,      /* between requests */
+        receiving, /* a request has begun */
+        waiting,   /* its delivery waits for the commit */
+        sending,   /* its reply waits for room in the socket */
+        lingering  /* refused: what still comes is thrown away, so that the reply is not lost to a reset */
+    };
+
+    Connection(int its_socket, std::uint32_t its_slot, std::shared_ptr<Service> its_service,
+               MemoryBudget &budget)
+        : socket(its_socket), slot(its_slot), service(std::move(its_service)), framing(service->limits()),
+          memory(budget)
+    {
+    }
+
+    int socket;
+    std::uint32_t slot;
+    std::shared_ptr<Service> service;
+    Phase phase = Phase::idle;
+    bool close_after_reply = false;
+    bool head_only = false; /* HEAD: the reply has no body */
+    std::uint32_t watched = EPOLLIN;
+    std::int64_t deadline_ms = INT64_MAX;
+    Framing framing;
+    MemoryShare memory;
+    std::string input;
+    std::string output;
+    std::size_t sent = 0;
+};
+
+NetworkThread::NetworkThread(const Shared &shared, unsigned index)
+    : shared_(shared), index_(index), epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
+      event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), read_buffer_(new char[read_size])
+{
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_message}};
+    if (epoll_fd_ < 0 || event_fd_ < 0 || epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, event_fd_, &event) != 0)
+        throw std::system_error(errno, std::generic_category(), "epoll");
+}
+
+NetworkThread::~NetworkThread()
+{
+    stop();
+    ::close(event_fd_);
+    ::close(epoll_fd_);
+}
+
+void NetworkThread::start()
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+        thread_ = std::thread([this] { run(); });
+    } catch (...) {
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        throw;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_setname_np(thread_.native_handle(), "cxone_sync net");
+}
+
+/* ---- messages from other threads ---- */
+
+void NetworkThread::post(Message message)
+{
+    bool was_empty;
+    {
+        const std::lock_guard lock(mutex_);
+        was_empty = inbox_.empty();
+        inbox_.push_back(std::move(message));
+    }
+    if (was_empty) {
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof(one));
+    }
+}
+
+void NetworkThread::listen(int socket, std::shared_ptr<Service> service)
+{
+    post({.kind = Message::Kind::listen, .socket = socket, .service = std::move(service), .answers = {}});
+}
+
+void NetworkThread::stop_listening(std::shared_ptr<Service> service)
+{
+    post({.kind = Message::Kind::stop_listening, .service = std::move(service), .answers = {}});
+}
+
+void NetworkThread::adopt(int socket, std::shared_ptr<Service> service)
+{
+    post({.kind = Message::Kind::adopt, .socket = socket, .service = std::move(service), .answers = {}});
+}
+
+void NetworkThread::answer(std::vector<Answer> answers)
+{
+    post({.kind = Message::Kind::answer, .service = nullptr, .answers = std::move(answers)});
+}
+
+void NetworkThread::stop() noexcept
+{
+    if (!thread_.joinable())
+        return;
+    try {
+        post({.kind = Message::Kind::stop, .service = nullptr, .answers = {}});
+        thread_.join();
+    } catch (...) {
+        /* No memory for the message: the process is about to exit anyway, and with it the thread. */
+        thread_.detach();
+    }
+}
+
+void NetworkThread::take_messages()
+{
+    std::uint64_t count;
+    [[maybe_unused]] const ssize_t got = read(event_fd_, &count, sizeof(count));
+    std::vector<Message> messages;
+    {
+        const std::lock_guard lock(mutex_);
+        messages.swap(inbox_);
+    }
+    for (Message &message : messages)
+        handle(message);
+}
+
+void NetworkThread::handle(Message &message)
+{
+    switch (message.kind) {
+    case Message::Kind::listen:
+        start_listening(message.socket, std::move(message.service));
+        break;
+    case Message::Kind::stop_listening:
+        for (Listener &listener : listeners_) {
+            if (!message.service || listener.service == message.service)
+                close_listener(listener);
+        }
+        break;
+    case Message::Kind::adopt:
+        open_connection(message.socket, std::move(message.service));
+        break;
+    case Message::Kind::answer:
+        for (const Answer &answer : message.answers)
+            take_answer(answer);
+        break;
+    case Message::Kind::stop:
+        for (Listener &listener : listeners_)
+            close_listener(listener);
+        stop_at_ms_ = now_ms_ + stop_ms;
+        for (auto &connection : connections_) {
+            if (connection && connection->phase != Connection::Phase::sending)
+                close_connection(*connection);
+        }
+        break;
+    }
+}
+
+void NetworkThread::take_answer(const Answer &answer)
+{
+    Connection *connection = find(answer.ticket);
+    /* the sender may have gone away meanwhile */
+    if (!connection || connection->phase != Connection::Phase::waiting)
+        return;
+    try {
+        finish_request(*connection, connection->service->reply_to(answer));
+        if (find(answer.ticket) && connection->phase == Connection::Phase::idle)
+            serve_requests(*connection);
+    } catch (...) {
+        /* no memory for this one's reply; the other answers go out */
+        close_connection(*connection);
+    }
+}
+
+/* ---- the loop ---- */
+
+void NetworkThread::run() noexcept
+{
+    for (;;) {
+        try {
+            turn();
+            if (stop_at_ms_ != 0 && (now_ms_ >= stop_at_ms_ || free_slots_.size() == connections_.size()))
+                break;
+        } catch (const std::exception &e) {
+            /* Out of memory, in all likelihood, and what held it is gone by now. */
+            shared_.queue.log(std::string("network thread: ") + e.what());
+        } catch (...) {
+            shared_.queue.log("network thread: unknown exception");
+        }
+    }
+    for (auto &connection : connections_) {
+        if (connection)
+            close_connection(*connection);
+    }
+}
+
+void NetworkThread::turn()
+{
+    constexpr int max_events = 64;
+    epoll_event events[max_events];
+    const int count = epoll_wait(epoll_fd_, events, max_events, milliseconds_to_wait());
+    now_ms_ = monotonic_ms();
+
+    for (int i = 0; i < count; i++) {
+        const std::uint64_t what = events[i].data.u64;
+        const auto number = static_cast<std::uint32_t>(what);
+        if (what == tag_message) {
+            take_messages();
+        } else if (what & tag_listener) {
+            if (number < listeners_.size())
+                accept_from(listeners_[number]);
+        } else if (number < connections_.size() && connections_[number]) {
+            Connection &connection = *connections_[number];
+            try {
+                on_event(connection, events[i].events);
+            } catch (...) {
+                /* this connection wanted memory that is not there; the others go on */
+                close_connection(connection);
+            }
+        }
+    }
+    check_deadlines();
+}
+
+int NetworkThread::milliseconds_to_wait() const
+{
+    std::int64_t until = next_deadline_;
+    if (accept_again_ms_ != 0)
+        until = std::min(until, accept_again_ms_);
+    if (stop_at_ms_ != 0)
+        until = std::min(until, stop_at_ms_);
+    if (until == INT64_MAX)
+        return -1;
+    return static_cast<int>(std::clamp<std::int64_t>(until - now_ms_, 0, 3'600'000));
+}
+
+void NetworkThread::check_deadlines()
+{
+    if (accept_again_ms_ != 0 && now_ms_ >= accept_again_ms_) {
+        accept_again_ms_ = 0;
+        for (const Listener &listener : listeners_)
+            watch_listener(listener, true);
+    }
+    if (now_ms_ < next_deadline_)
+        return;
+    next_deadline_ = INT64_MAX;
+    for (std::size_t slot = 0; slot < connections_.size(); slot++) {
+        if (connections_[slot] && connections_[slot]->deadline_ms <= now_ms_)
+            after_deadline(*connections_[slot]);
+        if (connections_[slot])
+            next_deadline_ = std::min(next_deadline_, connections_[slot]->deadline_ms);
+    }
+}
+
+void NetworkThread::set_deadline(Connection &connection, int timeout_ms)
+{
+    connection.deadline_ms = timeout_ms < 0 ? INT64_MAX : now_ms_ + timeout_ms;
+    next_deadline_ = std::min(next_deadline_, connection.deadline_ms);
+}
+
+void NetworkThread::after_deadline(Connection &connection)
+{
+    if (connection.phase != Connection::Phase::receiving) {
+        close_connection(connection);
+        return;
+    }
+    connection.service->refused(408);
+    connection.close_after_reply = true;
+    finish_request(connection, error_reply(408, "the request took longer than cxone_sync.request_timeout"));
+}
+
+/* ---- accepting ---- */
+
+void NetworkThread::start_listening(int socket, std::shared_ptr<Service> service)
+{
+    for (Listener &listener : listeners_) {
+        if (listener.service != service)
+            continue;
+        close_listener(listener);
+        listener.socket = socket;
+        watch_listener(listener, true);
+        return;
+    }
+    listeners_.push_back({socket, std::move(service)});
+    watch_listener(listeners_.back(), true);
+}
+
+void NetworkThread::watch_listener(const Listener &listener, bool on) noexcept
+{
+    if (listener.socket < 0)
+        return;
+    const auto number = static_cast<std::uint64_t>(&listener - listeners_.data());
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_listener | number}};
+    epoll_ctl(epoll_fd_, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener.socket, &event);
+}
+
+void NetworkThread::close_listener(Listener &listener) noexcept
+{
+    if (listener.socket >= 0)
+        ::close(listener.socket);
+    listener.socket = -1;
+}
+
+void NetworkThread::accept_from(const Listener &listener)
+{
+    if (listener.socket < 0 || accept_again_ms_ != 0)
+        return;
+    /* a bound, so that a storm of connections cannot keep this thread from those it has */
+    for (int i = 0; i < 64; i++) {
+        const int socket = accept4(listener.socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (socket < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                pause_accepting(errno);
+            return;
+        }
+        if (shared_.counters.connections.load(std::memory_order_relaxed) >=
+            shared_.limits.max_connections.load(std::memory_order_relaxed)) {
+            refuse_connection(socket);
+            continue;
+        }
+        shared_.counters.connections.fetch_add(1, std::memory_order_relaxed);
+        const unsigned thread = next_thread_++ % static_cast<unsigned>(shared_.threads.size());
+        if (thread == index_)
+            open_connection(socket, listener.service);
+        else
+            shared_.threads[thread]->adopt(socket, listener.service);
+    }
+}
+
+void NetworkThread::pause_accepting(int error)
+{
+    shared_.queue.log("could not accept a connection: " + error_text(error));
+    for (const Listener &listener : listeners_)
+        watch_listener(listener, false);
+    accept_again_ms_ = now_ms_ + accept_pause_ms;
+}
+
+void NetworkThread::refuse_connection(int socket) noexcept
+{
+    static const std::string wire =
+        to_wire(error_reply(503, "too many connections", "Retry-After: 1"), true, false);
+    [[maybe_unused]] const ssize_t sent = send(socket, wire.data(), wire.size(), MSG_NOSIGNAL);
+    shutdown(socket, SHUT_WR);
+    ::close(socket);
+}
+
+/* ---- connections ---- */
+
+/* A free slot, the last of free_slots_. */
+std::uint32_t NetworkThread::free_slot()
+{
+    if (free_slots_.empty()) {
+        free_slots_.reserve(connections_.size() + 1); /* so that closing a connection never allocates */
+        generations_.resize(connections_.size() + 1);
+        connections_.emplace_back();
+        free_slots_.push_back(static_cast<std::uint32_t>(connections_.size() - 1));
+    }
+    return free_slots_.back();
+}
+
+void NetworkThread::open_connection(int socket, std::shared_ptr<Service> service)
+{
+    std::uint32_t slot;
+    try {
+        slot = free_slot();
+        connections_[slot] = std::make_unique<Connection>(socket, slot, std::move(service), shared_.budget);
+    } catch (...) {
+        ::close(socket);
+        shared_.counters.connections.fetch_sub(1, std::memory_order_relaxed);
+        throw;
+    }
+    free_slots_.pop_back();
+    Connection &connection = *connections_[slot];
+
+    /* a reply leaves at once: Nagle's algorithm would hold it back for the sender's delayed acknowledgement
+     */
+    const int on = 1;
+    setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    epoll_event event{.events = connection.watched, .data = {.u64 = slot}};
+    if (stop_at_ms_ != 0 || slot >= max_slots || epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, socket, &event) != 0) {
+        close_connection(connection);
+        return;
+    }
+    set_deadline(connection, shared_.limits.idle_timeout_ms);
+}
+
+void NetworkThread::close_connection(Connection &connection) noexcept
+{
+    const std::uint32_t slot = connection.slot;
+    ::close(connection.socket);
+    shared_.counters.connections.fetch_sub(1, std::memory_order_relaxed);
+    generations_[slot]++;
+    connections_[slot].reset();
+    free_slots_.push_back(slot);
+}
+
+unsigned NetworkThread::thread_of(Ticket ticket) noexcept
+{
+    return static_cast<unsigned>(ticket >> 56);
+}
+
+Ticket NetworkThread::ticket_of(const Connection &connection) const noexcept
+{
+    return static_cast<Ticket>(index_) << 56 | static_cast<Ticket>(connection.slot) << 32 |
+           generations_[connection.slot];
+}
+
+NetworkThread::Connection *NetworkThread::find(Ticket ticket) noexcept
+{
+    const auto slot = static_cast<std::uint32_t>(ticket >> 32) & (max_slots - 1);
+    if (slot >= connections_.size() || generations_[slot] != static_cast<std::uint32_t>(ticket))
+        return nullptr;
+    return connections_[slot].get();
+}
+
+void NetworkThread::watch(Connection &connection, std::uint32_t events)
+{
+    if (connection.watched == events)
+        return;
+    connection.watched = events;
+    epoll_event event{.events = events, .data = {.u64 = connection.slot}};
+    epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, connection.socket, &event);
+}
+
+void NetworkThread::on_event(Connection &connection, std::uint32_t events)
+{
+    switch (connection.phase) {
+    case Connection::Phase::waiting:
+        /* Nothing is read before the answer; a sender that is gone for good needs none. */
+        if (events & (EPOLLERR | EPOLLHUP))
+            close_connection(connection);
+        else
+            watch(connection, 0);
+        break;
+    case Connection::Phase::sending: {
+        const Ticket ticket = ticket_of(connection);
+        send_waiting(connection);
+        if (find(ticket) && connection.phase == Connection::Phase::idle)
+            serve_requests(connection);
+        break;
+    }
+    default:
+        read_from(connection);
+    }
+}
+
+void NetworkThread::read_from(Connection &connection)
+{
+    const ssize_t got = recv(connection.socket, read_buffer_.get(), read_size, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        close_connection(connection);
+        return;
+    }
+    if (connection.phase == Connection::Phase::lingering)
+        return;
+    if (connection.phase == Connection::Phase::idle) {
+        connection.phase = Connection::Phase::receiving;
+        set_deadline(connection, shared_.limits.request_timeout_ms);
+    }
+    connection.input.append(read_buffer_.get(), static_cast<std::size_t>(got));
+    serve_requests(connection);
+}
+
+/* Serves what has arrived, one request after the other, until one is incomplete or has to wait. */
+void NetworkThread::serve_requests(Connection &connection)
+{
+    const Ticket ticket = ticket_of(connection);
+    while (
+        find(ticket) && !connection.input.empty() &&
+        (connection.phase == Connection::Phase::receiving || connection.phase == Connection::Phase::idle)) {
+        if (connection.phase == Connection::Phase::idle) {
+            connection.phase = Connection::Phase::receiving;
+            set_deadline(connection, shared_.limits.request_timeout_ms);
+        }
+        switch (connection.framing.feed(connection.input, connection.memory)) {
+        case Framing::State::needs_bytes:
+            return;
+        case Framing::State::needs_continue: {
+            constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+            [[maybe_unused]] const ssize_t sent =
+                send(connection.socket, go_on.data(), go_on.size(), MSG_NOSIGNAL);
+            return;
+        }
+        case Framing::State::refused: {
+            const int status = connection.framing.status();
+            connection.service->refused(status);
+            connection.close_after_reply = true;
+            finish_request(connection, error_reply(status, connection.framing.reason(),
+                                                   status == 503 ? "Retry-After: 1" : ""));
+            return;
+        }
+        case Framing::State::complete:
+            serve_one(connection);
+        }
+    }
+}
+
+void NetworkThread::serve_one(Connection &connection)
+{
+    connection.close_after_reply = !connection.framing.keep_alive();
+    connection.head_only = connection.framing.head().starts_with("HEAD ");
+    std::optional<Reply> reply;
+    bool waits = false;
+    const int problem = library_.read_head(connection.framing.head(), [&](const httplib::Request &request) {
+        reply = connection.service->serve(request, connection.framing.body(), connection.memory,
+                                          ticket_of(connection));
+        waits = !reply;
+    });
+    if (waits) {
+        connection.phase = Connection::Phase::waiting;
+        set_deadline(connection, -1);
+        return;
+    }
+    if (!reply) {
+        connection.close_after_reply = true;
+        reply = error_reply(problem == 414 ? 414 : 400, "the request's head cannot be read");
+    }
+    if (reply->status >= 400)
+        connection.service->refused(reply->status);
+    finish_request(connection, *reply);
+}
+
+void NetworkThread::finish_request(Connection &connection, const Reply &reply)
+{
+    connection.output = to_wire(reply, connection.close_after_reply, connection.head_only);
+    connection.sent = 0;
+    connection.head_only = false;
+    connection.memory = MemoryShare(shared_.budget);
+    connection.framing = Framing(connection.service->limits());
+    connection.phase = Connection::Phase::sending;
+    send_waiting(connection);
+}
+
+void NetworkThread::send_waiting(Connection &connection)
+{
+    while (connection.sent < connection.output.size()) {
+        const ssize_t sent = send(connection.socket, connection.output.data() + connection.sent,
+                                  connection.output.size() - connection.sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EAGAIN) {
+            if (connection.watched != EPOLLOUT)
+                set_deadline(connection, shared_.limits.request_timeout_ms);
+            watch(connection, EPOLLOUT);
+            return;
+        }
+        if (sent < 0) {
+            close_connection(connection);
+            return;
+        }
+        connection.sent += static_cast<std::size_t>(sent);
+    }
+    if (connection.close_after_reply || stop_at_ms_ != 0) {
+        linger(connection);
+        return;
+    }
+    connection.phase = Connection::Phase::idle;
+    watch(connection, EPOLLIN);
+    set_deadline(connection, shared_.limits.idle_timeout_ms);
+}
+
+/*
+ * To close a socket with unread bytes resets the connection, and the reset can overtake the reply (RFC 9112
+ * section 9.6). So only our direction is closed first, and the sender's bytes are read and dropped for a
+ * while.
+ */
+void NetworkThread::linger(Connection &connection)
+{
+    if (stop_at_ms_ != 0) {
+        close_connection(connection);
+        return;
+    }
+    shutdown(connection.socket, SHUT_WR);
+    connection.phase = Connection::Phase::lingering;
+    connection.input.clear();
+    watch(connection, EPOLLIN);
+    set_deadline(connection, linger_ms);
+}
+
+} // namespace cxone_sync

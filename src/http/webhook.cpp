@@ -1,0 +1,81 @@
+#include "http/webhook.h"
+
+#include "cxone/contract.h"
+
+namespace cxone_sync {
+
+namespace {
+
+constexpr std::string_view retry_after = "Retry-After: 1";
+
+/* A sender needs no more than that it should come again; the cause is in the log and in sync_status. */
+Reply retry_reply()
+{
+    return error_reply(503, "not now, send it again", retry_after);
+}
+
+} // namespace
+
+void Webhook::configure(std::shared_ptr<const WebhookConfig> config)
+{
+    const std::lock_guard lock(mutex_);
+    config_.swap(config);
+}
+
+std::shared_ptr<const WebhookConfig> Webhook::config() const
+{
+    const std::lock_guard lock(mutex_);
+    return config_;
+}
+
+Framing::Limits Webhook::limits() const
+{
+    Framing::Limits limits;
+    limits.max_body = config()->max_body;
+    return limits;
+}
+
+std::optional<Reply> Webhook::serve(const httplib::Request &request, std::string &body, MemoryShare &memory,
+                                    Ticket ticket)
+{
+    if (request.path != contract::webhook_path)
+        return error_reply(404, "no such path");
+    if (request.method != "POST")
+        return error_reply(405, "webhooks are sent with POST", "Allow: POST");
+    if (body.empty())
+        return error_reply(400, "the body is empty");
+
+    const std::shared_ptr<const WebhookConfig> config = this->config();
+    auto delivery = std::make_unique<Delivery>();
+    delivery->received = now();
+    delivery->body = std::move(body);
+    delivery->memory = std::move(memory);
+    memory = MemoryShare();
+    const BodyRefusal refusal = parse_delivery(*delivery, config->map, config->parse);
+    if (refusal.status != 0)
+        return error_reply(refusal.status, refusal.reason);
+    if (!delivery->memory.grow_to(delivery->size()) || !queue_.push(delivery, ticket))
+        return retry_reply();
+    return std::nullopt;
+}
+
+Reply Webhook::reply_to(const Answer &answer) const
+{
+    if (!answer.committed)
+        return retry_reply();
+    const auto member = [](std::string_view name, std::uint32_t count) {
+        return "\"" + std::string(name) + "\":" + std::to_string(count);
+    };
+    return {.body = "{" + member("received", answer.counts.received) + "," +
+                    member("applied", answer.counts.applied) + "," +
+                    member("skipped", answer.counts.skipped) + "," +
+                    member("dead_lettered", answer.counts.dead_lettered) + "}\n"};
+}
+
+void Webhook::refused(int status) noexcept
+{
+    Counters::Count &counter = status == 503 ? counters_.deliveries_retry : counters_.deliveries_refused;
+    counter.fetch_add(1, std::memory_order_relaxed);
+}
+
+} // namespace cxone_sync

@@ -1,0 +1,691 @@
+/*
+ * The intake worker: takes what the network threads have queued, writes it in shared transactions, answers.
+ *
+ * Its frames come in two kinds. Those that call PostgreSQL hold no object with a destructor, since an error
+ * there is a longjmp; they run under guarded(). The others call no PostgreSQL, or only guarded().
+ */
+#include "worker/intake.h"
+
+#include "core/queue.h"
+#include "db/settings.h"
+#include "db/shared_state.h"
+#include "db/target.h"
+#include "db/writer.h"
+#include "http/admin.h"
+#include "http/endpoint.h"
+#include "http/webhook.h"
+#include "worker/stop_request.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "db/dead_letters.h"
+#include "db/guard.h"
+
+namespace cxone_sync {
+
+namespace {
+
+constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a serialization race */
+constexpr std::int64_t alone_budget_us =
+    2'000'000; /* for writing deliveries one by one after a failed batch */
+constexpr std::int64_t quick_failure_us = 10'000'000; /* a run shorter than this counts as a failed start */
+constexpr int max_delay_ms = 60'000;
+
+/* 1 s, 2 s, 4 s … a minute. */
+int growing_delay_ms(unsigned failures)
+{
+    return failures == 0 ? 0 : std::min(1000 << std::min(failures - 1, 10u), max_delay_ms);
+}
+
+/* ---- one listening socket ---- */
+
+/* Keeps a service listening where the settings say, and tries again, ever more rarely, where that fails. */
+class Listening {
+public:
+    Listening(const char *what, std::shared_ptr<Service> service) : what_(what), service_(std::move(service))
+    {
+    }
+
+    bool is_up() const noexcept { return port_ != 0; }
+    bool wants(const char *address, int port) const
+    {
+        return port != port_ || (port != 0 && address_ != address);
+    }
+
+    /* Listens if it is time to; `problem` is empty unless that fails. True if anything changed. */
+    bool update(Endpoint &endpoint, const char *address, int port, std::int64_t at, std::string &problem)
+    {
+        if (!wants(address, port)) {
+            failures_ = 0;
+            return false;
+        }
+        if (failures_ > 0 && at < try_again_at_ && asked_address_ == address && asked_port_ == port)
+            return false;
+        asked_address_ = address;
+        asked_port_ = port;
+        if (port == 0) {
+            endpoint.stop_listening(service_);
+            port_ = 0;
+            failures_ = 0;
+            return true;
+        }
+        problem = endpoint.listen(service_, address, port);
+        if (problem.empty()) {
+            address_ = address;
+            port_ = port;
+            failures_ = 0;
+            return true;
+        }
+        try_again_at_ = at + growing_delay_ms(++failures_) * std::int64_t{1000};
+        return false;
+    }
+
+    /* When to call update() again; INT64_MAX if there is nothing to wait for. */
+    std::int64_t try_again_at() const noexcept { return failures_ > 0 ? try_again_at_ : INT64_MAX; }
+    const char *what() const noexcept { return what_; }
+    const std::string &address() const noexcept { return address_; }
+    int port() const noexcept { return port_; }
+
+private:
+    const char *what_;
+    std::shared_ptr<Service> service_;
+    std::string address_, asked_address_;
+    int port_ = 0, asked_port_ = 0;
+    unsigned failures_ = 0;
+    std::int64_t try_again_at_ = 0;
+};
+
+/* ---- the worker ---- */
+
+class Intake {
+public:
+    explicit Intake(WorkerSlot &slot)
+        : slot_(slot), queue_(slot.counters), endpoint_(settings::http_threads, slot.counters, queue_),
+          webhook_(std::make_shared<Webhook>(queue_, slot.counters)),
+          admin_(std::make_shared<Admin>(slot.counters)), webhook_listening_("webhooks", webhook_),
+          admin_listening_("metrics", admin_)
+    {
+    }
+
+    void run();
+    /* At exit, however it comes: every delivery that was not committed is answered with 503. */
+    void stop() noexcept;
+    int event_fd() const noexcept { return queue_.event_fd(); }
+
+private:
+    void configure();
+    void listen();
+    void listen(Listening &listening, int port);
+    void wait();
+    void write_log_of_threads();
+    bool batch_is_due(std::int64_t &due_at);
+    void write_batch();
+    void write_alone(std::size_t begin);
+    bool write(const std::vector<Delivery *> &deliveries, PgError &error);
+    void check_target();
+    void finish(std::size_t begin, std::size_t end, bool committed);
+    void count_events(const Delivery &delivery, Timestamp committed_at);
+    void note_success();
+    void note_failure(const PgError &error);
+    void note_dead_letters();
+    void show_state();
+    void report_statistics(bool force);
+    long milliseconds_to_wait();
+    void publish_map();
+
+    WorkerSlot &slot_;
+    Queue queue_;
+    Endpoint endpoint_;
+    std::shared_ptr<Webhook> webhook_;
+    std::shared_ptr<Admin> admin_;
+    Listening webhook_listening_;
+    Listening admin_listening_;
+    std::shared_ptr<const WebhookConfig> config_;
+
+    std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
+    std::vector<Answer> answers_;
+    bool accepting_ = true;          /* no stop has been asked for */
+    bool failing_ = false;           /* deliveries are answered with 503 */
+    std::uint64_t refused_ = 0;      /* since failing_ */
+    std::uint64_t dead_letters_ = 0; /* since the log last told of them */
+    std::int64_t dead_letters_logged_at_ = 0;
+    std::int64_t statistics_due_at_ = INT64_MAX;
+};
+
+/* The process has one; the exit callback finds it here. */
+Intake *intake = nullptr;
+WorkerSlot *slot = nullptr;
+WaitEventSet *wait_set = nullptr;
+
+/* ---- plain frames: PostgreSQL ---- */
+
+void set_session_setting(const char *name, const char *value)
+{
+    SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+void apply_session_settings()
+{
+    char lock_timeout[16];
+
+    snprintf(lock_timeout, sizeof(lock_timeout), "%d", settings::lock_timeout_ms);
+    set_session_setting("lock_timeout", lock_timeout);
+    change_drain_timeout(settings::drain_timeout_ms);
+}
+
+void begin_transaction()
+{
+    SetCurrentStatementStartTimestamp();
+    StartTransactionCommand();
+    pgstat_report_activity(STATE_RUNNING, "writing deliveries");
+    /* the backend's own statement_timeout is armed only where a client sends statements (postgres.c) */
+    enable_timeout_after(STATEMENT_TIMEOUT, settings::statement_timeout_ms);
+}
+
+void end_transaction()
+{
+    disable_timeout(STATEMENT_TIMEOUT, false);
+    CommitTransactionCommand();
+    pgstat_report_activity(STATE_IDLE, nullptr);
+}
+
+void abort_transaction()
+{
+    disable_timeout(STATEMENT_TIMEOUT, false);
+    QueryCancelPending = false;
+    AbortCurrentTransaction();
+    pgstat_report_activity(STATE_IDLE, nullptr);
+}
+
+/* True if `work` was done and committed. */
+template <typename Work> bool in_transaction(PgError &error, Work work)
+{
+    const bool ok = guarded(error, [work] {
+        begin_transaction();
+        work();
+        end_transaction();
+    });
+
+    if (!ok)
+        abort_transaction();
+    return ok;
+}
+
+void wait_for_event(long timeout_ms)
+{
+    WaitEvent events[3];
+    const int count = WaitEventSetWait(wait_set, timeout_ms, events, lengthof(events), PG_WAIT_EXTENSION);
+
+    for (int i = 0; i < count; i++) {
+        /* without a postmaster nothing can be promised any more; senders come again */
+        if (events[i].events & WL_POSTMASTER_DEATH)
+            proc_exit(1);
+    }
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+}
+
+/* ---- settings ---- */
+
+void Intake::configure()
+{
+    auto config = std::make_shared<WebhookConfig>();
+    config->parse = settings::parse_limits();
+    config->max_body = static_cast<std::size_t>(settings::max_body_size_kb) * 1024;
+    config->map = current_target_map();
+    config_ = config;
+    webhook_->configure(config_);
+
+    endpoint_.limits().max_connections = static_cast<unsigned>(settings::max_connections);
+    endpoint_.limits().request_timeout_ms = settings::request_timeout_ms;
+    endpoint_.limits().idle_timeout_ms = settings::idle_timeout_ms;
+    queue_.wake_at(static_cast<std::size_t>(settings::batch_size));
+    endpoint_.budget().set_limit(static_cast<std::uint64_t>(settings::queue_size_kb) * 1024);
+}
+
+/* The table has changed: new deliveries are mapped by the new definition from here on. */
+void Intake::publish_map()
+{
+    if (config_->map != current_target_map())
+        configure();
+}
+
+void Intake::listen(Listening &listening, int port)
+{
+    std::string problem;
+    PgError ignored;
+    const bool changed = listening.update(endpoint_, settings::listen_address, port, now(), problem);
+
+    if (changed) {
+        show_state();
+        const char *what = listening.what();
+        const char *address = listening.address().c_str();
+        guarded(ignored, [what, address, port] {
+            if (port == 0)
+                ereport(LOG, (errmsg("cxone_sync: no longer listening for %s", what)));
+            else
+                ereport(LOG, (errmsg("cxone_sync: listening for %s on %s, port %d", what, address, port)));
+        });
+    } else if (!problem.empty()) {
+        char text[256];
+        snprintf(text, sizeof(text), "could not listen for %s on %s, port %d: %s", listening.what(),
+                 settings::listen_address, port, problem.c_str());
+        show_error(slot_, text);
+        guarded(ignored, [&text] {
+            ereport(WARNING,
+                    (errmsg("cxone_sync: %s", text),
+                     errhint("Is the port in use by another server? It is tried again, ever more rarely; "
+                             "a reload with another port takes effect at once.")));
+        });
+    }
+}
+
+void Intake::listen()
+{
+    if (!accepting_)
+        return;
+    listen(webhook_listening_, settings::port);
+    listen(admin_listening_, settings::metrics_port);
+}
+
+/* ---- the loop ---- */
+
+void Intake::run()
+{
+    configure();
+    check_target();
+    listen();
+    for (;;) {
+        wait();
+        if (ConfigReloadPending) {
+            PgError error;
+            ConfigReloadPending = false;
+            guarded(error, [] {
+                ProcessConfigFile(PGC_SIGHUP);
+                apply_session_settings();
+            });
+            configure();
+            check_target();
+        }
+        if (slot_.extension_changed.exchange(false))
+            check_target();
+        write_log_of_threads();
+        listen();
+        if (stop_requested() && accepting_) {
+            accepting_ = false;
+            slot_.state = WorkerState::stopping;
+            endpoint_.stop_listening();
+            queue_.close();
+        }
+        write_batch();
+        std::int64_t oldest;
+        std::size_t events;
+        if (!accepting_ && !queue_.waiting(oldest, events))
+            return;
+    }
+}
+
+/* True if a batch may be taken: it is full, or its first delivery has waited for cxone_sync.flush_interval.
+ */
+bool Intake::batch_is_due(std::int64_t &due_at)
+{
+    Timestamp oldest;
+    std::size_t events;
+
+    if (!queue_.waiting(oldest, events))
+        return false;
+    due_at = oldest + settings::flush_interval_ms * std::int64_t{1000};
+    return !accepting_ || settings::flush_interval_ms == 0 ||
+           events >= static_cast<std::size_t>(settings::batch_size) || now() >= due_at;
+}
+
+/* -1: until something happens. An idle worker has nothing to wake up for. */
+long Intake::milliseconds_to_wait()
+{
+    std::int64_t until = INT64_MAX;
+
+    if (batch_is_due(until))
+        return 0;
+    until = std::min(
+        {until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(), statistics_due_at_});
+    if (until == INT64_MAX)
+        return -1;
+    return static_cast<long>(std::clamp<std::int64_t>((until - now() + 999) / 1000, 0, max_delay_ms));
+}
+
+void Intake::wait()
+{
+    PgError error;
+
+    /* first cleared, then looked: what comes between wakes us again */
+    queue_.clear_event();
+    const long timeout_ms = milliseconds_to_wait();
+    /* the error can only be a cancel, and nothing runs that it could cancel */
+    guarded(error, [timeout_ms] { wait_for_event(timeout_ms); });
+    if (now() >= statistics_due_at_)
+        report_statistics(true);
+}
+
+/* PostgreSQL reports a session's statistics once a second at most; what it held back is reported when idle.
+ */
+void Intake::report_statistics(bool force)
+{
+    PgError ignored;
+    long held_back_ms = 0;
+
+    guarded(ignored, [force, &held_back_ms] { held_back_ms = compat::report_statistics(force); });
+    statistics_due_at_ = held_back_ms > 0 ? now() + held_back_ms * std::int64_t{1000} : INT64_MAX;
+}
+
+void Intake::write_log_of_threads()
+{
+    PgError ignored;
+
+    for (const std::string &line : queue_.take_log()) {
+        const char *text = line.c_str();
+        guarded(ignored, [text] { ereport(LOG, (errmsg("cxone_sync: %s", text))); });
+    }
+}
+
+/* ---- writing ---- */
+
+/* One transaction for all; true if it was committed. */
+bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
+{
+    Delivery *const *first = deliveries.data();
+    const int count = static_cast<int>(deliveries.size());
+    bool ok = false;
+
+    for (int attempt = 0; attempt <= max_retries; attempt++) {
+        ok = in_transaction(error, [first, count] { write_deliveries(first, count); });
+        if (ok || ERRCODE_TO_CATEGORY(error.sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
+            break;
+    }
+    show_schema_version(slot_, found_extension_version());
+    return ok;
+}
+
+void Intake::write_batch()
+{
+    std::int64_t due_at;
+
+    if (!batch_is_due(due_at))
+        return;
+    batch_.clear();
+    queue_.take(static_cast<unsigned>(settings::batch_size), batch_);
+
+    std::vector<Delivery *> deliveries;
+    for (const QueuedDelivery &queued : batch_)
+        deliveries.push_back(queued.delivery.get());
+
+    PgError error;
+    if (write(deliveries, error)) {
+        finish(0, batch_.size(), true);
+        note_success();
+    } else if (write_reached_rows() && batch_.size() > 1) {
+        /* a lock on one row, say, is no reason to send the other deliveries back */
+        write_alone(0);
+    } else {
+        finish(0, batch_.size(), false);
+        note_failure(error);
+    }
+    publish_map();
+    report_statistics(false);
+}
+
+/* Each delivery in a transaction of its own, as long as that does not hold up those behind them for long. */
+void Intake::write_alone(std::size_t begin)
+{
+    const Timestamp give_up_at = now() + alone_budget_us;
+    std::vector<Delivery *> one(1);
+
+    for (std::size_t i = begin; i < batch_.size(); i++) {
+        PgError error;
+        one[0] = batch_[i].delivery.get();
+        const bool in_time = now() < give_up_at;
+        const bool committed = in_time && write(one, error);
+
+        finish(i, i + 1, committed);
+        if (committed)
+            note_success();
+        else if (in_time)
+            note_failure(error);
+    }
+}
+
+/* Answers the deliveries and lets them go. */
+void Intake::finish(std::size_t begin, std::size_t end, bool committed)
+{
+    const Timestamp committed_at = now();
+
+    answers_.clear();
+    for (std::size_t i = begin; i < end; i++) {
+        Answer answer{.ticket = batch_[i].ticket, .committed = committed, .counts = {}};
+        if (committed) {
+            answer.counts = batch_[i].delivery->counts();
+            count_events(*batch_[i].delivery, committed_at);
+        }
+        answers_.push_back(answer);
+        batch_[i].delivery.reset();
+    }
+    Counters &counters = slot_.counters;
+    (committed ? counters.deliveries : counters.deliveries_retry) += end - begin;
+    counters.batches += committed;
+    if (!committed)
+        refused_ += end - begin;
+    endpoint_.answer(answers_);
+}
+
+void Intake::count_events(const Delivery &delivery, Timestamp committed_at)
+{
+    Counters &counters = slot_.counters;
+
+    for (const Event &event : delivery.events) {
+        const bool failed = event.outcome == Outcome::dead_lettered;
+        const Timestamp time = event.refusal.sqlstate ? delivery.received : event.time;
+
+        (failed ? counters.failure : counters.success).record(committed_at - time);
+        (failed ? counters.last_failure : counters.last_success)
+            .store(committed_at, std::memory_order_relaxed);
+    }
+    const DeliveryCounts counts = delivery.counts();
+    counters.events_applied += counts.applied;
+    counters.events_skipped += counts.skipped;
+    counters.events_dead_lettered += counts.dead_lettered;
+    dead_letters_ += counts.dead_lettered;
+}
+
+/* ---- telling ---- */
+
+void Intake::show_state()
+{
+    char address[96] = "";
+
+    if (webhook_listening_.is_up())
+        snprintf(address, sizeof(address),
+                 strchr(webhook_listening_.address().c_str(), ':') ? "[%s]:%d" : "%s:%d",
+                 webhook_listening_.address().c_str(), webhook_listening_.port());
+    show_address(slot_, address);
+    if (accepting_)
+        slot_.state = failing_ || !webhook_listening_.is_up() ? WorkerState::waiting : WorkerState::running;
+}
+
+/* Whether deliveries can be taken, found out before the first one comes. */
+void Intake::check_target()
+{
+    PgError error;
+
+    watch_target_changes();
+    if (in_transaction(error, [] { (void)open_target(); }))
+        note_success();
+    else
+        note_failure(error);
+    show_schema_version(slot_, found_extension_version());
+    publish_map();
+}
+
+void Intake::note_success()
+{
+    if (failing_) {
+        PgError ignored;
+        const auto refused = static_cast<unsigned long long>(refused_);
+        guarded(ignored, [refused] {
+            ereport(LOG, (errmsg("cxone_sync: deliveries are taken again, after %llu were answered with 503",
+                                 refused)));
+        });
+    }
+    failing_ = false;
+    refused_ = 0;
+    show_state();
+    note_dead_letters();
+}
+
+/* At once, then at most once a minute. The events' contents are not for the log. */
+void Intake::note_dead_letters()
+{
+    constexpr std::int64_t pause_us = 60'000'000;
+    PgError ignored;
+
+    if (dead_letters_ > 0 && now() - dead_letters_logged_at_ >= pause_us) {
+        const auto count = static_cast<unsigned long long>(dead_letters_);
+        guarded(ignored, [count] {
+            ereport(LOG,
+                    (errmsg("cxone_sync: %llu events could not be applied and are in cxone_sync.dead_letters",
+                            count)));
+        });
+        dead_letters_ = 0;
+        dead_letters_logged_at_ = now();
+    }
+}
+
+/* Once for each new reason, not once for each delivery. */
+void Intake::note_failure(const PgError &error)
+{
+    char last[sizeof(slot_.last_error)];
+    PgError ignored;
+
+    strlcpy(last, slot_.last_error, sizeof(last));
+    show_error(slot_, error.message);
+    const bool known = failing_ && strncmp(last, error.message, sizeof(last) - 1) == 0;
+    failing_ = true;
+    show_state();
+    if (known)
+        return;
+    guarded(ignored, [&error] {
+        ereport(LOG, (errcode(error.sqlerrcode),
+                      errmsg("cxone_sync: deliveries are answered with 503: %s", error.message),
+                      error.detail[0] ? errdetail_internal("%s", error.detail) : 0,
+                      error.hint[0] ? errhint("%s", error.hint) : 0));
+    });
+}
+
+/* ---- the end ---- */
+
+void Intake::stop() noexcept
+{
+    try {
+        queue_.close();
+        queue_.take(INT_MAX, batch_);
+        answers_.clear();
+        for (const QueuedDelivery &queued : batch_) {
+            if (queued.delivery)
+                answers_.push_back({.ticket = queued.ticket, .committed = false, .counts = {}});
+        }
+        endpoint_.answer(answers_);
+    } catch (...) {
+        /* they get no answer then, which tells a sender the same */
+    }
+    endpoint_.stop();
+}
+
+/* ---- the process ---- */
+
+void on_exit(int, Datum)
+{
+    if (intake)
+        intake->stop();
+    slot->state = WorkerState::stopped;
+    slot->pid = 0;
+    show_address(*slot, "");
+    if (GetCurrentTimestamp() - slot->started_at < quick_failure_us)
+        slot->quick_failures++;
+    else
+        slot->quick_failures = 0;
+}
+
+void claim_slot(int index)
+{
+    slot = &require_shared_state().workers[index];
+    slot->pid = MyProcPid;
+    slot->state = WorkerState::starting;
+    slot->started_at = GetCurrentTimestamp();
+    before_shmem_exit(on_exit, 0);
+}
+
+void wait_after_quick_failures()
+{
+    const Timestamp until = GetCurrentTimestamp() + growing_delay_ms(slot->quick_failures) * INT64CONST(1000);
+
+    while (!stop_requested()) {
+        const long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+
+        if (left_ms <= 0)
+            return;
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left_ms, PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    }
+}
+
+void make_wait_set()
+{
+    wait_set = compat::create_wait_event_set(3);
+    AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, nullptr);
+    AddWaitEventToSet(wait_set, WL_POSTMASTER_DEATH, PGINVALID_SOCKET, nullptr, nullptr);
+}
+
+} // namespace
+
+void register_intake_worker(int index)
+{
+    BackgroundWorker worker = {};
+
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = 1;
+    strlcpy(worker.bgw_library_name, "cxone_sync", sizeof(worker.bgw_library_name));
+    strlcpy(worker.bgw_function_name, "cxone_sync_intake_main", sizeof(worker.bgw_function_name));
+    snprintf(worker.bgw_name, sizeof(worker.bgw_name), "cxone_sync intake %d", index + 1);
+    strlcpy(worker.bgw_type, "cxone_sync", sizeof(worker.bgw_type));
+    worker.bgw_main_arg = Int32GetDatum(index);
+    RegisterBackgroundWorker(&worker);
+}
+
+} // namespace cxone_sync
+
+extern "C" {
+PGDLLEXPORT void cxone_sync_intake_main(Datum index);
+}
+
+/* A non-zero exit code is what makes the postmaster start the worker again (bgworker.c). */
+void cxone_sync_intake_main(Datum index)
+{
+    using namespace cxone_sync;
+
+    install_stop_request(settings::drain_timeout_ms);
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    BackgroundWorkerUnblockSignals();
+    claim_slot(DatumGetInt32(index));
+    wait_after_quick_failures();
+
+    BackgroundWorkerInitializeConnection(settings::database, nullptr, 0);
+    apply_session_settings();
+    make_wait_set();
+    call_cpp([] { intake = new Intake(*slot); });
+    AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, intake->event_fd(), nullptr, nullptr);
+    call_cpp([] { intake->run(); });
+    proc_exit(1);
+}
