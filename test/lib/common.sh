@@ -119,7 +119,7 @@ copy_source() {
   mkdir -p "$work/src"
   # 1: a file changed while it was read
   { tar -C "$top" --exclude=./.git --exclude=./build --exclude=./results --exclude=./tmp_check --exclude=./test/bench/results \
-    --exclude='*.o' --exclude='*.so' --exclude='*.bc' --exclude='regression.*' -cf - . || [ $? = 1 ]; } |
+    --exclude='*.o' --exclude='*.so' --exclude='*.bc' --exclude='./src/*.d' --exclude='regression.*' -cf - . || [ $? = 1 ]; } |
     tar -C "$work/src" --no-same-owner -xf -
   chmod -R u+w,go+rX "$work/src"
 }
