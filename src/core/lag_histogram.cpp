@@ -18,19 +18,19 @@ std::int64_t saturating_add(std::int64_t a, std::int64_t b) noexcept
 } // namespace
 
 /*
- * Bounds are 0.1 s x 2^d x (8 + s) / 1024 for whole d and 0 <= s < 8. So, in units of 0.1 s / 1024, a bound
- * is a four-bit number followed by zero bits, and the bit width of a lag in that unit names its doubling.
+ * Bounds are 0.1 s x 2^d x (16 + s) / 2048 for whole d and 0 <= s < 16. So, in units of 0.1 s / 2048, a bound
+ * is a five-bit number followed by zero bits, and the bit width of a lag in that unit names its doubling.
  */
 std::int64_t LagHistogram::upper_bound_us(int index) noexcept
 {
-    static_assert(steps_per_doubling == 8 && doublings_below_base == 7,
-                  "the 1024 and the shifts rest on these");
+    static_assert(steps_per_doubling == 16 && doublings_below_base == 7,
+                  "the 2048 and the shifts rest on these");
 
     if (index >= bucket_count - 1)
         return int64_max;
     const int doubling = index / steps_per_doubling;
     const int step = index % steps_per_doubling;
-    return ((base_us << doubling) * (steps_per_doubling + step)) >> 10;
+    return ((base_us << doubling) * (steps_per_doubling + step)) >> 11;
 }
 
 int LagHistogram::bucket_of(std::int64_t lag_us) noexcept
@@ -38,10 +38,10 @@ int LagHistogram::bucket_of(std::int64_t lag_us) noexcept
     if (lag_us <= 0)
         return 0;
     /* One less than the lag in whole units rounded up, because a bucket includes its upper bound. */
-    const auto units = static_cast<std::uint64_t>((lag_us * 1024 - 1) / base_us);
+    const auto units = static_cast<std::uint64_t>((lag_us * 2048 - 1) / base_us);
     if (units < steps_per_doubling)
         return 0;
-    const int doubling = static_cast<int>(std::bit_width(units)) - 4;
+    const int doubling = static_cast<int>(std::bit_width(units)) - 5;
     const int step = static_cast<int>(units >> doubling) - steps_per_doubling;
     return std::min(doubling * steps_per_doubling + step + 1, bucket_count - 1);
 }

@@ -12,13 +12,13 @@ namespace cxone_sync {
  * A histogram of durations in microseconds that lives in shared memory: atomics only, no pointers. One
  * process records, any process reads.
  *
- * The buckets are log-linear: 8 equal steps to each doubling, so a percentile is off by less than an eighth
+ * The buckets are log-linear: 16 equal steps to each doubling, so a percentile is off by less than a sixteenth
  * (or 0.8 ms, up to the finest bound), and the bounds include 0.1 s x 2^i exactly, the buckets of the
  * contract (CXONE.md, Metrics). A bucket holds lower < value <= upper, as Prometheus' "le" wants it.
  */
 class LagHistogram {
 public:
-    static constexpr int steps_per_doubling = 8;
+    static constexpr int steps_per_doubling = 16;
     static constexpr std::int64_t base_us = 100'000; /* one bound of every set of doublings is 0.1 s x 2^k */
     static constexpr int doublings_below_base = 7;   /* finest bound: 0.1 s / 128, some 0.8 ms */
     static constexpr int doublings_above_base = 20;  /* coarsest bound: 0.1 s x 2^20, some 29 hours */

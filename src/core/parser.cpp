@@ -246,7 +246,7 @@ void DeliveryHandler::check_event(Event &event)
     const std::uint32_t key_at = field_at_[map_->key_index()];
     const Field *key_field = key_at ? &fields_[key_at - 1] : nullptr;
 
-    if (key_field && !key_field->is_null)
+    if (key_field && !key_field->is_null && !has_nul_)
         event.key = key_field->text;
 
     if (has_nul_)

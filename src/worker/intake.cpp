@@ -180,6 +180,7 @@ void begin_transaction()
 {
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
+    PushActiveSnapshot(GetTransactionSnapshot());
     pgstat_report_activity(STATE_RUNNING, "writing deliveries");
     /* the backend's own statement_timeout is armed only where a client sends statements (postgres.c) */
     enable_timeout_after(STATEMENT_TIMEOUT, settings::statement_timeout_ms);
@@ -187,6 +188,7 @@ void begin_transaction()
 
 void end_transaction()
 {
+    PopActiveSnapshot();
     disable_timeout(STATEMENT_TIMEOUT, false);
     CommitTransactionCommand();
     pgstat_report_activity(STATE_IDLE, nullptr);

@@ -127,7 +127,7 @@ void expect_close_quantiles(std::vector<std::int64_t> lags)
         const double rank = std::ceil(q * static_cast<double>(lags.size()));
         const std::int64_t truth = lags[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
         const std::int64_t estimate = lag.quantile_us(q);
-        ASSERT_LE(std::abs(estimate - truth), std::max<std::int64_t>(truth / 8, 782))
+        ASSERT_LE(std::abs(estimate - truth), std::max<std::int64_t>(truth / 16, 782))
             << q << " of " << lags.size();
         ASSERT_GE(estimate, previous) << q;
         ASSERT_LE(estimate, lags.back()) << q;
