@@ -77,10 +77,14 @@ void append_difference(StringInfo sql, const TargetColumn *column)
 {
     const char *name = quote_identifier(NameStr(column->name));
 
+    /* the cast keeps the parser from comparing the rows column by column, with the column type's own *<> */
     if (equal_means_identical(column))
         appendStringInfo(sql, "t.%s IS DISTINCT FROM excluded.%s", name, name);
     else
-        appendStringInfo(sql, "ROW(t.%s) *<> ROW(excluded.%s)", name, name);
+        appendStringInfo(sql,
+                         "ROW(t.%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) "
+                         "ROW(excluded.%s)::pg_catalog.record",
+                         name, name);
 }
 
 /* The parameter list unnest($1, $2, …) AS u(c1, c2, …) for `count` columns. */
