@@ -37,10 +37,10 @@ struct Target {
     char *name;       /* schema-qualified and quoted */
     int column_count; /* as TargetMap::columns(), in the same order */
     TargetColumn *columns;
-    int key;             /* index of the key among them */
-    TargetColumn order;  /* the column that holds the event's time */
-    bool has_deferrable; /* constraints or triggers that may wait for the commit */
-    SavedPlan *plans;    /* for each set of columns seen, most recent first */
+    int key;            /* index of the key among them */
+    TargetColumn order; /* the column that holds the event's time */
+    bool has_triggers;  /* constraints too: they may wait for the commit, or write where others do */
+    SavedPlan *plans;   /* for each set of columns seen, most recent first */
     SPIPlanPtr overtaken_plan;
 };
 

@@ -279,10 +279,14 @@ void write_rows(Writer *writer)
     pfree(rows);
 }
 
-/* Each error has to show while its statement runs: at the commit it could not be told whose it is. */
+/*
+ * Each error has to show while its statement runs: at the commit it could not be told whose it is. To be called
+ * with the caller's identity: triggers that the caller's transaction has deferred run here, and they are the
+ * caller's code.
+ */
 void check_constraints_at_once(const Target *target)
 {
-    if (target->has_deferrable && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
+    if (target->has_triggers && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
         elog(ERROR, "could not set constraints immediate");
 }
 
@@ -306,9 +310,9 @@ void write_deliveries(Delivery *const *deliveries, int count)
     MemoryContextSwitchTo(writer.context);
     collect_rows(&writer, deliveries, count);
 
+    check_constraints_at_once(writer.target);
     const SavedIdentity saved = as_owner(writer.target->owner);
     reached_rows = true;
-    check_constraints_at_once(writer.target);
     give_up_refused(&writer);
     convert_rows(&writer);
     write_rows(&writer);
