@@ -303,7 +303,8 @@ Target *open_target(MemoryContext user)
     if (current == nullptr || current->relation != relation_oid || definition_is_stale)
         read_definition(relation);
     table_close(relation, NoLock);
-    pin_target(current, user);
+    if (user != nullptr)
+        pin_target(current, user);
     return current;
 }
 
