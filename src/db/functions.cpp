@@ -128,7 +128,7 @@ Datum cxone_sync_ingest(PG_FUNCTION_ARGS)
     Jsonb *payload = PG_GETARG_JSONB_P(0);
 
     watch_target_changes();
-    (void)open_target(CurrentMemoryContext); /* its map is what the events are mapped by */
+    (void)open_target(nullptr); /* its map is what the events are mapped by */
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);
     write_deliveries(&delivery, 1);

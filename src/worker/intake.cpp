@@ -335,7 +335,7 @@ void Intake::check_target()
     PgError error;
 
     watch_target_changes();
-    if (in_transaction(error, [] { (void)open_target(CurrentMemoryContext); }))
+    if (in_transaction(error, [] { (void)open_target(nullptr); }))
         note_success();
     else
         note_failure(error);
