@@ -1,12 +1,13 @@
-#include "db/target.h"
-
+#include "core/counters.h"
+#include "core/delivery.h"
 #include "cxone/contract.h"
-#include "db/shared_state.h"
-#include "db/upsert.h"
 
 #include <vector>
 
 #include "db/guard.h"
+#include "db/shared_state.h"
+#include "db/target.h"
+#include "db/upsert.h"
 
 namespace cxone_sync {
 
@@ -121,17 +122,6 @@ bool is_unique(Relation relation, AttrNumber column)
     return unique;
 }
 
-bool has_deferrable_triggers(Relation relation)
-{
-    const TriggerDesc *triggers = relation->trigdesc;
-
-    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
-        if (triggers->triggers[i].tgdeferrable)
-            return true;
-    }
-    return false;
-}
-
 void describe_column(Form_pg_attribute attribute, MemoryContext context, TargetColumn *column)
 {
     Oid input_function;
@@ -172,7 +162,7 @@ void describe_table(Relation relation, Target *target)
     target->name = MemoryContextStrdup(
         target->context, quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
                                                     RelationGetRelationName(relation)));
-    target->has_deferrable = has_deferrable_triggers(relation);
+    target->has_triggers = relation->trigdesc != nullptr;
     target->columns = static_cast<TargetColumn *>(
         MemoryContextAllocZero(target->context, row->natts * sizeof(TargetColumn)));
     target->key = -1;
@@ -314,7 +304,8 @@ Target *open_target(MemoryContext user)
     if (current == nullptr || current->relation != relation_oid || definition_is_stale)
         read_definition(relation);
     table_close(relation, NoLock);
-    pin_target(current, user);
+    if (user != nullptr)
+        pin_target(current, user);
     return current;
 }
 

@@ -30,17 +30,17 @@ struct SavedPlan;
 /* The target as its catalog describes it, in a memory context of its own. */
 struct Target {
     MemoryContext context;
-    int pins;     /* who uses it: a write, and one inside a trigger of that write */
+    int pins;     /* writes that use it: one, and those inside its triggers */
     bool is_past; /* its definition has changed: freed with the last pin */
     Oid relation;
     Oid owner;
     char *name;       /* schema-qualified and quoted */
     int column_count; /* as TargetMap::columns(), in the same order */
     TargetColumn *columns;
-    int key;             /* index of the key among them */
-    TargetColumn order;  /* the column that holds the event's time */
-    bool has_deferrable; /* constraints or triggers that may wait for the commit */
-    SavedPlan *plans;    /* for each set of columns seen, most recent first */
+    int key;            /* index of the key among them */
+    TargetColumn order; /* the column that holds the event's time */
+    bool has_triggers;  /* constraints too: they may wait for the commit, or write where others do */
+    SavedPlan *plans;   /* for each set of columns seen, most recent first */
     SPIPlanPtr overtaken_plan;
 };
 
@@ -48,9 +48,9 @@ struct Target {
 void watch_target_changes();
 
 /*
- * Opens the target for the life of `user`, inside a transaction: makes sure that the extension is there in
- * the library's version and stays for the transaction, locks the table as an INSERT does, and reads its
- * definition anew if it has changed.
+ * Opens the target for a write that lasts as long as the memory context `user`, or only to look at it if that is
+ * null. To be called inside a transaction: makes sure that the extension is there in the library's version and
+ * stays for the transaction, locks the table as an INSERT does, and reads its definition anew if it has changed.
  *
  * Raises 55000 (object_not_in_prerequisite_state), with a hint, whenever deliveries cannot be taken: no
  * extension, another version, a database that is not UTF-8, a target that the sync cannot use.

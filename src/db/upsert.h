@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/delivery.h"
+
 #include "db/target.h"
 
 namespace cxone_sync {

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <httplib.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
@@ -16,6 +17,12 @@ public:
     explicit HeadStream(std::string_view head) noexcept : rest_(head) {}
 
     bool is_readable() const override { return !rest_.empty(); }
+    /* pure virtual in some versions of the library only, hence without the word */
+    bool is_writable() const { return true; }
+    bool wait_readable() const { return !rest_.empty(); }
+    bool wait_writable() const { return true; }
+    time_t duration() const { return 0; }
+
     ssize_t read(char *target, std::size_t size) override
     {
         const std::size_t got = rest_.copy(target, size);
@@ -26,29 +33,13 @@ public:
     void get_remote_ip_and_port(std::string &, int &) const override {}
     void get_local_ip_and_port(std::string &, int &) const override {}
     int socket() const override { return 0; } /* the library compares it with FD_SETSIZE */
-    /* pure virtual in some versions of the library only, hence without the word */
-    bool is_writable() const { return true; }
-    bool wait_readable() const { return !rest_.empty(); }
-    bool wait_writable() const { return true; }
-    time_t duration() const { return 0; }
 
 private:
     std::string_view rest_;
 };
 
-struct Reading {
-    const HttpLibrary::Use &use;
-    bool was_read = false;
-    int status = 400;
-};
-
-/* The library offers its hooks no context of their own. */
-thread_local Reading *reading = nullptr;
-
-} // namespace
-
 /* Later versions also want the addresses of both ends. */
-template <typename Self> void HttpLibrary::process(Self &self, httplib::Stream &stream)
+template <typename Self> void process(Self &self, httplib::Stream &stream)
 {
     bool closed = false;
     if constexpr (requires { self.process_request(stream, false, closed, nullptr); })
@@ -57,35 +48,46 @@ template <typename Self> void HttpLibrary::process(Self &self, httplib::Stream &
         self.process_request(stream, {}, 0, {}, 0, false, closed, nullptr);
 }
 
-HttpLibrary::HttpLibrary()
+} // namespace
+
+class HttpLibrary::Server : public httplib::Server {
+public:
+    Server();
+
+    int listen_here(const std::string &address, int port, std::string &problem);
+    int read_head(std::string_view head, const Use &use);
+
+    using httplib::Server::process_request;
+
+private:
+    const Use *use_ = nullptr;
+    bool was_read_ = false;
+    int status_ = 400;
+};
+
+HttpLibrary::Server::Server()
 {
-    set_pre_routing_handler([](const httplib::Request &request, httplib::Response &response) {
-        reading->was_read = true;
-        reading->use(request);
+    set_pre_routing_handler([this](const httplib::Request &request, httplib::Response &response) {
+        was_read_ = true;
+        (*use_)({.method = request.method, .path = request.path});
         response.status = 204;
         return HandlerResponse::Handled;
     });
     set_error_handler(Handler(
-        [](const httplib::Request &, httplib::Response &response) { reading->status = response.status; }));
+        [this](const httplib::Request &, httplib::Response &response) { status_ = response.status; }));
 }
 
-int HttpLibrary::read_head(std::string_view head, const Use &use)
+int HttpLibrary::Server::read_head(std::string_view head, const Use &use)
 {
     HeadStream stream(head);
-    Reading this_one{.use = use};
-    reading = &this_one;
+    use_ = &use;
+    was_read_ = false;
+    status_ = 400;
     process(*this, stream);
-    reading = nullptr;
-    return this_one.was_read ? 0 : this_one.status;
+    return was_read_ ? 0 : status_;
 }
 
-int HttpLibrary::listen_on(const std::string &address, int port, std::string &problem)
-{
-    HttpLibrary server;
-    return server.listen_here(address, port, problem);
-}
-
-int HttpLibrary::listen_here(const std::string &address, int port, std::string &problem)
+int HttpLibrary::Server::listen_here(const std::string &address, int port, std::string &problem)
 {
     /* SO_REUSEADDR only: with the library's SO_REUSEPORT two servers would share a port without a word. */
     set_socket_options([](int socket) {
@@ -101,10 +103,23 @@ int HttpLibrary::listen_here(const std::string &address, int port, std::string &
     /* the library listens with a backlog of 5 */
     if (::listen(socket, SOMAXCONN) != 0 || fcntl(socket, F_SETFL, O_NONBLOCK) != 0) {
         problem = std::generic_category().message(errno);
-        close(socket);
+        ::close(socket);
         return -1;
     }
     return socket;
+}
+
+HttpLibrary::HttpLibrary() : server_(std::make_unique<Server>()) {}
+HttpLibrary::~HttpLibrary() = default;
+
+int HttpLibrary::listen_on(const std::string &address, int port, std::string &problem)
+{
+    return Server().listen_here(address, port, problem);
+}
+
+int HttpLibrary::read_head(std::string_view head, const Use &use)
+{
+    return server_->read_head(head, use);
 }
 
 } // namespace cxone_sync

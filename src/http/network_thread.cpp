@@ -544,7 +544,7 @@ void NetworkThread::serve_one(Connection &connection)
     connection.head_only = connection.framing.head().starts_with("HEAD ");
     std::optional<Reply> reply;
     bool waits = false;
-    const int problem = library_.read_head(connection.framing.head(), [&](const httplib::Request &request) {
+    const int problem = library_.read_head(connection.framing.head(), [&](const HttpRequest &request) {
         reply = connection.service->serve(request, connection.framing.body(), connection.memory,
                                           ticket_of(connection));
         waits = !reply;

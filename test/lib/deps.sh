@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# Finds what building and testing need, and installs what is missing on Debian. Says nothing and needs no root if all is there.
+
+oldest_major=15
+
+has_command() { command -v "$1" >/dev/null; }
+has_perl_module() { perl -M"$1" -e1 2>/dev/null; }
+has_header() {
+  local dir
+  for dir in /usr/include /usr/local/include /usr/include/*-linux-*; do [ ! -e "$dir/$1" ] || return 0; done
+  return 1
+}
+
+# A server, its headers, PGXS and a version we know: all four, or the pg_config is of no use.
+complete_pg_config() {
+  local dir major
+  major=$("$1" --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
+  dir=$("$1" --bindir 2>/dev/null) || return
+  [ "${major:-0}" -ge $oldest_major ] && [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] &&
+    [ -e "$("$1" --includedir-server)/postgres.h" ] && [ -e "$("$1" --pgxs)" ]
+}
+
+# Sets pg_config: the caller's choice, else the newest complete PostgreSQL of Debian's layout, else what PATH offers.
+find_pg_config() {
+  local candidate
+  if [ -n "${PG_CONFIG:-}" ]; then
+    pg_config=$(command -v "$PG_CONFIG") && complete_pg_config "$pg_config" && return
+    die "PG_CONFIG=$PG_CONFIG is no PostgreSQL $oldest_major or newer with a server, its headers and PGXS"
+  fi
+  while IFS= read -r candidate; do
+    ! complete_pg_config "$candidate" || { pg_config=$candidate; return; }
+  done < <(printf '%s\n' /usr/lib/postgresql/*/bin/pg_config | sort -Vr; command -v pg_config)
+  return 1
+}
+
+# need PACKAGE CMD…: PACKAGE is missing unless CMD succeeds.
+need() {
+  local package=$1; shift
+  "$@" || missing+=("$package")
+}
+
+list_missing() {
+  missing=()
+  need g++ has_command g++
+  need make has_command make
+  need pkg-config has_command pkg-config
+  need libcpp-httplib-dev has_header httplib.h
+  need rapidjson-dev has_header rapidjson/document.h
+  need libcurl4-openssl-dev has_header curl/curl.h
+  need libssl-dev has_header openssl/ssl.h
+  need postgresql find_pg_config
+  need curl has_command curl
+  if [ "$1" = tests ]; then
+    need libgtest-dev has_header gtest/gtest.h
+    need libipc-run-perl has_perl_module IPC::Run
+  fi
+}
+
+# install_deps demo|tests
+install_deps() {
+  local missing become=() names
+  list_missing "$1"
+  [ ${#missing[@]} -gt 0 ] || return 0
+  names=${missing[*]/%postgresql/postgresql (server and headers)}
+  has_command apt-get || die "this needs: $names; installing is only known for Debian, so please install that"
+  if [ "$(id -u)" != 0 ]; then
+    { has_command sudo && { sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }; }; } ||
+      die "this needs packages that only root may install: apt-get install --no-install-recommends ${missing[*]/%postgresql/postgresql postgresql-server-dev-all}"
+    become=(sudo)
+  fi
+  say "Installing with apt, to build and run cxone_sync: $names"
+  "${become[@]}" bash "$top/test/lib/apt_install" "${missing[@]}" </dev/null || die 'apt could not install that (see above)'
+  list_missing "$1"
+  [ ${#missing[@]} = 0 ] || die "still missing after the installation: ${missing[*]}"
+}
