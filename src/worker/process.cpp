@@ -92,6 +92,8 @@ void cxone_sync_intake_main(Datum index)
     BackgroundWorkerUnblockSignals();
     claim_slot(DatumGetInt32(index));
     wait_after_quick_failures();
+    if (stop_requested())
+        proc_exit(1);
     slot->started_at = GetCurrentTimestamp();
 
     BackgroundWorkerInitializeConnection(settings::database, nullptr, 0);
