@@ -1,6 +1,8 @@
 #include "core/json_text.h"
 
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <stdexcept>
 #include <vector>
 
@@ -24,6 +26,28 @@ std::string_view arena_copy(std::pmr::memory_resource &arena, std::string_view t
 }
 
 namespace {
+
+/* RapidJSON's own allocator returns null where it should report, and then that is written to. */
+class ThrowingAllocator {
+public:
+    static const bool kNeedFree = true;
+
+    void *Malloc(std::size_t size) { return Realloc(nullptr, 0, size); }
+    void *Realloc(void *memory, std::size_t, std::size_t size)
+    {
+        if (size == 0) {
+            std::free(memory);
+            return nullptr;
+        }
+        void *larger = std::realloc(memory, size);
+        if (!larger)
+            throw std::bad_alloc();
+        return larger;
+    }
+    static void Free(void *memory) { std::free(memory); }
+};
+
+using Reader = rapidjson::GenericReader<rapidjson::UTF8<>, rapidjson::UTF8<>, ThrowingAllocator>;
 
 bool is_number_char(char c) noexcept
 {
@@ -276,7 +300,7 @@ rapidjson::ParseResult parse(std::string_view readable, std::string_view origina
 {
     rapidjson::MemoryStream stream(readable.data(), readable.size());
     SliceAdapter adapter(original, stream, arena, handler);
-    rapidjson::Reader reader;
+    Reader reader;
     constexpr unsigned flags = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
     rapidjson::ParseResult result = reader.Parse<flags>(stream, adapter);
     /* A NUL byte looks like the end to RapidJSON. */
