@@ -224,7 +224,7 @@ void NetworkThread::run() noexcept
                 break;
         } catch (const std::exception &e) {
             /* Out of memory, in all likelihood, and what held it is gone by now. */
-            shared_.queue.log(std::string("network thread: ") + e.what());
+            shared_.queue.log("network thread: ", e.what());
         } catch (...) {
             shared_.queue.log("network thread: unknown exception");
         }
@@ -370,7 +370,7 @@ void NetworkThread::accept_from(const Listener &listener)
 
 void NetworkThread::pause_accepting(int error)
 {
-    shared_.queue.log("could not accept a connection: " + error_text(error));
+    shared_.queue.log("could not accept a connection: ", error_text(error));
     for (const Listener &listener : listeners_)
         watch_listener(listener, false);
     accept_again_ms_ = now_ms_ + accept_pause_ms;
