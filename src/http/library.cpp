@@ -1,6 +1,10 @@
 #include "http/library.h"
 
+#include "http/framing.h"
+
+#include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <system_error>
@@ -39,11 +43,30 @@ private:
 struct Reading {
     const HttpLibrary::Use &use;
     bool was_read = false;
+    std::exception_ptr thrown{}; /* by `use`; the library would make a reply of it */
     int status = 400;
 };
 
 /* The library offers its hooks no context of their own. */
 thread_local Reading *reading = nullptr;
+
+/*
+ * The library reads a Range with a recursive regular expression: 8 kB of it want more than 2 MB of stack, and
+ * a thread may have less. No reply here has ranges, and a server may ignore them (RFC 9110 section 14.2).
+ */
+std::string without_ranges(std::string_view head)
+{
+    constexpr std::string_view range = "Range:";
+    std::string rest;
+    rest.reserve(head.size());
+    while (!head.empty()) {
+        const std::string_view line = head.substr(0, std::min(head.find('\n'), head.size() - 1) + 1);
+        if (!equal_ignoring_case(line.substr(0, range.size()), range))
+            rest += line;
+        head.remove_prefix(line.size());
+    }
+    return rest;
+}
 
 } // namespace
 
@@ -61,7 +84,11 @@ HttpLibrary::HttpLibrary()
 {
     set_pre_routing_handler([](const httplib::Request &request, httplib::Response &response) {
         reading->was_read = true;
-        reading->use(request);
+        try {
+            reading->use(request);
+        } catch (...) {
+            reading->thrown = std::current_exception();
+        }
         response.status = 204;
         return HandlerResponse::Handled;
     });
@@ -71,11 +98,14 @@ HttpLibrary::HttpLibrary()
 
 int HttpLibrary::read_head(std::string_view head, const Use &use)
 {
-    HeadStream stream(head);
+    const std::string readable = without_ranges(head);
+    HeadStream stream(readable);
     Reading this_one{.use = use};
     reading = &this_one;
     process(*this, stream);
     reading = nullptr;
+    if (this_one.thrown)
+        std::rethrow_exception(this_one.thrown);
     return this_one.was_read ? 0 : this_one.status;
 }
 

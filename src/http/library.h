@@ -23,8 +23,8 @@ public:
     static int listen_on(const std::string &address, int port, std::string &problem);
 
     /*
-     * Reads `head`, request line and header lines to the empty one, and calls `use` with the request. Returns
-     * 0, or the status that the library refuses the head with.
+     * Reads `head`, request line and header lines to the empty one, and calls `use` with the request, but for
+     * its Range. Returns 0, or the status that the library refuses the head with; throws what `use` throws.
      */
     using Use = std::function<void(const httplib::Request &)>;
     int read_head(std::string_view head, const Use &use);
