@@ -224,7 +224,7 @@ void NetworkThread::run() noexcept
                 break;
         } catch (const std::exception &e) {
             /* Out of memory, in all likelihood, and what held it is gone by now. */
-            shared_.queue.log(std::string("network thread: ") + e.what());
+            shared_.queue.log("network thread: ", e.what());
         } catch (...) {
             shared_.queue.log("network thread: unknown exception");
         }
@@ -370,7 +370,7 @@ void NetworkThread::accept_from(const Listener &listener)
 
 void NetworkThread::pause_accepting(int error)
 {
-    shared_.queue.log("could not accept a connection: " + error_text(error));
+    shared_.queue.log("could not accept a connection: ", error_text(error));
     for (const Listener &listener : listeners_)
         watch_listener(listener, false);
     accept_again_ms_ = now_ms_ + accept_pause_ms;
@@ -544,11 +544,12 @@ void NetworkThread::serve_one(Connection &connection)
     connection.head_only = connection.framing.head().starts_with("HEAD ");
     std::optional<Reply> reply;
     bool waits = false;
-    const int problem = library_.read_head(connection.framing.head(), [&](const HttpRequest &request) {
-        reply = connection.service->serve(request, connection.framing.body(), connection.memory,
-                                          ticket_of(connection));
-        waits = !reply;
-    });
+    const int problem =
+        library_.read_request_line(connection.framing.head(), [&](const HttpRequest &request) {
+            reply = connection.service->serve(request, connection.framing.body(), connection.memory,
+                                              ticket_of(connection));
+            waits = !reply;
+        });
     if (waits) {
         connection.phase = Connection::Phase::waiting;
         set_deadline(connection, -1);
@@ -556,7 +557,7 @@ void NetworkThread::serve_one(Connection &connection)
     }
     if (!reply) {
         connection.close_after_reply = true;
-        reply = error_reply(problem == 414 ? 414 : 400, "the request's head cannot be read");
+        reply = error_reply(problem == 414 ? 414 : 400, "the request line cannot be read");
     }
     if (reply->status >= 400)
         connection.service->refused(reply->status);
