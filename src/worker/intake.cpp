@@ -163,6 +163,9 @@ long Intake::milliseconds_to_wait()
 {
     std::int64_t until = INT64_MAX;
 
+    /* a wait for a lock resets the latch, whatever it was set for */
+    if (ConfigReloadPending || slot_.extension_changed || (stop_requested() && accepting_))
+        return 0;
     if (batch_is_due(until))
         return 0;
     until = std::min(

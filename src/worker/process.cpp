@@ -29,10 +29,11 @@ void on_exit(int, Datum)
     slot->state = WorkerState::stopped;
     slot->pid = 0;
     show_address(*slot, "");
-    if (GetCurrentTimestamp() - slot->started_at < quick_failure_us)
-        slot->quick_failures++;
-    else
+    /* whoever has ended the worker wants it back at once */
+    if (stop_requested() || GetCurrentTimestamp() - slot->started_at >= quick_failure_us)
         slot->quick_failures = 0;
+    else
+        slot->quick_failures++;
 }
 
 void claim_slot(int index)
@@ -92,6 +93,8 @@ void cxone_sync_intake_main(Datum index)
     BackgroundWorkerUnblockSignals();
     claim_slot(DatumGetInt32(index));
     wait_after_quick_failures();
+    if (stop_requested())
+        proc_exit(1);
     slot->started_at = GetCurrentTimestamp();
 
     BackgroundWorkerInitializeConnection(settings::database, nullptr, 0);
