@@ -30,8 +30,6 @@ namespace {
 /* RapidJSON's own allocator returns null where it should report, and then that is written to. */
 class ThrowingAllocator {
 public:
-    static const bool kNeedFree = true;
-
     void *Malloc(std::size_t size) { return Realloc(nullptr, 0, size); }
     void *Realloc(void *memory, std::size_t, std::size_t size)
     {
