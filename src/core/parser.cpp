@@ -307,15 +307,14 @@ BodyRefusal parse_delivery(Delivery &delivery, std::shared_ptr<const TargetMap> 
 
     DeliveryHandler handler(delivery, delivery.map.get(), limits);
     const std::string problem = read_json(delivery.body, delivery.arena, handler);
-    if (handler.refusal().status != 0)
-        return handler.refusal();
-    if (!problem.empty())
-        return {400, problem};
-    if (!handler.found_events())
-        return {400, "no " + quoted(contract::events_key)};
-    if (!delivery.map)
+    BodyRefusal refusal = handler.refusal();
+    if (refusal.status == 0 && !problem.empty())
+        refusal = {400, problem};
+    if (refusal.status == 0 && !handler.found_events())
+        refusal = {400, "no " + quoted(contract::events_key)};
+    if (refusal.status != 0 || !delivery.map)
         delivery.events.clear();
-    return {};
+    return refusal;
 }
 
 } // namespace cxone_sync

@@ -48,9 +48,10 @@ struct Target {
 void watch_target_changes();
 
 /*
- * Opens the target for a write that lasts as long as the memory context `user`, or only to look at it if that is
- * null. To be called inside a transaction: makes sure that the extension is there in the library's version and
- * stays for the transaction, locks the table as an INSERT does, and reads its definition anew if it has changed.
+ * Opens the target for a write that lasts as long as the memory context `user`, or only to look at it if that
+ * is null. To be called inside a transaction: makes sure that the extension is there in the library's version
+ * and stays for the transaction, locks the table as an INSERT does, and reads its definition anew if it has
+ * changed.
  *
  * Raises 55000 (object_not_in_prerequisite_state), with a hint, whenever deliveries cannot be taken: no
  * extension, another version, a database that is not UTF-8, a target that the sync cannot use.

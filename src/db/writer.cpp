@@ -176,10 +176,10 @@ bool have_same_key(const Row *a, const Row *b)
 }
 
 /*
- * Copies to `kept` the rows that no other row of the batch makes superfluous; returns how many. A row is that if
- * the other one has its key and is newer, or is no older, came after it and writes all its columns once more.
- * Whatever the table holds, the end is the same as if all had been written in turn, provided that the rows kept
- * succeed. `rows` is sorted.
+ * Copies to `kept` the rows that no other row of the batch makes superfluous; returns how many. A row is that
+ * if the other one has its key and is newer, or is no older, came after it and writes all its columns once
+ * more. Whatever the table holds, the end is the same as if all had been written in turn, provided that the
+ * rows kept succeed. `rows` is sorted.
  */
 int fold(Row *const *rows, int count, Row **kept)
 {
@@ -350,9 +350,9 @@ void write_rows(Writer *writer)
 }
 
 /*
- * Each error has to show while its statement runs: at the commit it could not be told whose it is. To be called
- * with the caller's identity: triggers that the caller's transaction has deferred run here, and they are the
- * caller's code.
+ * Each error has to show while its statement runs: at the commit it could not be told whose it is. To be
+ * called with the caller's identity: triggers that the caller's transaction has deferred run here, and they
+ * are the caller's code.
  */
 void check_constraints_at_once(const Target *target)
 {

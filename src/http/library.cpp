@@ -1,20 +1,22 @@
 #include "http/library.h"
 
 #include <cerrno>
+#include <exception>
 #include <fcntl.h>
 #include <httplib.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace cxone_sync {
 
 namespace {
 
-/* Lets the library read a head from memory; what it writes is dropped, since replies are made in reply.h. */
-class HeadStream : public httplib::Stream {
+/* Lets the library read from memory; what it writes is dropped, since replies are made in reply.h. */
+class MemoryStream : public httplib::Stream {
 public:
-    explicit HeadStream(std::string_view head) noexcept : rest_(head) {}
+    explicit MemoryStream(std::string_view text) noexcept : rest_(text) {}
 
     bool is_readable() const override { return !rest_.empty(); }
     /* pure virtual in some versions of the library only, hence without the word */
@@ -55,13 +57,14 @@ public:
     Server();
 
     int listen_here(const std::string &address, int port, std::string &problem);
-    int read_head(std::string_view head, const Use &use);
+    int read_request_line(std::string_view head, const Use &use);
 
     using httplib::Server::process_request;
 
 private:
     const Use *use_ = nullptr;
     bool was_read_ = false;
+    std::exception_ptr thrown_;
     int status_ = 400;
 };
 
@@ -69,21 +72,29 @@ HttpLibrary::Server::Server()
 {
     set_pre_routing_handler([this](const httplib::Request &request, httplib::Response &response) {
         was_read_ = true;
-        (*use_)({.method = request.method, .path = request.path});
         response.status = 204;
+        try {
+            (*use_)({.method = request.method, .path = request.path});
+        } catch (...) {
+            thrown_ = std::current_exception(); /* the library would make a reply of it */
+        }
         return HandlerResponse::Handled;
     });
     set_error_handler(Handler(
         [this](const httplib::Request &, httplib::Response &response) { status_ = response.status; }));
 }
 
-int HttpLibrary::Server::read_head(std::string_view head, const Use &use)
+int HttpLibrary::Server::read_request_line(std::string_view head, const Use &use)
 {
-    HeadStream stream(head);
+    const std::string request = std::string(head.substr(0, head.find("\r\n"))) + "\r\n\r\n";
+    MemoryStream stream(request);
     use_ = &use;
     was_read_ = false;
+    thrown_ = nullptr;
     status_ = 400;
     process(*this, stream);
+    if (thrown_)
+        std::rethrow_exception(std::exchange(thrown_, nullptr));
     return was_read_ ? 0 : status_;
 }
 
@@ -117,9 +128,9 @@ int HttpLibrary::listen_on(const std::string &address, int port, std::string &pr
     return Server().listen_here(address, port, problem);
 }
 
-int HttpLibrary::read_head(std::string_view head, const Use &use)
+int HttpLibrary::read_request_line(std::string_view head, const Use &use)
 {
-    return server_->read_head(head, use);
+    return server_->read_request_line(head, use);
 }
 
 } // namespace cxone_sync
