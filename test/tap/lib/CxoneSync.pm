@@ -16,7 +16,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(
-  new_node start_node set_settings free_port webhook_port metrics_port
+  new_node start_node configure set_settings free_port webhook_port metrics_port
   sql poll wait_for_state wait_for_log log_position status_of worker_pid
   connect_to deliver events_json request_text delivery_text chunked
   applied_is refused_is retry_is counts_of
@@ -34,25 +34,28 @@ sub free_port { return PostgreSQL::Test::Cluster::get_free_port(); }
 sub webhook_port { my $node = shift; return $webhook_ports{ $node->name }; }
 sub metrics_port { my $node = shift; return $metrics_ports{ $node->name }; }
 
-sub _conf
+# Writes settings to the end of the file, where they win.
+sub configure
 {
-	my %settings = @_;
-	return join '', map { "cxone_sync.$_ = '$settings{$_}'\n" } sort keys %settings;
+	my ($node, %settings) = @_;
+	$node->append_conf('postgresql.conf', join '', map { "cxone_sync.$_ = '$settings{$_}'\n" } sort keys %settings);
+	$webhook_ports{ $node->name } = $settings{port} if $settings{port};
+	$metrics_ports{ $node->name } = $settings{metrics_port} if $settings{metrics_port};
+	return;
 }
 
 # new_node($name, setting => value, …): made, configured, not started. The settings are those of cxone_sync, without
-# the prefix.
+# the prefix; allows_streaming is for Cluster's init.
 sub new_node
 {
 	my ($name, %settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	%settings = (port => free_port(), metrics_port => free_port(), %settings);
-	$webhook_ports{$name} = $settings{port};
-	$metrics_ports{$name} = $settings{metrics_port};
+	my $streaming = delete $settings{allows_streaming};
 	# JSON is UTF-8, so the database has to be, whatever the machine's locale is
-	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ], allows_streaming => $streaming);
 	$node->append_conf('postgresql.conf',
-		"shared_preload_libraries = 'cxone_sync'\nrestart_after_crash = on\nlog_statement = none\n" . _conf(%settings));
+		"shared_preload_libraries = 'cxone_sync'\nrestart_after_crash = on\nlog_statement = none\n");
+	configure($node, port => free_port(), metrics_port => free_port(), %settings);
 	return $node;
 }
 
@@ -66,13 +69,10 @@ sub start_node
 	return $node;
 }
 
-# Writes settings to the end of the file, where they win, and reloads.
 sub set_settings
 {
 	my ($node, %settings) = @_;
-	$node->append_conf('postgresql.conf', _conf(%settings));
-	$webhook_ports{ $node->name } = $settings{port} if $settings{port};
-	$metrics_ports{ $node->name } = $settings{metrics_port} if $settings{metrics_port};
+	configure($node, %settings);
 	$node->reload;
 	return;
 }
