@@ -46,6 +46,9 @@ void end_transaction()
     PopActiveSnapshot();
     disable_timeout(STATEMENT_TIMEOUT, false);
     CommitTransactionCommand();
+    /* a process that has to end does not wait for its synchronous standby (syncrep.c): no 200 for that */
+    if (ProcDiePending)
+        CHECK_FOR_INTERRUPTS();
     pgstat_report_activity(STATE_IDLE, nullptr);
 }
 
