@@ -43,6 +43,17 @@ ok(!$sender->has_reply, 'no 200 while the standby is away');
 $standby->start;
 is(counts_of($sender->reply), '1 0 0', 'but when it has come back');
 
+# a worker that is told to end while it waits for the standby cannot promise what it does not know
+$standby->stop;
+set_settings($primary, drain_timeout => '300ms');
+$sender->send(delivery_text(events_json({ id => 'unconfirmed' })));
+poll(sub { sql($primary, "SELECT wait_event FROM pg_stat_activity WHERE pid = $pid") eq 'SyncRep' }, 'the worker waits again');
+sql($primary, "SELECT pg_terminate_backend($pid)");
+retry_is($sender->reply, 'a worker that ends before the standby has confirmed');
+$standby->start;
+poll(sub { my $new = worker_pid($primary); $new && $new ne $pid }, 'a new worker');
+wait_for_state($primary, 'running');
+
 my $load = CxoneSync::Load->start(webhook_port($primary), clients => 6, name => 'sync');
 poll(sub { $load->count(200) >= 300 }, '300 deliveries are acknowledged');
 $primary->stop('immediate');
