@@ -108,19 +108,17 @@ $lock = lock_table();
 my $large = 100_000;
 my @senders = map { connect_to($node) } 1 .. 30;
 $_->send(delivery_text(events_json({ id => 'large' . ++$number, email => 'x' x $large }))) foreach @senders;
-my @full;
-poll(sub { @full = grep { $_->has_reply } @senders; @full >= 20 }, 'of 30 deliveries of 100 kB, 20 do not fit in 1 MB');
-cmp_ok(scalar @full, '<', 30, 'some do');
-my %full = map { $_ => 1 } @full;
-is(scalar(grep { my $reply = $_->reply; $reply->{status} == 503 && $reply->{headers}{'retry-after'} } @full),
-	scalar @full, 'what finds the queue full gets 503 with Retry-After');
+poll(sub { (grep { $_->has_reply } @senders) >= 20 }, 'of 30 deliveries of 100 kB, 20 do not fit in 1 MB');
 is(connect_to($node, metrics_port($node))->exchange(request_text(method => 'GET', path => '/metrics'))->{status},
 	200, 'metrics are served meanwhile');
 cmp_ok(status_of($node, 'queue_depth'), '>', 0, 'sync_status shows that events wait');
 $lock->close;
-is(scalar(grep { counts_of($_->reply) eq '1 0 0' } grep { !$full{$_} } @senders), 30 - @full, 'what was taken is written when the lock is gone');
+my @replies = map { $_->reply } @senders;
+my $written = grep { counts_of($_) eq '1 0 0' } @replies;
+cmp_ok($written, '>', 0, 'what was taken is written when the lock is gone');
+is(scalar(grep { $_->{status} == 503 && $_->{headers}{'retry-after'} } @replies), 30 - $written, 'what found the queue full got 503 with Retry-After');
 is(counts_of(deliver($node, body())), '1 0 0', 'and the next one as ever');
-is(sql($node, "SELECT count(*) FROM cxone_sync.contact_records WHERE id LIKE 'large%'"), 30 - @full, 'nothing else is stored');
+is(sql($node, "SELECT count(*) FROM cxone_sync.contact_records WHERE id LIKE 'large%'"), $written, 'nothing else is stored');
 like(connect_to($node, metrics_port($node))->exchange(request_text(method => 'GET', path => '/metrics'))->{body},
 	qr/^cxone_sync_queued_bytes 0$/m, 'the queue is empty again');
 $_->close foreach @senders;
