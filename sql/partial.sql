@@ -93,5 +93,19 @@ SELECT deliver('{"id": "by hand", "email": "y", "timestamp": "0001-01-01T00:00:0
 SELECT id, email FROM contact WHERE id = 'by hand';
 SELECT * FROM dead;
 
+-- constraints over columns that an event leaves out hold for new rows only: absent keeps
+TRUNCATE cxone_sync.dead_letters;
+DELETE FROM cxone_sync.contact_records;
+ALTER TABLE cxone_sync.contact_records ADD COLUMN phone text NOT NULL, ADD COLUMN low int, ADD COLUMN high int,
+    ADD CONSTRAINT in_order CHECK (coalesce(low, 0) <= coalesce(high, 0));
+SELECT deliver('{"id": 6, "phone": "1", "low": 5, "high": 9, "timestamp": "2026-01-02T00:00:00Z"}', '{"id": 7, "email": "new", "timestamp": "2026-01-02T00:00:00Z"}');
+SELECT deliver('{"id": 6, "email": "e", "timestamp": "2026-01-03T00:00:00Z"}', '{"id": 6, "low": 7, "timestamp": "2026-01-04T00:00:00Z"}', '{"id": 6, "email": "old", "timestamp": "2026-01-01T00:00:00Z"}');
+SELECT id, email, phone, low, high, updated_ts FROM cxone_sync.contact_records ORDER BY id;
+SELECT deliver_and_look('{"id": 6, "low": 7, "timestamp": "2026-01-04T00:00:00Z"}');
+SELECT deliver('{"id": 6, "low": 10, "timestamp": "2026-01-05T00:00:00Z"}', '{"id": 6, "phone": null, "timestamp": "2026-01-05T00:00:00Z"}', '{"id": 6, "low": 8, "timestamp": "2026-01-03T00:00:00Z"}');
+SELECT deliver('{"id": 6, "low": 10, "high": 9, "timestamp": "2026-01-01T00:00:00Z"}');
+SELECT id, email, phone, low, high, updated_ts FROM cxone_sync.contact_records ORDER BY id;
+SELECT * FROM dead;
+
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;

@@ -70,7 +70,7 @@ SELECT * FROM try('json', '"a"', '1.50', 'true', '{"b": 1, "a": [null]}', '[]', 
 SELECT * FROM try('text[]', '["a", "b c", "", null, "NULL", "q\"\\{},"]', '[]', '"{x,y}"', '["n", 1, true, {"k": ["v"]}]', '[["a", "b"], ["c", "d"]]', '[["a"], "b"]', '[["a"], ["b", "c"]]', '"x"', '{}', 'null', '1');
 SELECT * FROM try('int[]', '[1, 2, null]', '["3", 4]', '[[1, 2], [3, 4]]', '[1, "x"]', '[2147483648]', '[1.5]', '"{5,6}"');
 SELECT * FROM try('varchar(2)[]', '["ab"]', '["abc"]');
-SELECT * FROM try('jsonb[]', '[{"a": [1, "x"]}, 2, true, null]');
+SELECT * FROM try('jsonb[]', '[{"a": [1, "x"]}, 2, true, null]', '["abc", "{\"a\": 1}"]');
 SELECT * FROM try('timestamptz[]', '["2026-01-01T12:00:00+01:00"]');
 SELECT * FROM try('numeric(4,1)[]', '[1.25, 99999]');
 -- enums
