@@ -310,6 +310,8 @@ rapidjson::ParseResult parse(std::string_view readable, std::string_view origina
 /* Writes what it reads as an array literal (PostgreSQL's manual, "Array Input and Output Syntax"). */
 class ArrayLiteral : public JsonHandler {
 public:
+    explicit ArrayLiteral(bool json_elements) noexcept : json_elements_(json_elements) {}
+
     std::string text;
 
     void restart() override
@@ -326,7 +328,7 @@ public:
         if (kind == JsonKind::null)
             text += "NULL";
         else
-            quote(kind == JsonKind::string ? decoded : raw);
+            quote(kind == JsonKind::string && !json_elements_ ? decoded : raw);
         return true;
     }
 
@@ -372,6 +374,7 @@ private:
         text += '"';
     }
 
+    bool json_elements_;
     unsigned object_level_ = 0;
 };
 
@@ -395,10 +398,10 @@ std::string read_json(std::string_view json, std::pmr::memory_resource &arena, J
            rapidjson::GetParseError_En(result.Code());
 }
 
-std::string array_literal(std::string_view json_array)
+std::string array_literal(std::string_view json_array, bool json_elements)
 {
     std::pmr::monotonic_buffer_resource arena;
-    ArrayLiteral literal;
+    ArrayLiteral literal(json_elements);
     read_json(json_array, arena, literal);
     return std::move(literal.text);
 }

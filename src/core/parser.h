@@ -6,7 +6,7 @@ namespace cxone_sync {
 
 struct ParseLimits {
     unsigned max_depth = 64;                       /* nesting of the whole body */
-    unsigned max_events = 10'000;                  /* in one delivery */
+    unsigned max_events = 1000;                    /* in one delivery */
     std::int64_t max_future_skew_us = 300'000'000; /* how far an event's time may be ahead of its arrival */
 };
 

@@ -127,6 +127,7 @@ void describe_column(Form_pg_attribute attribute, MemoryContext context, TargetC
     Oid input_function;
 
     column->name = attribute->attname;
+    column->number = attribute->attnum;
     column->type = attribute->atttypid;
     column->base_type = getBaseType(attribute->atttypid);
     column->collation = attribute->attcollation;
@@ -194,12 +195,20 @@ void describe_table(Relation relation, Target *target)
                       "triggers run as its owner.");
 }
 
+bool is_json(Oid type)
+{
+    return type == JSONOID || type == JSONBOID;
+}
+
 TargetMap::Shape shape_of(const TargetColumn &column)
 {
-    if (column.base_type == JSONOID || column.base_type == JSONBOID)
+    const Oid element = get_element_type(column.base_type);
+
+    if (is_json(column.base_type))
         return TargetMap::Shape::json;
-    return OidIsValid(get_element_type(column.base_type)) ? TargetMap::Shape::array
-                                                          : TargetMap::Shape::scalar;
+    if (!OidIsValid(element))
+        return TargetMap::Shape::scalar;
+    return is_json(getBaseType(element)) ? TargetMap::Shape::json_array : TargetMap::Shape::array;
 }
 
 /* The same columns for the pure rooms. */

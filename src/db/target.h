@@ -11,6 +11,7 @@ namespace cxone_sync {
 /* How values become datums of one column. */
 struct TargetColumn {
     NameData name;
+    AttrNumber number;
     Oid type;
     Oid base_type; /* of a domain; else the type itself */
     Oid collation;
@@ -37,11 +38,12 @@ struct Target {
     char *name;       /* schema-qualified and quoted */
     int column_count; /* as TargetMap::columns(), in the same order */
     TargetColumn *columns;
-    int key;            /* index of the key among them */
-    TargetColumn order; /* the column that holds the event's time */
-    bool has_triggers;  /* constraints too: they may wait for the commit, or write where others do */
-    SavedPlan *plans;   /* for each set of columns seen, most recent first */
-    SPIPlanPtr overtaken_plan;
+    int key;                   /* index of the key among them */
+    TargetColumn order;        /* the column that holds the event's time */
+    bool has_triggers;         /* constraints too: they may wait for the commit, or write where others do */
+    SavedPlan *plans;          /* for each set of columns seen, most recent first */
+    SPIPlanPtr overtaken_plan; /* these two are null until they are needed */
+    SPIPlanPtr lock_plan;
 };
 
 /* To be called once in each process that opens the target. */

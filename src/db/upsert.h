@@ -29,6 +29,10 @@ const TargetColumn *column_being_converted() noexcept;
  */
 void upsert_rows(Target *target, Row *const *rows, int count);
 
+/* Writes the row by an UPDATE, under the same conditions, if its key is there; else false, and nothing is
+ * written. */
+bool update_row(Target *target, Row *row);
+
 /* True if two rows feed the same columns, hence share a statement. */
 bool feed_same_columns(const Row *a, const Row *b);
 

@@ -48,8 +48,7 @@ template <typename Work> bool in_subtransaction(MemoryContext context, PgError &
     MemoryContextSwitchTo(context);
     CurrentResourceOwner = owner;
     if (is_transient(error.sqlerrcode))
-        ereport(ERROR, (errcode(error.sqlerrcode), errmsg_internal("%s", error.message),
-                        error.detail[0] ? errdetail_internal("%s", error.detail) : 0));
+        raise(error);
     return false;
 }
 
@@ -221,15 +220,64 @@ void write_runs(Writer *writer, Row *const *rows, int count)
     }
 }
 
+bool feeds_column(const Target *target, const Event *event, AttrNumber number)
+{
+    if (number == target->order.number)
+        return true;
+    for (int i = 0; i < event->field_count; i++) {
+        if (target->columns[event->fields[i].column].number == number)
+            return true;
+    }
+    return false;
+}
+
+/* True if a NOT NULL or CHECK constraint has failed over a column that the event leaves out. */
+bool concerns_absent_columns(const Target *target, const Event *event, const PgError &error)
+{
+    int number = -1;
+
+    if (error.sqlerrcode == ERRCODE_NOT_NULL_VIOLATION)
+        return !feeds_column(target, event, get_attnum(target->relation, error.column));
+    if (error.sqlerrcode != ERRCODE_CHECK_VIOLATION)
+        return false;
+
+    Oid constraint;
+    const Bitmapset *numbers =
+        get_relation_constraint_attnos(target->relation, error.constraint, true, &constraint);
+    while ((number = bms_next_member(numbers, number)) >= 0) {
+        if (!feeds_column(target, event,
+                          static_cast<AttrNumber>(number + FirstLowInvalidHeapAttributeNumber)))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * PostgreSQL checks these constraints on the row it would insert before it looks for a conflict. So an event
+ * that leaves such a column out is tried as an UPDATE before it is given up: absent keeps.
+ */
+void write_row(Writer *writer, Row *row)
+{
+    PgError error;
+
+    if (in_subtransaction(writer->context, error, [writer, row] { upsert_rows(writer->target, &row, 1); }))
+        return;
+    if (!concerns_absent_columns(writer->target, row->event, error) || !update_row(writer->target, row))
+        raise(error);
+}
+
 /* One by one until one fails; `next` tells which. */
 void write_from(Writer *writer, Row *const *rows, int count, int *next)
 {
     for (; *next < count; (*next)++)
-        upsert_rows(writer->target, rows + *next, 1);
+        write_row(writer, rows[*next]);
 }
 
-/* The rows of one key, which failed together: the first one to fail alone is to blame. Nothing is written. */
-void give_up_culprit(Writer *writer, Row *const *rows, int count)
+/*
+ * The rows of one key, which have failed together: all are written one by one, or the first to fail becomes a
+ * dead letter and none is written.
+ */
+void write_key(Writer *writer, Row *const *rows, int count)
 {
     PgError error;
     int next = 0;
@@ -264,13 +312,9 @@ void write_or_bisect(Writer *writer, Row *const *rows, int count)
     if (count == 0 ||
         in_subtransaction(writer->context, error, [writer, rows, count] { write_runs(writer, rows, count); }))
         return;
-    if (count == 1) {
-        give_up_row(writer, rows[0], error);
-        return;
-    }
     const int middle = middle_between_keys(rows, count);
     if (middle == 0) {
-        give_up_culprit(writer, rows, count);
+        write_key(writer, rows, count);
         return;
     }
     write_or_bisect(writer, rows, middle);
