@@ -9,7 +9,7 @@ use CxoneSync;
 use Test::More;
 
 my $max_body = 64 * 1024;
-my $node = start_node('endpoint', max_body_size => '64kB', request_timeout => '700ms');
+my $node = start_node('endpoint', max_body_size => '64kB', request_timeout => '1500ms');
 my $good_number = 0;
 
 # A delivery that must be taken, whatever came before.

@@ -9,7 +9,7 @@ use lib "$FindBin::RealBin/lib";
 use CxoneSync;
 use Test::More;
 
-my $node = start_node('events');
+my $node = start_node('events', max_events => 5000);
 my $connection = connect_to($node);
 my $records = 'cxone_sync.contact_records';
 my $letters = 'cxone_sync.dead_letters';
@@ -127,8 +127,8 @@ my @refusals = (
 	'{"note" : "no id"}' => [ '23502', qr/has no "id"/, 'id', '', '' ],
 	'{"id":null}' => [ '23502', qr/has no "id"/, 'id', '', '' ],
 	'{"id" :  ""}' => [ '22023', qr/empty/, 'id', '', '' ],
-	'{"id":true}' => [ '22023', qr/neither a string nor a number/, 'id', 'true', '' ],
-	'{"id":["x"]}' => [ '22023', qr/neither a string nor a number/, 'id', '["x"]', '' ],
+	'{"id":true}' => [ '22023', qr/neither a string nor a number/, 'id', '', '' ],
+	'{"id":["x"]}' => [ '22023', qr/neither a string nor a number/, 'id', '', '' ],
 	'{"id":"r1","timestamp":"yesterday"}' => [ '22007', qr/"timestamp"/, 'updated_ts', 'r1', '' ],
 	'{"id":"r2","timestamp":"infinity"}' => [ '22007', qr/"timestamp"/, 'updated_ts', 'r2', '' ],
 	'{"id":"r3","timestamp":1700000000000}' => [ '22007', qr/"timestamp"/, 'updated_ts', 'r3', '' ],

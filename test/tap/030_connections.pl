@@ -85,8 +85,8 @@ $_->close foreach @slow, $deaf, $fast;
 
 # ---- idle ----
 
-set_settings($node, idle_timeout => '300ms');
-poll(sub { connect_to($node)->is_closed(2) }, 'an idle connection is closed');
+set_settings($node, idle_timeout => '1s');
+poll(sub { connect_to($node)->is_closed(5) }, 'an idle connection is closed');
 my $used = connect_to($node);
 is(counts_of($used->deliver(body())), '1 0 0', 'a connection that was used');
 ok($used->is_closed, 'is closed when it idles');

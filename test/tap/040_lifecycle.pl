@@ -251,6 +251,7 @@ my $inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'conta
 my $before = sql($node, $inserted);
 is(counts_of(deliver($node, events_json(map { { id => "stat$_" } } 1 .. 100))), '100 0 0', 'a hundred rows');
 poll(sub { sql($node, $inserted) >= $before + 100 }, 'show in the statistics while the worker idles');
+poll(sub { my $now = switches($pid, $pid); sql($node, 'SELECT 1'); switches($pid, $pid) == $now }, 'it has gone to sleep');
 my %before = map { $_ => switches($pid, $_) } threads($pid);
 cmp_ok(scalar keys %before, '>=', 3, 'the worker and its network threads');
 sql($node, "INSERT INTO cxone_sync.contact_records (id) VALUES ('by hand $_')") foreach 1 .. 30;
@@ -268,7 +269,9 @@ sub database_errors
 }
 my @seconds;
 poll(sub { @seconds = database_errors(); @seconds >= 3 }, 'a worker without its database is started again');
-cmp_ok(($seconds[2] - $seconds[1]) - ($seconds[1] - $seconds[0]), '>', 0.5, 'ever more rarely');
+# a second to be started again, and a second more of waiting, then two
+cmp_ok($seconds[1] - $seconds[0], '>', 1.9, 'after a delay');
+cmp_ok($seconds[2] - $seconds[1], '>', 2.9, 'that grows');
 set_settings($homeless, drain_timeout => '60s');
 my $started = time;
 $homeless->restart;
