@@ -146,7 +146,7 @@ COMMENT ON VIEW sync_status IS 'one row for each intake worker';
 COMMENT ON COLUMN sync_status.worker IS 'number of the worker';
 COMMENT ON COLUMN sync_status.pid IS 'its process, null if it does not run';
 COMMENT ON COLUMN sync_status.state IS
-    'stopped, starting, waiting (deliveries get 503: see last_error), running, stopping';
+    'stopped, starting, running, stopping, or waiting: deliveries got 503 when one was last tried, for last_error';
 COMMENT ON COLUMN sync_status.address IS 'where it takes webhooks, null if it does not listen';
 COMMENT ON COLUMN sync_status.schema_version IS 'version of the extension that it last found';
 COMMENT ON COLUMN sync_status.queue_depth IS 'events that wait to be written';

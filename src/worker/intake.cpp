@@ -8,6 +8,7 @@
 #include "worker/stop_request.h"
 
 #include <algorithm>
+#include <sys/resource.h>
 
 #include "db/target.h"
 #include "db/writer.h"
@@ -21,6 +22,18 @@ namespace {
 constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a serialization race */
 /* For writing deliveries one by one after a failed batch. */
 constexpr std::int64_t alone_budget_us = 2'000'000;
+
+/* PostgreSQL must never run out of file descriptors: where it cannot open a WAL file the whole cluster stops.
+ */
+unsigned most_connections()
+{
+    constexpr rlim_t reserve = 256;
+    rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur <= 2 * reserve)
+        return reserve / 4;
+    return static_cast<unsigned>(std::min<rlim_t>(files.rlim_cur - reserve, 1'000'000));
+}
 
 } // namespace
 
@@ -45,7 +58,8 @@ void Intake::configure()
     config_ = config;
     webhook_->configure(config_);
 
-    endpoint_.limits().max_connections = static_cast<unsigned>(settings::max_connections);
+    endpoint_.limits().max_connections =
+        std::min(static_cast<unsigned>(settings::max_connections), most_connections());
     endpoint_.limits().request_timeout_ms = settings::request_timeout_ms;
     endpoint_.limits().idle_timeout_ms = settings::idle_timeout_ms;
     queue_.wake_at(static_cast<std::size_t>(settings::batch_size));
