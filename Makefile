@@ -14,7 +14,7 @@ HTTPLIB_LIBS := $(shell pkg-config --libs cpp-httplib)
 
 PG_CPPFLAGS = -I$(CURDIR)/src $(HTTPLIB_FLAGS)
 PG_CXXFLAGS = -std=c++20 -pthread -fvisibility-inlines-hidden -Wextra -Wno-register -Wno-unused-parameter \
-	-Wno-missing-field-initializers -MMD -MP
+	-Wno-missing-field-initializers -MMD -MP $(COPT)
 # PostgreSQL loads libraries with global symbols: the export list keeps ours, and those of the C++ libraries
 # inlined into ours, from mixing with another extension's.
 SHLIB_LINK = $(HTTPLIB_LIBS) -pthread -lstdc++ -Wl,--version-script=$(CURDIR)/src/exports.map

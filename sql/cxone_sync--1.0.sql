@@ -75,6 +75,7 @@ CREATE TABLE dead_letters (
     payload         text NOT NULL
 );
 COMMENT ON TABLE dead_letters IS 'events that could not be applied, as they came, with the reason';
+COMMENT ON SEQUENCE dead_letters_id_seq IS 'numbers the dead letters';
 COMMENT ON COLUMN dead_letters.id IS 'number of the dead letter';
 COMMENT ON COLUMN dead_letters.received_at IS 'when its delivery arrived';
 COMMENT ON COLUMN dead_letters.target IS 'the table it was meant for';

@@ -5,11 +5,11 @@
  * processes, cxone/ knows the service. Data flows one way: http, core, queue, db, commit, reply.
  */
 
+#include "core/counters.h"
 #include "db/settings.h"
-#include "db/shared_state.h"
-#include "worker/intake.h"
+#include "worker/process.h"
 
-#include "db/pg.h"
+#include "db/shared_state.h"
 
 extern "C" {
 PG_MODULE_MAGIC;

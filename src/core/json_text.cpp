@@ -1,6 +1,8 @@
 #include "core/json_text.h"
 
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <stdexcept>
 #include <vector>
 
@@ -24,6 +26,26 @@ std::string_view arena_copy(std::pmr::memory_resource &arena, std::string_view t
 }
 
 namespace {
+
+/* RapidJSON's own allocator returns null where it should report, and then that is written to. */
+class ThrowingAllocator {
+public:
+    void *Malloc(std::size_t size) { return Realloc(nullptr, 0, size); }
+    void *Realloc(void *memory, std::size_t, std::size_t size)
+    {
+        if (size == 0) {
+            std::free(memory);
+            return nullptr;
+        }
+        void *larger = std::realloc(memory, size);
+        if (!larger)
+            throw std::bad_alloc();
+        return larger;
+    }
+    static void Free(void *memory) { std::free(memory); }
+};
+
+using Reader = rapidjson::GenericReader<rapidjson::UTF8<>, rapidjson::UTF8<>, ThrowingAllocator>;
 
 bool is_number_char(char c) noexcept
 {
@@ -200,13 +222,47 @@ std::size_t mask_escape(std::string &json, std::size_t at)
     return at + 6;
 }
 
+std::size_t end_of_digits(std::string_view json, std::size_t at) noexcept
+{
+    while (at < json.size() && json[at] >= '0' && json[at] <= '9')
+        at++;
+    return at;
+}
+
+/* RFC 8259 section 6 */
+bool is_number(std::string_view text) noexcept
+{
+    std::size_t at = text.starts_with('-') ? 1 : 0;
+    const std::size_t integer = at;
+    at = end_of_digits(text, at);
+    if (at == integer || (text[integer] == '0' && at > integer + 1))
+        return false;
+    if (at < text.size() && text[at] == '.') {
+        const std::size_t fraction = at + 1;
+        at = end_of_digits(text, fraction);
+        if (at == fraction)
+            return false;
+    }
+    if (at < text.size() && (text[at] == 'e' || text[at] == 'E')) {
+        at++;
+        if (at < text.size() && (text[at] == '+' || text[at] == '-'))
+            at++;
+        const std::size_t exponent = at;
+        at = end_of_digits(text, exponent);
+        if (at == exponent)
+            return false;
+    }
+    return at == text.size();
+}
+
+/* What is no number stays as it is, so that it is still refused. */
 std::size_t mask_number(std::string &json, std::size_t at)
 {
     std::size_t end = at;
     while (end < json.size() && is_number_char(json[end]))
         end++;
-    const std::size_t exponent = json.find_first_of("eE", at);
-    if (end - at > 300 || (exponent < end && end - exponent > 3)) {
+    const std::string_view text = std::string_view(json).substr(at, end - at);
+    if ((text.size() > 300 || text.find_first_of("eE") != text.npos) && is_number(text)) {
         json.replace(at, end - at, end - at, ' ');
         json[at] = '0';
     }
@@ -216,8 +272,8 @@ std::size_t mask_number(std::string &json, std::size_t at)
 /*
  * RapidJSON refuses a whole body for one number beyond a double's range, and either refuses or passes on half
  * of a surrogate pair. Both are grammatical JSON (RFC 8259 sections 6 and 8.2) and at most one event's fault.
- * So it reads a copy in which such a number is a plain 0 and such an escape is \u0000, each of the same
- * length: every offset still holds, and what is kept is taken from the original.
+ * So it reads a copy in which a number with an exponent or hundreds of digits is a plain 0 and such an escape
+ * is \u0000, each of the same length: every offset still holds, and what is kept is taken from the original.
  */
 std::string masked_copy(std::string_view original)
 {
@@ -242,7 +298,7 @@ rapidjson::ParseResult parse(std::string_view readable, std::string_view origina
 {
     rapidjson::MemoryStream stream(readable.data(), readable.size());
     SliceAdapter adapter(original, stream, arena, handler);
-    rapidjson::Reader reader;
+    Reader reader;
     constexpr unsigned flags = rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
     rapidjson::ParseResult result = reader.Parse<flags>(stream, adapter);
     /* A NUL byte looks like the end to RapidJSON. */
@@ -254,6 +310,8 @@ rapidjson::ParseResult parse(std::string_view readable, std::string_view origina
 /* Writes what it reads as an array literal (PostgreSQL's manual, "Array Input and Output Syntax"). */
 class ArrayLiteral : public JsonHandler {
 public:
+    explicit ArrayLiteral(bool json_elements) noexcept : json_elements_(json_elements) {}
+
     std::string text;
 
     void restart() override
@@ -270,7 +328,7 @@ public:
         if (kind == JsonKind::null)
             text += "NULL";
         else
-            quote(kind == JsonKind::string ? decoded : raw);
+            quote(kind == JsonKind::string && !json_elements_ ? decoded : raw);
         return true;
     }
 
@@ -316,6 +374,7 @@ private:
         text += '"';
     }
 
+    bool json_elements_;
     unsigned object_level_ = 0;
 };
 
@@ -339,10 +398,10 @@ std::string read_json(std::string_view json, std::pmr::memory_resource &arena, J
            rapidjson::GetParseError_En(result.Code());
 }
 
-std::string array_literal(std::string_view json_array)
+std::string array_literal(std::string_view json_array, bool json_elements)
 {
     std::pmr::monotonic_buffer_resource arena;
-    ArrayLiteral literal;
+    ArrayLiteral literal(json_elements);
     read_json(json_array, arena, literal);
     return std::move(literal.text);
 }

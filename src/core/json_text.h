@@ -40,9 +40,11 @@ public:
  */
 std::string read_json(std::string_view json, std::pmr::memory_resource &arena, JsonHandler &handler);
 
-/* A JSON array as PostgreSQL's array literal: ["a", null, [1]] becomes {"a",NULL,{"1"}}; objects stay JSON.
+/*
+ * A JSON array as PostgreSQL's array literal: ["a", null, [1]] becomes {"a",NULL,{"1"}}. Objects stay JSON,
+ * and so do strings if the elements are to be JSON.
  */
-std::string array_literal(std::string_view json_array);
+std::string array_literal(std::string_view json_array, bool json_elements = false);
 
 std::string_view arena_copy(std::pmr::memory_resource &arena, std::string_view text);
 

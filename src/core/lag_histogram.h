@@ -12,9 +12,9 @@ namespace cxone_sync {
  * A histogram of durations in microseconds that lives in shared memory: atomics only, no pointers. One
  * process records, any process reads.
  *
- * The buckets are log-linear: 16 equal steps to each doubling, so a percentile is off by less than a sixteenth
- * (or 0.8 ms, up to the finest bound), and the bounds include 0.1 s x 2^i exactly, the buckets of the
- * contract (CXONE.md, Metrics). A bucket holds lower < value <= upper, as Prometheus' "le" wants it.
+ * The buckets are log-linear: 16 equal steps to each doubling, so a percentile is off by less than a
+ * sixteenth (or 0.8 ms, up to the finest bound), and the bounds include 0.1 s x 2^i exactly, the buckets of
+ * the contract (CXONE.md, Metrics). A bucket holds lower < value <= upper, as Prometheus' "le" wants it.
  */
 class LagHistogram {
 public:

@@ -222,7 +222,10 @@ std::string_view DeliveryHandler::column_text(const TargetMap::Column &column, J
     case TargetMap::Shape::json:
         return raw;
     case TargetMap::Shape::array:
-        return kind == JsonKind::array ? arena_copy(delivery_.arena, array_literal(raw)) : text;
+    case TargetMap::Shape::json_array:
+        if (kind != JsonKind::array)
+            return text;
+        return arena_copy(delivery_.arena, array_literal(raw, column.shape == TargetMap::Shape::json_array));
     case TargetMap::Shape::scalar:
         break;
     }
@@ -246,7 +249,8 @@ void DeliveryHandler::check_event(Event &event)
     const std::uint32_t key_at = field_at_[map_->key_index()];
     const Field *key_field = key_at ? &fields_[key_at - 1] : nullptr;
 
-    if (key_field && !key_field->is_null && !has_nul_)
+    const bool can_be_key = key_kind_ == JsonKind::string || key_kind_ == JsonKind::number;
+    if (key_field && can_be_key && !has_nul_)
         event.key = key_field->text;
 
     if (has_nul_)
@@ -254,7 +258,7 @@ void DeliveryHandler::check_event(Event &event)
                      "event holds \\u0000 or half of a surrogate pair, which no text can hold");
     else if (!key_field || key_field->is_null)
         refuse_event(event, "23502", "event has no " + quoted(key_name), key_name);
-    else if (key_kind_ != JsonKind::string && key_kind_ != JsonKind::number)
+    else if (!can_be_key)
         refuse_event(event, "22023", quoted(key_name) + " is neither a string nor a number", key_name);
     else if (event.key.empty())
         refuse_event(event, "22023", quoted(key_name) + " is empty", key_name);
@@ -307,15 +311,14 @@ BodyRefusal parse_delivery(Delivery &delivery, std::shared_ptr<const TargetMap> 
 
     DeliveryHandler handler(delivery, delivery.map.get(), limits);
     const std::string problem = read_json(delivery.body, delivery.arena, handler);
-    if (handler.refusal().status != 0)
-        return handler.refusal();
-    if (!problem.empty())
-        return {400, problem};
-    if (!handler.found_events())
-        return {400, "no " + quoted(contract::events_key)};
-    if (!delivery.map)
+    BodyRefusal refusal = handler.refusal();
+    if (refusal.status == 0 && !problem.empty())
+        refusal = {400, problem};
+    if (refusal.status == 0 && !handler.found_events())
+        refusal = {400, "no " + quoted(contract::events_key)};
+    if (refusal.status != 0 || !delivery.map)
         delivery.events.clear();
-    return {};
+    return refusal;
 }
 
 } // namespace cxone_sync

@@ -6,7 +6,7 @@ namespace cxone_sync {
 
 struct ParseLimits {
     unsigned max_depth = 64;                       /* nesting of the whole body */
-    unsigned max_events = 10'000;                  /* in one delivery */
+    unsigned max_events = 1000;                    /* in one delivery */
     std::int64_t max_future_skew_us = 300'000'000; /* how far an event's time may be ahead of its arrival */
 };
 
@@ -19,7 +19,7 @@ struct BodyRefusal {
 /*
  * Parses delivery.body, an object with an array of events (contract.h), and maps each event by `map`, filling
  * delivery.map and delivery.events. Without a map only the envelope is checked and no events are kept: the
- * writer calls again once it has one. May be called again with another map.
+ * writer calls again once it has one. May be called again with another map. A refused body has no events.
  *
  * An event that cannot be applied gets a refusal and harms no neighbour; only what makes the whole body
  * unreadable (RFC 8259 grammar, UTF-8, limits, no events) is a BodyRefusal. Throws nothing but

@@ -1,5 +1,3 @@
-#pragma once
-
 /*
  * The wall between the rooms: src/core, src/http and src/cxone run on threads that must never call
  * PostgreSQL, so their headers refuse to be read after PostgreSQL's. Files in src/db and src/worker include

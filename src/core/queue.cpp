@@ -55,9 +55,11 @@ bool Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
     return true;
 }
 
-void Queue::log(std::string line) noexcept
+void Queue::log(std::string_view what, std::string_view detail) noexcept
 {
     try {
+        std::string line(what);
+        line += detail;
         const std::lock_guard lock(mutex_);
         if (log_.size() < 100)
             log_.push_back(std::move(line));
@@ -79,12 +81,14 @@ void Queue::take(unsigned max_events, std::vector<QueuedDelivery> &batch)
     std::size_t taken = 0;
     while (first_ < items_.size()) {
         const std::size_t events = items_[first_].delivery->events.size();
-        if (taken > 0 && taken + events > max_events)
-            break;
         /* an unmapped delivery has no events yet, yet is not free */
-        taken += std::max<std::size_t>(events, 1);
+        const std::size_t weight = std::max<std::size_t>(events, 1);
+        if (taken > 0 && taken + weight > max_events)
+            break;
+        batch.push_back(std::move(items_[first_]));
+        first_++;
+        taken += weight;
         events_ -= events;
-        batch.push_back(std::move(items_[first_++]));
     }
     if (first_ == items_.size()) {
         items_.clear();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cxone_sync {
@@ -41,8 +42,9 @@ public:
 
     /* False, and `delivery` untouched, once the queue is closed. */
     bool push(std::unique_ptr<Delivery> &delivery, Ticket ticket);
-    /* Dropped if the main thread is more than a hundred lines behind. */
-    void log(std::string line) noexcept;
+    /* One line, of both texts. Dropped if the main thread is a hundred lines behind, or for want of memory.
+     */
+    void log(std::string_view what, std::string_view detail = {}) noexcept;
 
     /* For the main thread. */
 

@@ -19,9 +19,10 @@ class TargetMap {
 public:
     /* What becomes of a JSON array or object on its way to the column's input function. */
     enum class Shape : std::uint8_t {
-        scalar, /* the JSON text as it stands, as jsonb_populate_record() does it */
-        array,  /* a JSON array is rewritten as an array literal: {"a","b"} */
-        json    /* json and jsonb: every value, strings too, goes in as JSON text */
+        scalar,     /* the JSON text as it stands, as jsonb_populate_record() does it */
+        array,      /* a JSON array is rewritten as an array literal: {"a","b"} */
+        json_array, /* the same, with elements that are JSON themselves */
+        json        /* json and jsonb: every value, strings too, goes in as JSON text */
     };
 
     struct Column {

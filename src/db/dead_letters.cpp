@@ -1,5 +1,6 @@
-#include "db/dead_letters.h"
+#include "core/delivery.h"
 
+#include "db/dead_letters.h"
 #include "db/identity.h"
 
 namespace cxone_sync {

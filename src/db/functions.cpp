@@ -1,17 +1,18 @@
 /* The SQL functions; sql/cxone_sync--1.0.sql documents each. */
 
+#include "core/counters.h"
 #include "core/parser.h"
 #include "cxone/contract.h"
 #include "db/settings.h"
-#include "db/shared_state.h"
-#include "db/target.h"
-#include "db/writer.h"
 
 #include <algorithm>
 #include <limits>
 #include <string>
 
 #include "db/guard.h"
+#include "db/shared_state.h"
+#include "db/target.h"
+#include "db/writer.h"
 
 extern "C" {
 PG_FUNCTION_INFO_V1(cxone_sync_ingest);
@@ -127,7 +128,7 @@ Datum cxone_sync_ingest(PG_FUNCTION_ARGS)
     Jsonb *payload = PG_GETARG_JSONB_P(0);
 
     watch_target_changes();
-    (void)open_target(); /* its map is what the events are mapped by */
+    (void)open_target(nullptr); /* its map is what the events are mapped by */
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);
     write_deliveries(&delivery, 1);

@@ -28,7 +28,17 @@ void take_error(PgError &error, MemoryContext caller_context)
     copy_text(error.detail, sizeof(error.detail), caught->detail);
     copy_text(error.hint, sizeof(error.hint), caught->hint);
     copy_text(error.column, sizeof(error.column), caught->column_name);
+    copy_text(error.constraint, sizeof(error.constraint), caught->constraint_name);
     FreeErrorData(caught);
+}
+
+void raise(const PgError &error)
+{
+    ereport(ERROR, (errcode(error.sqlerrcode), errmsg_internal("%s", error.message),
+                    error.detail[0] ? errdetail_internal("%s", error.detail) : 0,
+                    error.hint[0] ? errhint("%s", error.hint) : 0,
+                    error.column[0] ? err_generic_string(PG_DIAG_COLUMN_NAME, error.column) : 0));
+    pg_unreachable();
 }
 
 } // namespace cxone_sync

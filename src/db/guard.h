@@ -22,6 +22,7 @@ struct PgError {
     char detail[512] = "";
     char hint[256] = "";
     char column[NAMEDATALEN] = "";
+    char constraint[NAMEDATALEN] = "";
 
     const char *sqlstate() const { return unpack_sql_state(sqlerrcode); }
 };
@@ -29,6 +30,9 @@ struct PgError {
 /* Fills `error` from the error being caught and ends PostgreSQL's handling of it. To be called in PG_CATCH.
  */
 void take_error(PgError &error, MemoryContext caller_context);
+
+/* Raises `error` again. */
+[[noreturn]] void raise(const PgError &error);
 
 template <typename Callable> bool guarded(PgError &error, Callable callable)
 {

@@ -90,7 +90,7 @@ void define_reload_settings()
                &queue_size_kb, 32 * 1024, 1024, 16 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
     define_int("cxone_sync.max_body_size", "Largest body of a request.", &max_body_size_kb, 4 * 1024, 1,
                1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
-    define_int("cxone_sync.max_events", "Most events of a delivery.", &max_events, 10000, 1, 1000000,
+    define_int("cxone_sync.max_events", "Most events of a delivery.", &max_events, 1000, 1, 1000000,
                PGC_SIGHUP, 0);
     define_int("cxone_sync.max_json_depth", "Deepest nesting of a body's JSON.", &max_json_depth, 64, 3, 1000,
                PGC_SIGHUP, 0);

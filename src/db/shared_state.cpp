@@ -1,6 +1,8 @@
-#include "db/shared_state.h"
+#include "core/counters.h"
 
 #include <new>
+
+#include "db/shared_state.h"
 
 namespace cxone_sync {
 

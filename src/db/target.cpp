@@ -1,12 +1,13 @@
-#include "db/target.h"
-
+#include "core/counters.h"
+#include "core/delivery.h"
 #include "cxone/contract.h"
-#include "db/shared_state.h"
-#include "db/upsert.h"
 
 #include <vector>
 
 #include "db/guard.h"
+#include "db/shared_state.h"
+#include "db/target.h"
+#include "db/upsert.h"
 
 namespace cxone_sync {
 
@@ -121,22 +122,12 @@ bool is_unique(Relation relation, AttrNumber column)
     return unique;
 }
 
-bool has_deferrable_triggers(Relation relation)
-{
-    const TriggerDesc *triggers = relation->trigdesc;
-
-    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
-        if (triggers->triggers[i].tgdeferrable)
-            return true;
-    }
-    return false;
-}
-
 void describe_column(Form_pg_attribute attribute, MemoryContext context, TargetColumn *column)
 {
     Oid input_function;
 
     column->name = attribute->attname;
+    column->number = attribute->attnum;
     column->type = attribute->atttypid;
     column->base_type = getBaseType(attribute->atttypid);
     column->collation = attribute->attcollation;
@@ -146,7 +137,9 @@ void describe_column(Form_pg_attribute attribute, MemoryContext context, TargetC
     fmgr_info_cxt(input_function, &column->input, context);
 
     column->parameter_type = column->type;
-    column->cast_in_statement = !OidIsValid(get_array_type(column->type));
+    /* unnest() would spread an array of rows over several columns */
+    column->cast_in_statement =
+        !OidIsValid(get_array_type(column->type)) || type_is_rowtype(column->base_type);
     if (column->cast_in_statement)
         column->parameter_type = TEXTOID;
     get_typlenbyvalalign(column->parameter_type, &column->length, &column->by_value, &column->alignment);
@@ -170,7 +163,7 @@ void describe_table(Relation relation, Target *target)
     target->name = MemoryContextStrdup(
         target->context, quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
                                                     RelationGetRelationName(relation)));
-    target->has_deferrable = has_deferrable_triggers(relation);
+    target->has_triggers = relation->trigdesc != nullptr;
     target->columns = static_cast<TargetColumn *>(
         MemoryContextAllocZero(target->context, row->natts * sizeof(TargetColumn)));
     target->key = -1;
@@ -202,12 +195,20 @@ void describe_table(Relation relation, Target *target)
                       "triggers run as its owner.");
 }
 
+bool is_json(Oid type)
+{
+    return type == JSONOID || type == JSONBOID;
+}
+
 TargetMap::Shape shape_of(const TargetColumn &column)
 {
-    if (column.base_type == JSONOID || column.base_type == JSONBOID)
+    const Oid element = get_element_type(column.base_type);
+
+    if (is_json(column.base_type))
         return TargetMap::Shape::json;
-    return OidIsValid(get_element_type(column.base_type)) ? TargetMap::Shape::array
-                                                          : TargetMap::Shape::scalar;
+    if (!OidIsValid(element))
+        return TargetMap::Shape::scalar;
+    return is_json(getBaseType(element)) ? TargetMap::Shape::json_array : TargetMap::Shape::array;
 }
 
 /* The same columns for the pure rooms. */
@@ -227,20 +228,48 @@ void publish_map(const Target *target)
     pfree(shapes);
 }
 
-void forget_target()
+void free_target(Target *target)
 {
-    if (current == nullptr)
-        return;
+    free_plans(target);
+    MemoryContextDelete(target->context);
+}
+
+/* The present definition holds no longer. A trigger may call ingest() in the midst of a write that still uses
+ * it. */
+void retire_target()
+{
     Target *old = current;
 
     current = nullptr;
-    free_plans(old);
-    MemoryContextDelete(old->context);
+    if (old != nullptr && old->pins == 0)
+        free_target(old);
+    else if (old != nullptr)
+        old->is_past = true;
+}
+
+void unpin_target(void *pinned)
+{
+    auto *target = static_cast<Target *>(pinned);
+
+    if (--target->pins == 0 && target->is_past)
+        free_target(target);
+}
+
+/* A reset callback, so that an error unpins as well. */
+void pin_target(Target *target, MemoryContext user)
+{
+    auto *callback =
+        static_cast<MemoryContextCallback *>(MemoryContextAlloc(user, sizeof(MemoryContextCallback)));
+
+    callback->func = unpin_target;
+    callback->arg = target;
+    MemoryContextRegisterResetCallback(user, callback);
+    target->pins++;
 }
 
 void read_definition(Relation relation)
 {
-    forget_target();
+    retire_target();
     /* Before reading: a change that arrives meanwhile marks it stale again. */
     definition_is_stale = false;
     watched_relation = RelationGetRelid(relation);
@@ -268,7 +297,7 @@ void watch_target_changes()
     watching = true;
 }
 
-Target *open_target()
+Target *open_target(MemoryContext user)
 {
     check_encoding();
     lock_extension();
@@ -284,6 +313,8 @@ Target *open_target()
     if (current == nullptr || current->relation != relation_oid || definition_is_stale)
         read_definition(relation);
     table_close(relation, NoLock);
+    if (user != nullptr)
+        pin_target(current, user);
     return current;
 }
 

@@ -11,6 +11,7 @@ namespace cxone_sync {
 /* How values become datums of one column. */
 struct TargetColumn {
     NameData name;
+    AttrNumber number;
     Oid type;
     Oid base_type; /* of a domain; else the type itself */
     Oid collation;
@@ -30,30 +31,34 @@ struct SavedPlan;
 /* The target as its catalog describes it, in a memory context of its own. */
 struct Target {
     MemoryContext context;
+    int pins;     /* writes that use it: one, and those inside its triggers */
+    bool is_past; /* its definition has changed: freed with the last pin */
     Oid relation;
     Oid owner;
     char *name;       /* schema-qualified and quoted */
     int column_count; /* as TargetMap::columns(), in the same order */
     TargetColumn *columns;
-    int key;             /* index of the key among them */
-    TargetColumn order;  /* the column that holds the event's time */
-    bool has_deferrable; /* constraints or triggers that may wait for the commit */
-    SavedPlan *plans;    /* for each set of columns seen, most recent first */
-    SPIPlanPtr overtaken_plan;
+    int key;                   /* index of the key among them */
+    TargetColumn order;        /* the column that holds the event's time */
+    bool has_triggers;         /* constraints too: they may wait for the commit, or write where others do */
+    SavedPlan *plans;          /* for each set of columns seen, most recent first */
+    SPIPlanPtr overtaken_plan; /* these two are null until they are needed */
+    SPIPlanPtr lock_plan;
 };
 
 /* To be called once in each process that opens the target. */
 void watch_target_changes();
 
 /*
- * Opens the target inside a transaction: makes sure that the extension is there in the library's version and
- * stays for the transaction, locks the table as an INSERT does, and reads its definition anew if it has
+ * Opens the target for a write that lasts as long as the memory context `user`, or only to look at it if that
+ * is null. To be called inside a transaction: makes sure that the extension is there in the library's version
+ * and stays for the transaction, locks the table as an INSERT does, and reads its definition anew if it has
  * changed.
  *
  * Raises 55000 (object_not_in_prerequisite_state), with a hint, whenever deliveries cannot be taken: no
  * extension, another version, a database that is not UTF-8, a target that the sync cannot use.
  */
-Target *open_target();
+Target *open_target(MemoryContext user);
 
 /* The map of the target last opened; null before. Pure C++: may be shared with the network threads. */
 const std::shared_ptr<const TargetMap> &current_target_map() noexcept;

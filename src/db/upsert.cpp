@@ -1,17 +1,18 @@
-#include "db/upsert.h"
+#include "core/delivery.h"
 
-#include "db/pg.h"
+#include "db/statements.h"
+#include "db/upsert.h"
 extern "C" {
 #include "utils/array.h"
-#include "utils/pg_locale.h"
 }
 
 namespace cxone_sync {
 
-/* The statement for one set of columns. */
+/* The statements for one set of columns. */
 struct SavedPlan {
     SavedPlan *next;
-    SPIPlanPtr plan;
+    SPIPlanPtr upsert;
+    SPIPlanPtr update; /* null until it is needed */
     uint32 columns_hash;
     int column_count;
     uint16 columns[FLEXIBLE_ARRAY_MEMBER]; /* indexes into Target::columns, ascending */
@@ -49,92 +50,7 @@ ArrayType *make_array(const TargetColumn *column, Datum *values, bool *nulls, in
                               column->length, column->by_value, column->alignment);
 }
 
-/* ---- statements ---- */
-
-/*
- * True if two equal values of the column are the same bytes. Where they need not be (1.0 and 1.00, citext), a
- * row counts as changed when its bytes change.
- */
-bool equal_means_identical(const TargetColumn *column)
-{
-    switch (column->type) {
-    case TEXTOID:
-    case VARCHAROID:
-        return get_collation_isdeterministic(column->collation);
-    case BOOLOID:
-    case INT2OID:
-    case INT4OID:
-    case INT8OID:
-    case DATEOID:
-    case TIMESTAMPTZOID:
-    case UUIDOID:
-        return true;
-    default:
-        return false;
-    }
-}
-
-void append_difference(StringInfo sql, const TargetColumn *column)
-{
-    const char *name = quote_identifier(NameStr(column->name));
-
-    if (equal_means_identical(column))
-        appendStringInfo(sql, "t.%s IS DISTINCT FROM excluded.%s", name, name);
-    else
-        appendStringInfo(sql, "ROW(t.%s) *<> ROW(excluded.%s)", name, name);
-}
-
-/* The parameter list unnest($1, $2, …) AS u(c1, c2, …) for `count` columns. */
-void append_unnest(StringInfo sql, int count)
-{
-    appendStringInfoString(sql, " FROM unnest(");
-    for (int i = 1; i <= count; i++)
-        appendStringInfo(sql, "%s$%d", i > 1 ? ", " : "", i);
-    appendStringInfoString(sql, ") AS u(");
-    for (int i = 1; i <= count; i++)
-        appendStringInfo(sql, "%sc%d", i > 1 ? ", " : "", i);
-    appendStringInfoChar(sql, ')');
-}
-
-/*
- * One INSERT … SELECT … ON CONFLICT for `count` columns, the last of which is the order column. The row that
- * is there stays untouched if it is newer (time order wins, not arrival order) or would not change.
- */
-char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count)
-{
-    StringInfoData sql;
-    const char *order = quote_identifier(NameStr(target->order.name));
-    const char *key = NameStr(target->columns[target->key].name);
-
-    initStringInfo(&sql);
-    appendStringInfo(&sql, "INSERT INTO %s AS t (", target->name);
-    for (int i = 0; i < count; i++)
-        appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", quote_identifier(NameStr(columns[i]->name)));
-    appendStringInfoString(&sql, ") SELECT ");
-    for (int i = 0; i < count; i++) {
-        appendStringInfo(&sql, "%su.c%d", i > 0 ? ", " : "", i + 1);
-        if (columns[i]->cast_in_statement)
-            appendStringInfo(&sql, "::%s", format_type_be_qualified(columns[i]->type));
-    }
-    append_unnest(&sql, count);
-    appendStringInfo(&sql, " ON CONFLICT (%s) DO UPDATE SET ", quote_identifier(key));
-    for (int i = 0, written = 0; i < count; i++) {
-        const char *name = quote_identifier(NameStr(columns[i]->name));
-
-        if (strcmp(NameStr(columns[i]->name), key) != 0)
-            appendStringInfo(&sql, "%s%s = excluded.%s", written++ > 0 ? ", " : "", name, name);
-    }
-    appendStringInfo(&sql, " WHERE (t.%s IS NULL OR excluded.%s >= t.%s) AND (", order, order, order);
-    for (int i = 0, written = 0; i < count; i++) {
-        if (strcmp(NameStr(columns[i]->name), key) == 0)
-            continue;
-        if (written++ > 0)
-            appendStringInfoString(&sql, " OR ");
-        append_difference(&sql, columns[i]);
-    }
-    appendStringInfoChar(&sql, ')');
-    return sql.data;
-}
+/* ---- plans ---- */
 
 SPIPlanPtr prepare(const char *statement, int parameter_count, Oid *parameter_types)
 {
@@ -145,24 +61,40 @@ SPIPlanPtr prepare(const char *statement, int parameter_count, Oid *parameter_ty
     return plan;
 }
 
-SavedPlan *make_plan(Target *target, const Event *event)
+/* Columns that the event feeds, the order column last. */
+const TargetColumn **columns_of(const Target *target, const Event *event)
 {
-    const int count = event->field_count + 1;
-    auto **columns = static_cast<const TargetColumn **>(palloc(count * sizeof(TargetColumn *)));
-    auto *types = static_cast<Oid *>(palloc(count * sizeof(Oid)));
+    auto **columns =
+        static_cast<const TargetColumn **>(palloc((event->field_count + 1) * sizeof(TargetColumn *)));
 
     for (int i = 0; i < event->field_count; i++)
         columns[i] = &target->columns[event->fields[i].column];
-    columns[count - 1] = &target->order;
+    columns[event->field_count] = &target->order;
+    return columns;
+}
+
+using StatementText = char *(*)(const Target *, const TargetColumn *const *, int);
+
+SPIPlanPtr prepare_for(const Target *target, const Event *event, StatementText statement)
+{
+    const int count = event->field_count + 1;
+    const TargetColumn **columns = columns_of(target, event);
+    auto *types = static_cast<Oid *>(palloc(count * sizeof(Oid)));
+
     for (int i = 0; i < count; i++)
         types[i] = get_array_type(columns[i]->parameter_type);
+    return prepare(statement(target, columns, count), count, types);
+}
 
-    SPIPlanPtr prepared = prepare(upsert_statement(target, columns, count), count, types);
+SavedPlan *make_plan(Target *target, const Event *event)
+{
+    SPIPlanPtr upsert = prepare_for(target, event, upsert_statement);
     auto *plan = static_cast<SavedPlan *>(MemoryContextAlloc(
         target->context, offsetof(SavedPlan, columns) + event->field_count * sizeof(uint16)));
 
     plan->next = nullptr;
-    plan->plan = prepared;
+    plan->upsert = upsert;
+    plan->update = nullptr;
     plan->columns_hash = event->columns_hash;
     plan->column_count = event->field_count;
     for (int i = 0; i < event->field_count; i++)
@@ -183,7 +115,9 @@ bool feeds_columns(const Event *event, const SavedPlan *plan)
 
 void free_plan(SavedPlan *plan)
 {
-    SPI_freeplan(plan->plan);
+    SPI_freeplan(plan->upsert);
+    if (plan->update != nullptr)
+        SPI_freeplan(plan->update);
     pfree(plan);
 }
 
@@ -202,7 +136,7 @@ void make_room_for_plan(Target *target)
     }
 }
 
-SPIPlanPtr plan_for(Target *target, const Event *event)
+SavedPlan *plan_for(Target *target, const Event *event)
 {
     for (SavedPlan **link = &target->plans; *link != nullptr; link = &(*link)->next) {
         SavedPlan *plan = *link;
@@ -212,32 +146,14 @@ SPIPlanPtr plan_for(Target *target, const Event *event)
         *link = plan->next;
         plan->next = target->plans;
         target->plans = plan;
-        return plan->plan;
+        return plan;
     }
-    make_room_for_plan(target);
+    if (target->pins <= 1) /* else a write further out may be running one of them */
+        make_room_for_plan(target);
     SavedPlan *plan = make_plan(target, event);
     plan->next = target->plans;
     target->plans = plan;
-    return plan->plan;
-}
-
-/* ---- outcomes ---- */
-
-/* Which of the rows, by number, the target has newer. Rows that were written have their own time there. */
-SPIPlanPtr overtaken_plan(Target *target)
-{
-    if (target->overtaken_plan == nullptr) {
-        Oid types[] = {TEXTARRAYOID, TIMESTAMPTZARRAYOID};
-        const char *key = quote_identifier(NameStr(target->columns[target->key].name));
-        const char *order = quote_identifier(NameStr(target->order.name));
-
-        target->overtaken_plan =
-            prepare(psprintf("SELECT u.number FROM unnest($1, $2) WITH ORDINALITY AS u(key, time, number) "
-                             "JOIN %s AS t ON t.%s = u.key WHERE t.%s > u.time",
-                             target->name, key, order),
-                    2, types);
-    }
-    return target->overtaken_plan;
+    return plan;
 }
 
 void execute(SPIPlanPtr plan, Datum *parameters, int expected)
@@ -248,12 +164,63 @@ void execute(SPIPlanPtr plan, Datum *parameters, int expected)
         elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(result));
 }
 
-/* To be called when not every row was written: tells the skipped from those that would not have changed. */
-void mark_skipped(Target *target, Row *const *rows, int count, Datum keys, Datum times)
-{
-    Datum parameters[] = {keys, times};
+/* ---- parameters ---- */
 
-    execute(overtaken_plan(target), parameters, SPI_OK_SELECT);
+/* One array for each column of the statement. */
+struct Parameters {
+    Datum *arrays;
+    int count;
+    Datum keys;  /* of arrays: that of the key column */
+    Datum times; /* and that of the order column, the last */
+};
+
+Parameters make_parameters(const Target *target, Row *const *rows, int count)
+{
+    const Event *first = rows[0]->event;
+    Parameters parameters = {};
+    auto *values = static_cast<Datum *>(palloc(count * sizeof(Datum)));
+    auto *nulls = static_cast<bool *>(palloc(count * sizeof(bool)));
+
+    parameters.count = first->field_count + 1;
+    parameters.arrays = static_cast<Datum *>(palloc(parameters.count * sizeof(Datum)));
+    for (int c = 0; c < parameters.count; c++) {
+        const bool is_order = c == first->field_count;
+        const TargetColumn *column = is_order ? &target->order : &target->columns[first->fields[c].column];
+
+        for (int r = 0; r < count; r++) {
+            values[r] = rows[r]->values[c];
+            nulls[r] = !is_order && rows[r]->event->fields[c].is_null;
+        }
+        parameters.arrays[c] = PointerGetDatum(make_array(column, values, nulls, count));
+        if (!is_order && first->fields[c].column == target->key)
+            parameters.keys = parameters.arrays[c];
+    }
+    parameters.times = parameters.arrays[parameters.count - 1];
+    pfree(values);
+    pfree(nulls);
+    return parameters;
+}
+
+void free_parameters(const Parameters &parameters)
+{
+    for (int c = 0; c < parameters.count; c++)
+        pfree(DatumGetPointer(parameters.arrays[c]));
+    pfree(parameters.arrays);
+}
+
+/* ---- outcomes ---- */
+
+/* Tells the rows that the target has newer from those that were written or would not have changed. */
+void mark_skipped(Target *target, Row *const *rows, int count, const Parameters &written)
+{
+    Datum parameters[] = {written.keys, written.times};
+
+    if (target->overtaken_plan == nullptr) {
+        Oid types[] = {TEXTARRAYOID, TIMESTAMPTZARRAYOID};
+
+        target->overtaken_plan = prepare(overtaken_statement(target), lengthof(types), types);
+    }
+    execute(target->overtaken_plan, parameters, SPI_OK_SELECT);
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool is_null;
         const int64 number =
@@ -263,6 +230,31 @@ void mark_skipped(Target *target, Row *const *rows, int count, Datum keys, Datum
             rows[number - 1]->event->outcome = Outcome::skipped;
     }
     SPI_freetuptable(SPI_tuptable);
+}
+
+/* To be called right after the statement that has written them. */
+void set_outcomes(Target *target, Row *const *rows, int count, const Parameters &written)
+{
+    const bool all_written = SPI_processed == static_cast<uint64>(count);
+
+    for (int r = 0; r < count; r++)
+        rows[r]->event->outcome = Outcome::applied;
+    if (!all_written)
+        mark_skipped(target, rows, count, written);
+}
+
+/* True if the row is there; then it stays until the transaction ends. */
+bool lock_row(Target *target, const Parameters &parameters)
+{
+    Oid type = TEXTARRAYOID;
+    Datum keys = parameters.keys;
+
+    if (target->lock_plan == nullptr)
+        target->lock_plan = prepare(lock_statement(target), 1, &type);
+    execute(target->lock_plan, &keys, SPI_OK_SELECT);
+    const bool is_there = SPI_processed > 0;
+    SPI_freetuptable(SPI_tuptable);
+    return is_there;
 }
 
 } // namespace
@@ -276,6 +268,7 @@ void convert_row(Target *target, Row *row)
 {
     const Event *event = row->event;
 
+    converting = nullptr;
     row->values = static_cast<Datum *>(palloc0((event->field_count + 1) * sizeof(Datum)));
     for (int i = 0; i < event->field_count; i++) {
         const Field &field = event->fields[i];
@@ -308,38 +301,28 @@ bool feed_same_columns(const Row *a, const Row *b)
 
 void upsert_rows(Target *target, Row *const *rows, int count)
 {
-    const Event *first = rows[0]->event;
-    const int column_count = first->field_count + 1;
-    auto *parameters = static_cast<Datum *>(palloc(column_count * sizeof(Datum)));
-    auto *values = static_cast<Datum *>(palloc(count * sizeof(Datum)));
-    auto *nulls = static_cast<bool *>(palloc(count * sizeof(bool)));
-    Datum keys = 0;
+    const Parameters parameters = make_parameters(target, rows, count);
 
-    for (int c = 0; c < column_count; c++) {
-        const bool is_order = c == first->field_count;
-        const TargetColumn *column = is_order ? &target->order : &target->columns[first->fields[c].column];
+    execute(plan_for(target, rows[0]->event)->upsert, parameters.arrays, SPI_OK_INSERT);
+    set_outcomes(target, rows, count, parameters);
+    free_parameters(parameters);
+}
 
-        for (int r = 0; r < count; r++) {
-            values[r] = rows[r]->values[c];
-            nulls[r] = !is_order && rows[r]->event->fields[c].is_null;
-        }
-        parameters[c] = PointerGetDatum(make_array(column, values, nulls, count));
-        if (!is_order && first->fields[c].column == target->key)
-            keys = parameters[c];
+bool update_row(Target *target, Row *row)
+{
+    const Parameters parameters = make_parameters(target, &row, 1);
+    SavedPlan *plan = plan_for(target, row->event);
+    bool is_there = false;
+
+    if (lock_row(target, parameters)) {
+        if (plan->update == nullptr)
+            plan->update = prepare_for(target, row->event, update_statement);
+        execute(plan->update, parameters.arrays, SPI_OK_UPDATE);
+        set_outcomes(target, &row, 1, parameters);
+        is_there = true;
     }
-
-    execute(plan_for(target, first), parameters, SPI_OK_INSERT);
-    const bool all_written = SPI_processed == static_cast<uint64>(count);
-    for (int r = 0; r < count; r++)
-        rows[r]->event->outcome = Outcome::applied;
-    if (!all_written)
-        mark_skipped(target, rows, count, keys, parameters[column_count - 1]);
-
-    for (int c = 0; c < column_count; c++)
-        pfree(DatumGetPointer(parameters[c]));
-    pfree(parameters);
-    pfree(values);
-    pfree(nulls);
+    free_parameters(parameters);
+    return is_there;
 }
 
 void free_plans(Target *target)
@@ -352,7 +335,9 @@ void free_plans(Target *target)
     }
     if (target->overtaken_plan != nullptr)
         SPI_freeplan(target->overtaken_plan);
-    target->overtaken_plan = nullptr;
+    if (target->lock_plan != nullptr)
+        SPI_freeplan(target->lock_plan);
+    target->overtaken_plan = target->lock_plan = nullptr;
 }
 
 } // namespace cxone_sync

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/delivery.h"
+
 #include "db/target.h"
 
 namespace cxone_sync {
@@ -27,6 +28,10 @@ const TargetColumn *column_being_converted() noexcept;
  * skipped). SPI must be connected.
  */
 void upsert_rows(Target *target, Row *const *rows, int count);
+
+/* Writes the row by an UPDATE, under the same conditions, if its key is there; else false, and nothing is
+ * written. */
+bool update_row(Target *target, Row *row);
 
 /* True if two rows feed the same columns, hence share a statement. */
 bool feed_same_columns(const Row *a, const Row *b);

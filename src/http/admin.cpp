@@ -12,7 +12,7 @@ Framing::Limits Admin::limits() const
     return limits;
 }
 
-std::optional<Reply> Admin::serve(const httplib::Request &request, std::string &, MemoryShare &, Ticket)
+std::optional<Reply> Admin::serve(const HttpRequest &request, std::string &, MemoryShare &, Ticket)
 {
     if (request.path != contract::metrics_path)
         return error_reply(404, "no such path");

@@ -10,7 +10,7 @@ public:
     explicit Admin(const Counters &counters) : counters_(counters) {}
 
     Framing::Limits limits() const override;
-    std::optional<Reply> serve(const httplib::Request &request, std::string &body, MemoryShare &memory,
+    std::optional<Reply> serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
                                Ticket ticket) override;
     Reply reply_to(const Answer &answer) const override;
     void refused(int) noexcept override {}

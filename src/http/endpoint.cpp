@@ -39,6 +39,9 @@ void Endpoint::answer(const std::vector<Answer> &answers)
 
 void Endpoint::stop() noexcept
 {
+    /* all at once: each may take a second */
+    for (const auto &thread : threads_)
+        thread->begin_stop();
     for (const auto &thread : threads_)
         thread->stop();
 }

@@ -85,28 +85,46 @@ Framing::State Framing::go_on(std::string &input, MemoryShare &memory)
 Framing::State Framing::read_head(std::string &input)
 {
     /* RFC 9112 section 2.2: an empty line before the request line is ignored */
-    if (scanned_ == 0) {
+    if (!begun_) {
+        if (input.empty() || input == "\r")
+            return State::needs_bytes;
         if (input.starts_with("\r\n"))
             input.erase(0, 2);
-        if (input == "\r" || input.empty())
-            return State::needs_bytes;
+        begun_ = true;
     }
 
-    const std::size_t end = input.find("\r\n\r\n", scanned_ > 3 ? scanned_ - 3 : 0);
-    if (end == std::string::npos) {
-        if (input.size() > limits_.max_head)
-            return refuse(431, head_too_large);
-        for (; scanned_ < input.size(); scanned_++) {
-            if (input[scanned_] == '\n' && (scanned_ == 0 || input[scanned_ - 1] != '\r'))
-                return refuse(400, "a line of the request's head does not end in CRLF");
+    const std::string_view seen(input.data(), std::min(input.size(), limits_.max_head));
+    for (std::size_t lf; (lf = seen.find('\n', scanned_)) != seen.npos; scanned_ = lf + 1) {
+        if (lf == 0 || seen[lf - 1] != '\r')
+            return refuse(400, "a line of the request's head does not end in CRLF");
+        if (lf == 1)
+            return refuse(400, "the request has no request line");
+        if (seen[lf - 2] == '\n') {
+            head_.assign(input, 0, lf + 1);
+            input.erase(0, lf + 1);
+            return check_head();
         }
-        return State::needs_bytes;
     }
-    if (end + 4 > limits_.max_head)
-        return refuse(431, head_too_large);
-    head_.assign(input, 0, end + 4);
-    input.erase(0, end + 4);
-    return check_head();
+    scanned_ = seen.size();
+    return scanned_ == limits_.max_head ? refuse(431, head_too_large) : State::needs_bytes;
+}
+
+/* The library would also read other blanks than the two between method, target and version. */
+Framing::State Framing::read_request_line(std::string_view line)
+{
+    constexpr std::size_t version_size = std::string_view(" HTTP/1.1").size();
+    http_1_0_ = line.ends_with(" HTTP/1.0");
+    if (!http_1_0_ && !line.ends_with(" HTTP/1.1"))
+        return refuse(line.find(" HTTP/") == line.npos ? 400 : 505, "the request is not HTTP/1.1");
+    line.remove_suffix(version_size);
+
+    const std::size_t method_size = std::min(line.find(' '), line.size());
+    const std::string_view method = line.substr(0, method_size);
+    const std::string_view target = line.substr(std::min(method_size + 1, line.size()));
+    if (method.empty() || target.empty() || !std::all_of(method.begin(), method.end(), is_token_char) ||
+        !std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < '\x7F'; }))
+        return refuse(400, "the request line is not a method, a target and a version");
+    return State::complete;
 }
 
 Framing::State Framing::check_head()
@@ -118,15 +136,9 @@ Framing::State Framing::check_head()
         rest.remove_prefix(line.size() + 2);
         if (line.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos)
             return refuse(400, "the request's head holds a bare CR, LF or NUL");
-        if (lines++ == 0) {
-            http_1_0_ = line.ends_with(" HTTP/1.0");
-            if (!http_1_0_ && !line.ends_with(" HTTP/1.1"))
-                return refuse(line.find(" HTTP/") == line.npos ? 400 : 505, "the request is not HTTP/1.1");
-            continue;
-        }
-        if (lines > limits_.max_header_lines + 1)
+        if (lines > limits_.max_header_lines)
             return refuse(431, "the request has too many header lines");
-        if (read_header(line) == State::refused)
+        if ((lines++ == 0 ? read_request_line(line) : read_header(line)) == State::refused)
             return State::refused;
     }
     if (host_lines_ > 1 || (host_lines_ == 0 && !http_1_0_))
@@ -135,8 +147,11 @@ Framing::State Framing::check_head()
         return refuse(400, "the request has both a Content-Length and a Transfer-Encoding");
     if (chunked_ && http_1_0_)
         return refuse(400, "HTTP/1.0 has no Transfer-Encoding");
+    /* its sender takes the connection's end for the reply's, and does not know 100 */
     if (http_1_0_)
-        keep_alive_ = keep_alive_ && asked_to_keep_alive_;
+        keep_alive_ = expects_continue_ = false;
+    if (!chunked_ && !has_length_ && head_.starts_with("POST "))
+        return refuse(411, "the request needs a Content-Length or chunks");
     if (!chunked_ && remaining_ > limits_.max_body)
         return refuse(413, body_too_large);
     part_ = chunked_ ? Part::chunk_size : Part::body;
@@ -172,8 +187,6 @@ Framing::State Framing::read_header(std::string_view line)
         for_each_element(value, [this](std::string_view option) {
             if (equal_ignoring_case(option, "close"))
                 keep_alive_ = false;
-            else if (equal_ignoring_case(option, "keep-alive"))
-                asked_to_keep_alive_ = true;
         });
     } else if (equal_ignoring_case(name, "Expect")) {
         if (!equal_ignoring_case(value, "100-continue"))
@@ -215,23 +228,12 @@ Framing::State Framing::read_body(std::string &input, MemoryShare &memory)
     return State::complete;
 }
 
-/* Takes a line without its CRLF out of `input`; false if it has not arrived whole or is longer than `limit`.
- */
-bool Framing::take_line(std::string &input, std::string_view &line, std::size_t limit)
-{
-    const std::size_t end = input.find('\n');
-    if (end == std::string::npos || end > limit)
-        return false;
-    line_.assign(input, 0, end);
-    input.erase(0, end + 1);
-    line = line_;
-    return true;
-}
-
 Framing::State Framing::read_chunk_size(std::string_view line)
 {
-    /* chunk extensions are ignored, as RFC 9112 section 7.1.1 asks */
-    const std::string_view size = trim(line.substr(0, line.find(';')));
+    /* chunk extensions are ignored, as RFC 9112 section 7.1.1 asks; blanks may stand before one */
+    std::string_view size = line.substr(0, line.find(';'));
+    if (!size.starts_with(' ') && !size.starts_with('\t'))
+        size = trim(size);
     if (size.empty() || size.size() > 15)
         return refuse(400, "a chunk of the body has no proper size");
     remaining_ = 0;
@@ -247,45 +249,65 @@ Framing::State Framing::read_chunk_size(std::string_view line)
     return State::complete;
 }
 
+/* What was read is erased once, not chunk by chunk: chunks of one byte would cost a move of all input each.
+ */
 Framing::State Framing::read_chunks(std::string &input, MemoryShare &memory)
+{
+    std::string_view rest = input;
+    const State state = read_chunks(rest, memory);
+    input.erase(0, input.size() - rest.size());
+    return state;
+}
+
+Framing::State Framing::read_chunks(std::string_view &rest, MemoryShare &memory)
 {
     constexpr std::size_t max_line = 256;
     while (part_ != Part::done) {
         if (part_ == Part::chunk_data) {
-            const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, input.size()));
-            if (append_body({input.data(), size}, memory) == State::refused)
+            const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, rest.size()));
+            if (append_body(rest.substr(0, size), memory) == State::refused)
                 return State::refused;
-            input.erase(0, size);
+            rest.remove_prefix(size);
             remaining_ -= size;
             if (remaining_ > 0)
                 return State::needs_bytes;
             part_ = Part::chunk_end;
         }
 
-        std::string_view line;
-        if (!take_line(input, line, max_line)) {
-            if (input.size() > max_line)
-                return refuse(400, "a line between the body's chunks is too long");
+        const std::size_t end = rest.substr(0, max_line + 1).find('\n');
+        if (end == rest.npos && rest.size() <= max_line)
             return State::needs_bytes;
-        }
-        if (!line.ends_with('\r'))
-            return refuse(400, "a line between the body's chunks does not end in CRLF");
-        line.remove_suffix(1);
+        if (end == rest.npos)
+            return refuse(400, "a line between the body's chunks is too long");
+        const std::string_view line = rest.substr(0, end);
+        rest.remove_prefix(end + 1);
+        if (read_chunk_line(line) == State::refused)
+            return State::refused;
+    }
+    return State::complete;
+}
 
-        if (part_ == Part::chunk_size) {
-            if (read_chunk_size(line) == State::refused)
-                return State::refused;
-        } else if (part_ == Part::chunk_end) {
-            if (!line.empty())
-                return refuse(400, "a chunk of the body is longer than its size");
-            part_ = Part::chunk_size;
-        } else if (line.empty()) {
-            part_ = Part::done;
-        } else {
-            trailer_size_ += line.size();
-            if (trailer_size_ > limits_.max_head)
-                return refuse(431, "the request's trailer is too large");
-        }
+/* A line outside the chunks' data, without its LF. */
+Framing::State Framing::read_chunk_line(std::string_view line)
+{
+    if (!line.ends_with('\r'))
+        return refuse(400, "a line between the body's chunks does not end in CRLF");
+    line.remove_suffix(1);
+    if (line.find_first_of(std::string_view("\r\0", 2)) != line.npos)
+        return refuse(400, "a line between the body's chunks holds a bare CR or NUL");
+
+    if (part_ == Part::chunk_size)
+        return read_chunk_size(line);
+    if (part_ == Part::chunk_end) {
+        if (!line.empty())
+            return refuse(400, "a chunk of the body is longer than its size");
+        part_ = Part::chunk_size;
+    } else if (line.empty()) {
+        part_ = Part::done;
+    } else {
+        trailer_size_ += line.size();
+        if (trailer_size_ > limits_.max_head)
+            return refuse(431, "the request's trailer is too large");
     }
     return State::complete;
 }

@@ -27,7 +27,10 @@ public:
 
     explicit Framing(const Limits &limits) noexcept : limits_(limits) {}
 
-    /* Consumes from the front of `input` what belongs to this request. `memory` grows with the body. */
+    /*
+     * Consumes from the front of `input` what belongs to this request. `memory` grows with the body. The
+     * result is the same however the request comes in pieces.
+     */
     State feed(std::string &input, MemoryShare &memory);
     /* After "100 Continue" has been sent. */
     State go_on(std::string &input, MemoryShare &memory);
@@ -45,19 +48,21 @@ private:
 
     State refuse(int status, const char *reason) noexcept;
     State read_head(std::string &input);
+    State read_request_line(std::string_view line);
     State read_header(std::string_view line);
     State check_head();
     State read_body(std::string &input, MemoryShare &memory);
+    State read_chunk_line(std::string_view line);
     State read_chunk_size(std::string_view line);
     State read_chunks(std::string &input, MemoryShare &memory);
+    State read_chunks(std::string_view &rest, MemoryShare &memory);
     State append_body(std::string_view bytes, MemoryShare &memory);
-    bool take_line(std::string &input, std::string_view &line, std::size_t limit);
 
     Limits limits_;
     Part part_ = Part::head;
     std::string head_;
     std::string body_;
-    std::string line_;
+    bool begun_ = false;          /* past the empty line that may precede a request */
     std::size_t scanned_ = 0;     /* bytes of the head already searched for its end */
     std::uint64_t remaining_ = 0; /* of the body or of the chunk */
     std::size_t trailer_size_ = 0;
@@ -67,7 +72,6 @@ private:
     bool has_length_ = false;
     bool chunked_ = false;
     bool keep_alive_ = true;
-    bool asked_to_keep_alive_ = false;
     bool expects_continue_ = false;
 
     int status_ = 0;

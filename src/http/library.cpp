@@ -1,22 +1,30 @@
 #include "http/library.h"
 
 #include <cerrno>
+#include <exception>
 #include <fcntl.h>
+#include <httplib.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace cxone_sync {
 
 namespace {
 
-/* Lets the library read a head from memory; what it writes is dropped, since replies are made in reply.h. */
-class HeadStream : public httplib::Stream {
+/* Lets the library read from memory; what it writes is dropped, since replies are made in reply.h. */
+class MemoryStream : public httplib::Stream {
 public:
-    explicit HeadStream(std::string_view head) noexcept : rest_(head) {}
+    explicit MemoryStream(std::string_view text) noexcept : rest_(text) {}
 
     bool is_readable() const override { return !rest_.empty(); }
-    bool is_writable() const override { return true; }
+    /* pure virtual in some versions of the library only, hence without the word */
+    bool is_writable() const { return true; }
+    bool wait_readable() const { return !rest_.empty(); }
+    bool wait_writable() const { return true; }
+    time_t duration() const { return 0; }
+
     ssize_t read(char *target, std::size_t size) override
     {
         const std::size_t got = rest_.copy(target, size);
@@ -27,28 +35,13 @@ public:
     void get_remote_ip_and_port(std::string &, int &) const override {}
     void get_local_ip_and_port(std::string &, int &) const override {}
     int socket() const override { return 0; } /* the library compares it with FD_SETSIZE */
-    /* pure virtual in later versions only, hence without the word */
-    bool wait_readable() const { return !rest_.empty(); }
-    bool wait_writable() const { return true; }
-    time_t duration() const { return 0; }
 
 private:
     std::string_view rest_;
 };
 
-struct Reading {
-    const HttpLibrary::Use &use;
-    bool was_read = false;
-    int status = 400;
-};
-
-/* The library offers its hooks no context of their own. */
-thread_local Reading *reading = nullptr;
-
-} // namespace
-
 /* Later versions also want the addresses of both ends. */
-template <typename Self> void HttpLibrary::process(Self &self, httplib::Stream &stream)
+template <typename Self> void process(Self &self, httplib::Stream &stream)
 {
     bool closed = false;
     if constexpr (requires { self.process_request(stream, false, closed, nullptr); })
@@ -57,35 +50,55 @@ template <typename Self> void HttpLibrary::process(Self &self, httplib::Stream &
         self.process_request(stream, {}, 0, {}, 0, false, closed, nullptr);
 }
 
-HttpLibrary::HttpLibrary()
+} // namespace
+
+class HttpLibrary::Server : public httplib::Server {
+public:
+    Server();
+
+    int listen_here(const std::string &address, int port, std::string &problem);
+    int read_request_line(std::string_view head, const Use &use);
+
+    using httplib::Server::process_request;
+
+private:
+    const Use *use_ = nullptr;
+    bool was_read_ = false;
+    std::exception_ptr thrown_;
+    int status_ = 400;
+};
+
+HttpLibrary::Server::Server()
 {
-    set_pre_routing_handler([](const httplib::Request &request, httplib::Response &response) {
-        reading->was_read = true;
-        reading->use(request);
+    set_pre_routing_handler([this](const httplib::Request &request, httplib::Response &response) {
+        was_read_ = true;
         response.status = 204;
+        try {
+            (*use_)({.method = request.method, .path = request.path});
+        } catch (...) {
+            thrown_ = std::current_exception(); /* the library would make a reply of it */
+        }
         return HandlerResponse::Handled;
     });
     set_error_handler(Handler(
-        [](const httplib::Request &, httplib::Response &response) { reading->status = response.status; }));
+        [this](const httplib::Request &, httplib::Response &response) { status_ = response.status; }));
 }
 
-int HttpLibrary::read_head(std::string_view head, const Use &use)
+int HttpLibrary::Server::read_request_line(std::string_view head, const Use &use)
 {
-    HeadStream stream(head);
-    Reading this_one{.use = use};
-    reading = &this_one;
+    const std::string request = std::string(head.substr(0, head.find("\r\n"))) + "\r\n\r\n";
+    MemoryStream stream(request);
+    use_ = &use;
+    was_read_ = false;
+    thrown_ = nullptr;
+    status_ = 400;
     process(*this, stream);
-    reading = nullptr;
-    return this_one.was_read ? 0 : this_one.status;
+    if (thrown_)
+        std::rethrow_exception(std::exchange(thrown_, nullptr));
+    return was_read_ ? 0 : status_;
 }
 
-int HttpLibrary::listen_on(const std::string &address, int port, std::string &problem)
-{
-    HttpLibrary server;
-    return server.listen_here(address, port, problem);
-}
-
-int HttpLibrary::listen_here(const std::string &address, int port, std::string &problem)
+int HttpLibrary::Server::listen_here(const std::string &address, int port, std::string &problem)
 {
     /* SO_REUSEADDR only: with the library's SO_REUSEPORT two servers would share a port without a word. */
     set_socket_options([](int socket) {
@@ -101,10 +114,23 @@ int HttpLibrary::listen_here(const std::string &address, int port, std::string &
     /* the library listens with a backlog of 5 */
     if (::listen(socket, SOMAXCONN) != 0 || fcntl(socket, F_SETFL, O_NONBLOCK) != 0) {
         problem = std::generic_category().message(errno);
-        close(socket);
+        ::close(socket);
         return -1;
     }
     return socket;
+}
+
+HttpLibrary::HttpLibrary() : server_(std::make_unique<Server>()) {}
+HttpLibrary::~HttpLibrary() = default;
+
+int HttpLibrary::listen_on(const std::string &address, int port, std::string &problem)
+{
+    return Server().listen_here(address, port, problem);
+}
+
+int HttpLibrary::read_request_line(std::string_view head, const Use &use)
+{
+    return server_->read_request_line(head, use);
 }
 
 } // namespace cxone_sync

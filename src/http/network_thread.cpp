@@ -114,10 +114,14 @@ void NetworkThread::post(Message message)
         was_empty = inbox_.empty();
         inbox_.push_back(std::move(message));
     }
-    if (was_empty) {
-        const std::uint64_t one = 1;
-        [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof(one));
-    }
+    if (was_empty)
+        wake();
+}
+
+void NetworkThread::wake() noexcept
+{
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof(one));
 }
 
 void NetworkThread::listen(int socket, std::shared_ptr<Service> service)
@@ -132,7 +136,12 @@ void NetworkThread::stop_listening(std::shared_ptr<Service> service)
 
 void NetworkThread::adopt(int socket, std::shared_ptr<Service> service)
 {
-    post({.kind = Message::Kind::adopt, .socket = socket, .service = std::move(service), .answers = {}});
+    try {
+        post({.kind = Message::Kind::adopt, .socket = socket, .service = std::move(service), .answers = {}});
+    } catch (...) {
+        close_socket(socket);
+        throw;
+    }
 }
 
 void NetworkThread::answer(std::vector<Answer> answers)
@@ -140,30 +149,46 @@ void NetworkThread::answer(std::vector<Answer> answers)
     post({.kind = Message::Kind::answer, .service = nullptr, .answers = std::move(answers)});
 }
 
+void NetworkThread::begin_stop() noexcept
+{
+    stop_wanted_ = true;
+    wake();
+}
+
 void NetworkThread::stop() noexcept
 {
     if (!thread_.joinable())
         return;
-    try {
-        post({.kind = Message::Kind::stop, .service = nullptr, .answers = {}});
-        thread_.join();
-    } catch (...) {
-        /* No memory for the message: the process is about to exit anyway, and with it the thread. */
-        thread_.detach();
+    begin_stop();
+    thread_.join();
+    /* what another thread has handed over too late */
+    for (const Message &message : inbox_) {
+        if (message.kind == Message::Kind::adopt)
+            close_socket(message.socket);
     }
+    inbox_.clear();
 }
 
 void NetworkThread::take_messages()
 {
     std::uint64_t count;
     [[maybe_unused]] const ssize_t got = read(event_fd_, &count, sizeof(count));
+    /* looked at first: whatever was posted before it is among the messages below */
+    const bool stop_wanted = stop_wanted_;
     std::vector<Message> messages;
     {
         const std::lock_guard lock(mutex_);
         messages.swap(inbox_);
     }
-    for (Message &message : messages)
-        handle(message);
+    for (Message &message : messages) {
+        try {
+            handle(message);
+        } catch (const std::exception &e) {
+            shared_.queue.log("network thread: ", e.what());
+        }
+    }
+    if (stop_wanted && stop_at_ms_ == 0)
+        close_for_stop();
 }
 
 void NetworkThread::handle(Message &message)
@@ -185,15 +210,18 @@ void NetworkThread::handle(Message &message)
         for (const Answer &answer : message.answers)
             take_answer(answer);
         break;
-    case Message::Kind::stop:
-        for (Listener &listener : listeners_)
-            close_listener(listener);
-        stop_at_ms_ = now_ms_ + stop_ms;
-        for (auto &connection : connections_) {
-            if (connection && connection->phase != Connection::Phase::sending)
-                close_connection(*connection);
-        }
-        break;
+    }
+}
+
+/* Only replies that are on their way keep their connections. */
+void NetworkThread::close_for_stop() noexcept
+{
+    for (Listener &listener : listeners_)
+        close_listener(listener);
+    stop_at_ms_ = now_ms_ + stop_ms;
+    for (auto &connection : connections_) {
+        if (connection && connection->phase != Connection::Phase::sending)
+            close_connection(*connection);
     }
 }
 
@@ -224,7 +252,7 @@ void NetworkThread::run() noexcept
                 break;
         } catch (const std::exception &e) {
             /* Out of memory, in all likelihood, and what held it is gone by now. */
-            shared_.queue.log(std::string("network thread: ") + e.what());
+            shared_.queue.log("network thread: ", e.what());
         } catch (...) {
             shared_.queue.log("network thread: unknown exception");
         }
@@ -286,8 +314,14 @@ void NetworkThread::check_deadlines()
         return;
     next_deadline_ = INT64_MAX;
     for (std::size_t slot = 0; slot < connections_.size(); slot++) {
-        if (connections_[slot] && connections_[slot]->deadline_ms <= now_ms_)
-            after_deadline(*connections_[slot]);
+        if (connections_[slot] && connections_[slot]->deadline_ms <= now_ms_) {
+            try {
+                after_deadline(*connections_[slot]);
+            } catch (...) {
+                /* no memory for a reply */
+                close_connection(*connections_[slot]);
+            }
+        }
         if (connections_[slot])
             next_deadline_ = std::min(next_deadline_, connections_[slot]->deadline_ms);
     }
@@ -370,7 +404,7 @@ void NetworkThread::accept_from(const Listener &listener)
 
 void NetworkThread::pause_accepting(int error)
 {
-    shared_.queue.log("could not accept a connection: " + error_text(error));
+    shared_.queue.log("could not accept a connection: ", error_text(error));
     for (const Listener &listener : listeners_)
         watch_listener(listener, false);
     accept_again_ms_ = now_ms_ + accept_pause_ms;
@@ -406,8 +440,7 @@ void NetworkThread::open_connection(int socket, std::shared_ptr<Service> service
         slot = free_slot();
         connections_[slot] = std::make_unique<Connection>(socket, slot, std::move(service), shared_.budget);
     } catch (...) {
-        ::close(socket);
-        shared_.counters.connections.fetch_sub(1, std::memory_order_relaxed);
+        close_socket(socket);
         throw;
     }
     free_slots_.pop_back();
@@ -425,11 +458,17 @@ void NetworkThread::open_connection(int socket, std::shared_ptr<Service> service
     set_deadline(connection, shared_.limits.idle_timeout_ms);
 }
 
+/* Of a connection that has been counted. */
+void NetworkThread::close_socket(int socket) noexcept
+{
+    ::close(socket);
+    shared_.counters.connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
 void NetworkThread::close_connection(Connection &connection) noexcept
 {
     const std::uint32_t slot = connection.slot;
-    ::close(connection.socket);
-    shared_.counters.connections.fetch_sub(1, std::memory_order_relaxed);
+    close_socket(connection.socket);
     generations_[slot]++;
     connections_[slot].reset();
     free_slots_.push_back(slot);
@@ -544,11 +583,12 @@ void NetworkThread::serve_one(Connection &connection)
     connection.head_only = connection.framing.head().starts_with("HEAD ");
     std::optional<Reply> reply;
     bool waits = false;
-    const int problem = library_.read_head(connection.framing.head(), [&](const httplib::Request &request) {
-        reply = connection.service->serve(request, connection.framing.body(), connection.memory,
-                                          ticket_of(connection));
-        waits = !reply;
-    });
+    const int problem =
+        library_.read_request_line(connection.framing.head(), [&](const HttpRequest &request) {
+            reply = connection.service->serve(request, connection.framing.body(), connection.memory,
+                                              ticket_of(connection));
+            waits = !reply;
+        });
     if (waits) {
         connection.phase = Connection::Phase::waiting;
         set_deadline(connection, -1);
@@ -556,7 +596,8 @@ void NetworkThread::serve_one(Connection &connection)
     }
     if (!reply) {
         connection.close_after_reply = true;
-        reply = error_reply(problem == 414 ? 414 : 400, "the request's head cannot be read");
+        reply = problem >= 500 ? error_reply(503, "not now, send it again", "Retry-After: 1")
+                               : error_reply(problem == 414 ? 414 : 400, "the request line cannot be read");
     }
     if (reply->status >= 400)
         connection.service->refused(reply->status);

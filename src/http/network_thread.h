@@ -25,7 +25,7 @@ struct ConnectionLimits {
  * cost a file descriptor and no more. A connection has one request under way at a time; while its delivery
  * waits for the commit nothing is read from it.
  *
- * Everything but the constructor, start(), adopt(), answer() and stop() happens on the thread itself.
+ * Everything but the constructor and the public functions happens on the thread itself.
  */
 class NetworkThread {
 public:
@@ -53,6 +53,8 @@ public:
     void adopt(int socket, std::shared_ptr<Service> service);
     void answer(std::vector<Answer> answers);
     /* Sends what waits to be sent (for a second at most), closes all and ends the thread. */
+    void begin_stop() noexcept;
+    /* The same, and waits for the thread's end. */
     void stop() noexcept;
 
     static unsigned thread_of(Ticket ticket) noexcept;
@@ -64,17 +66,19 @@ private:
         std::shared_ptr<Service> service;
     };
     struct Message {
-        enum class Kind { listen, stop_listening, adopt, answer, stop } kind;
+        enum class Kind { listen, stop_listening, adopt, answer } kind;
         int socket = -1;
         std::shared_ptr<Service> service;
         std::vector<Answer> answers;
     };
 
     void post(Message message);
+    void wake() noexcept;
     void run() noexcept;
     void turn();
     void take_messages();
     void handle(Message &message);
+    void close_for_stop() noexcept;
     void take_answer(const Answer &answer);
 
     void start_listening(int socket, std::shared_ptr<Service> service);
@@ -86,6 +90,7 @@ private:
 
     std::uint32_t free_slot();
     void open_connection(int socket, std::shared_ptr<Service> service);
+    void close_socket(int socket) noexcept;
     void close_connection(Connection &connection) noexcept;
     void on_event(Connection &connection, std::uint32_t events);
     void read_from(Connection &connection);
@@ -109,6 +114,7 @@ private:
     std::thread thread_;
     std::mutex mutex_; /* guards inbox_ only */
     std::vector<Message> inbox_;
+    std::atomic<bool> stop_wanted_{false};
 
     HttpLibrary library_;
     std::unique_ptr<char[]> read_buffer_;

@@ -22,8 +22,8 @@ public:
      * Serves one request. Returns its reply, or nothing if that comes later, by Endpoint::answer(ticket). May
      * move `body` and `memory`, what the body has taken of the budget, away. Throws only std::bad_alloc.
      */
-    virtual std::optional<Reply> serve(const httplib::Request &request, std::string &body,
-                                       MemoryShare &memory, Ticket ticket) = 0;
+    virtual std::optional<Reply> serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
+                                       Ticket ticket) = 0;
 
     /* The reply that `serve` did not give. */
     virtual Reply reply_to(const Answer &answer) const = 0;

@@ -35,7 +35,7 @@ Framing::Limits Webhook::limits() const
     return limits;
 }
 
-std::optional<Reply> Webhook::serve(const httplib::Request &request, std::string &body, MemoryShare &memory,
+std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
                                     Ticket ticket)
 {
     if (request.path != contract::webhook_path)

@@ -23,7 +23,7 @@ public:
     void configure(std::shared_ptr<const WebhookConfig> config);
 
     Framing::Limits limits() const override;
-    std::optional<Reply> serve(const httplib::Request &request, std::string &body, MemoryShare &memory,
+    std::optional<Reply> serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
                                Ticket ticket) override;
     Reply reply_to(const Answer &answer) const override;
     void refused(int status) noexcept override;

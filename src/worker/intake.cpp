@@ -1,233 +1,35 @@
-/*
- * The intake worker: takes what the network threads have queued, writes it in shared transactions, answers.
- *
- * Its frames come in two kinds. Those that call PostgreSQL hold no object with a destructor, since an error
- * there is a longjmp; they run under guarded(). The others call no PostgreSQL, or only guarded().
- */
-#include "worker/intake.h"
-
+#include "core/counters.h"
 #include "core/queue.h"
 #include "db/settings.h"
-#include "db/shared_state.h"
-#include "db/target.h"
-#include "db/writer.h"
 #include "http/admin.h"
 #include "http/endpoint.h"
 #include "http/webhook.h"
+#include "worker/growing_delay.h"
 #include "worker/stop_request.h"
 
 #include <algorithm>
-#include <chrono>
-#include <memory>
-#include <vector>
 
-#include "db/dead_letters.h"
-#include "db/guard.h"
+#include "db/target.h"
+#include "db/writer.h"
+#include "worker/intake.h"
+#include "worker/session.h"
 
 namespace cxone_sync {
 
 namespace {
 
 constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a serialization race */
-constexpr std::int64_t alone_budget_us =
-    2'000'000; /* for writing deliveries one by one after a failed batch */
-constexpr std::int64_t quick_failure_us = 10'000'000; /* a run shorter than this counts as a failed start */
-constexpr int max_delay_ms = 60'000;
+/* For writing deliveries one by one after a failed batch. */
+constexpr std::int64_t alone_budget_us = 2'000'000;
 
-/* 1 s, 2 s, 4 s … a minute. */
-int growing_delay_ms(unsigned failures)
+} // namespace
+
+Intake::Intake(WorkerSlot &slot)
+    : slot_(slot), queue_(slot.counters), endpoint_(settings::http_threads, slot.counters, queue_),
+      webhook_(std::make_shared<Webhook>(queue_, slot.counters)),
+      admin_(std::make_shared<Admin>(slot.counters)), webhook_listening_("webhooks", webhook_),
+      admin_listening_("metrics", admin_)
 {
-    return failures == 0 ? 0 : std::min(1000 << std::min(failures - 1, 10u), max_delay_ms);
-}
-
-/* ---- one listening socket ---- */
-
-/* Keeps a service listening where the settings say, and tries again, ever more rarely, where that fails. */
-class Listening {
-public:
-    Listening(const char *what, std::shared_ptr<Service> service) : what_(what), service_(std::move(service))
-    {
-    }
-
-    bool is_up() const noexcept { return port_ != 0; }
-    bool wants(const char *address, int port) const
-    {
-        return port != port_ || (port != 0 && address_ != address);
-    }
-
-    /* Listens if it is time to; `problem` is empty unless that fails. True if anything changed. */
-    bool update(Endpoint &endpoint, const char *address, int port, std::int64_t at, std::string &problem)
-    {
-        if (!wants(address, port)) {
-            failures_ = 0;
-            return false;
-        }
-        if (failures_ > 0 && at < try_again_at_ && asked_address_ == address && asked_port_ == port)
-            return false;
-        asked_address_ = address;
-        asked_port_ = port;
-        if (port == 0) {
-            endpoint.stop_listening(service_);
-            port_ = 0;
-            failures_ = 0;
-            return true;
-        }
-        problem = endpoint.listen(service_, address, port);
-        if (problem.empty()) {
-            address_ = address;
-            port_ = port;
-            failures_ = 0;
-            return true;
-        }
-        try_again_at_ = at + growing_delay_ms(++failures_) * std::int64_t{1000};
-        return false;
-    }
-
-    /* When to call update() again; INT64_MAX if there is nothing to wait for. */
-    std::int64_t try_again_at() const noexcept { return failures_ > 0 ? try_again_at_ : INT64_MAX; }
-    const char *what() const noexcept { return what_; }
-    const std::string &address() const noexcept { return address_; }
-    int port() const noexcept { return port_; }
-
-private:
-    const char *what_;
-    std::shared_ptr<Service> service_;
-    std::string address_, asked_address_;
-    int port_ = 0, asked_port_ = 0;
-    unsigned failures_ = 0;
-    std::int64_t try_again_at_ = 0;
-};
-
-/* ---- the worker ---- */
-
-class Intake {
-public:
-    explicit Intake(WorkerSlot &slot)
-        : slot_(slot), queue_(slot.counters), endpoint_(settings::http_threads, slot.counters, queue_),
-          webhook_(std::make_shared<Webhook>(queue_, slot.counters)),
-          admin_(std::make_shared<Admin>(slot.counters)), webhook_listening_("webhooks", webhook_),
-          admin_listening_("metrics", admin_)
-    {
-    }
-
-    void run();
-    /* At exit, however it comes: every delivery that was not committed is answered with 503. */
-    void stop() noexcept;
-    int event_fd() const noexcept { return queue_.event_fd(); }
-
-private:
-    void configure();
-    void listen();
-    void listen(Listening &listening, int port);
-    void wait();
-    void write_log_of_threads();
-    bool batch_is_due(std::int64_t &due_at);
-    void write_batch();
-    void write_alone(std::size_t begin);
-    bool write(const std::vector<Delivery *> &deliveries, PgError &error);
-    void check_target();
-    void finish(std::size_t begin, std::size_t end, bool committed);
-    void count_events(const Delivery &delivery, Timestamp committed_at);
-    void note_success();
-    void note_failure(const PgError &error);
-    void note_dead_letters();
-    void show_state();
-    void report_statistics(bool force);
-    long milliseconds_to_wait();
-    void publish_map();
-
-    WorkerSlot &slot_;
-    Queue queue_;
-    Endpoint endpoint_;
-    std::shared_ptr<Webhook> webhook_;
-    std::shared_ptr<Admin> admin_;
-    Listening webhook_listening_;
-    Listening admin_listening_;
-    std::shared_ptr<const WebhookConfig> config_;
-
-    std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
-    std::vector<Answer> answers_;
-    bool accepting_ = true;          /* no stop has been asked for */
-    bool failing_ = false;           /* deliveries are answered with 503 */
-    std::uint64_t refused_ = 0;      /* since failing_ */
-    std::uint64_t dead_letters_ = 0; /* since the log last told of them */
-    std::int64_t dead_letters_logged_at_ = 0;
-    std::int64_t statistics_due_at_ = INT64_MAX;
-};
-
-/* The process has one; the exit callback finds it here. */
-Intake *intake = nullptr;
-WorkerSlot *slot = nullptr;
-WaitEventSet *wait_set = nullptr;
-
-/* ---- plain frames: PostgreSQL ---- */
-
-void set_session_setting(const char *name, const char *value)
-{
-    SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
-}
-
-void apply_session_settings()
-{
-    char lock_timeout[16];
-
-    snprintf(lock_timeout, sizeof(lock_timeout), "%d", settings::lock_timeout_ms);
-    set_session_setting("lock_timeout", lock_timeout);
-    change_drain_timeout(settings::drain_timeout_ms);
-}
-
-void begin_transaction()
-{
-    SetCurrentStatementStartTimestamp();
-    StartTransactionCommand();
-    PushActiveSnapshot(GetTransactionSnapshot());
-    pgstat_report_activity(STATE_RUNNING, "writing deliveries");
-    /* the backend's own statement_timeout is armed only where a client sends statements (postgres.c) */
-    enable_timeout_after(STATEMENT_TIMEOUT, settings::statement_timeout_ms);
-}
-
-void end_transaction()
-{
-    PopActiveSnapshot();
-    disable_timeout(STATEMENT_TIMEOUT, false);
-    CommitTransactionCommand();
-    pgstat_report_activity(STATE_IDLE, nullptr);
-}
-
-void abort_transaction()
-{
-    disable_timeout(STATEMENT_TIMEOUT, false);
-    QueryCancelPending = false;
-    AbortCurrentTransaction();
-    pgstat_report_activity(STATE_IDLE, nullptr);
-}
-
-/* True if `work` was done and committed. */
-template <typename Work> bool in_transaction(PgError &error, Work work)
-{
-    const bool ok = guarded(error, [work] {
-        begin_transaction();
-        work();
-        end_transaction();
-    });
-
-    if (!ok)
-        abort_transaction();
-    return ok;
-}
-
-void wait_for_event(long timeout_ms)
-{
-    WaitEvent events[3];
-    const int count = WaitEventSetWait(wait_set, timeout_ms, events, lengthof(events), PG_WAIT_EXTENSION);
-
-    for (int i = 0; i < count; i++) {
-        /* without a postmaster nothing can be promised any more; senders come again */
-        if (events[i].events & WL_POSTMASTER_DEATH)
-            proc_exit(1);
-    }
-    ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
 }
 
 /* ---- settings ---- */
@@ -236,7 +38,9 @@ void Intake::configure()
 {
     auto config = std::make_shared<WebhookConfig>();
     config->parse = settings::parse_limits();
-    config->max_body = static_cast<std::size_t>(settings::max_body_size_kb) * 1024;
+    /* a delivery takes up to four times its body; one that the queue can never hold must not get a 503 */
+    config->max_body =
+        static_cast<std::size_t>(std::min(settings::max_body_size_kb, settings::queue_size_kb / 4)) * 1024;
     config->map = current_target_map();
     config_ = config;
     webhook_->configure(config_);
@@ -246,6 +50,18 @@ void Intake::configure()
     endpoint_.limits().idle_timeout_ms = settings::idle_timeout_ms;
     queue_.wake_at(static_cast<std::size_t>(settings::batch_size));
     endpoint_.budget().set_limit(static_cast<std::uint64_t>(settings::queue_size_kb) * 1024);
+}
+
+void Intake::reload()
+{
+    PgError error;
+
+    guarded(error, [] {
+        ProcessConfigFile(PGC_SIGHUP);
+        apply_session_settings();
+    });
+    configure();
+    check_target();
 }
 
 /* The table has changed: new deliveries are mapped by the new definition from here on. */
@@ -303,36 +119,34 @@ void Intake::run()
     for (;;) {
         wait();
         if (ConfigReloadPending) {
-            PgError error;
             ConfigReloadPending = false;
-            guarded(error, [] {
-                ProcessConfigFile(PGC_SIGHUP);
-                apply_session_settings();
-            });
-            configure();
-            check_target();
+            reload();
         }
         if (slot_.extension_changed.exchange(false))
             check_target();
         write_log_of_threads();
         listen();
-        if (stop_requested() && accepting_) {
-            accepting_ = false;
-            slot_.state = WorkerState::stopping;
-            endpoint_.stop_listening();
-            queue_.close();
-        }
+        if (stop_requested() && accepting_)
+            begin_stop();
         write_batch();
-        std::int64_t oldest;
-        std::size_t events;
-        if (!accepting_ && !queue_.waiting(oldest, events))
+        Timestamp due_at;
+        if (!accepting_ && !batch_is_due(due_at))
             return;
     }
 }
 
+/* From here on nothing comes into the queue; what is in it is still written. */
+void Intake::begin_stop()
+{
+    accepting_ = false;
+    slot_.state = WorkerState::stopping;
+    endpoint_.stop_listening();
+    queue_.close();
+}
+
 /* True if a batch may be taken: it is full, or its first delivery has waited for cxone_sync.flush_interval.
  */
-bool Intake::batch_is_due(std::int64_t &due_at)
+bool Intake::batch_is_due(Timestamp &due_at)
 {
     Timestamp oldest;
     std::size_t events;
@@ -349,6 +163,9 @@ long Intake::milliseconds_to_wait()
 {
     std::int64_t until = INT64_MAX;
 
+    /* a wait for a lock resets the latch, whatever it was set for */
+    if (ConfigReloadPending || slot_.extension_changed || (stop_requested() && accepting_))
+        return 0;
     if (batch_is_due(until))
         return 0;
     until = std::min(
@@ -406,13 +223,12 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
         if (ok || ERRCODE_TO_CATEGORY(error.sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
             break;
     }
-    show_schema_version(slot_, found_extension_version());
     return ok;
 }
 
 void Intake::write_batch()
 {
-    std::int64_t due_at;
+    Timestamp due_at;
 
     if (!batch_is_due(due_at))
         return;
@@ -429,7 +245,7 @@ void Intake::write_batch()
         note_success();
     } else if (write_reached_rows() && batch_.size() > 1) {
         /* a lock on one row, say, is no reason to send the other deliveries back */
-        write_alone(0);
+        write_alone();
     } else {
         finish(0, batch_.size(), false);
         note_failure(error);
@@ -439,12 +255,12 @@ void Intake::write_batch()
 }
 
 /* Each delivery in a transaction of its own, as long as that does not hold up those behind them for long. */
-void Intake::write_alone(std::size_t begin)
+void Intake::write_alone()
 {
     const Timestamp give_up_at = now() + alone_budget_us;
     std::vector<Delivery *> one(1);
 
-    for (std::size_t i = begin; i < batch_.size(); i++) {
+    for (std::size_t i = 0; i < batch_.size(); i++) {
         PgError error;
         one[0] = batch_[i].delivery.get();
         const bool in_time = now() < give_up_at;
@@ -511,6 +327,7 @@ void Intake::show_state()
                  strchr(webhook_listening_.address().c_str(), ':') ? "[%s]:%d" : "%s:%d",
                  webhook_listening_.address().c_str(), webhook_listening_.port());
     show_address(slot_, address);
+    show_schema_version(slot_, found_extension_version());
     if (accepting_)
         slot_.state = failing_ || !webhook_listening_.is_up() ? WorkerState::waiting : WorkerState::running;
 }
@@ -521,11 +338,11 @@ void Intake::check_target()
     PgError error;
 
     watch_target_changes();
-    if (in_transaction(error, [] { (void)open_target(); }))
+    if (in_transaction(error, [] { (void)open_target(nullptr); }))
         note_success();
     else
         note_failure(error);
-    show_schema_version(slot_, found_extension_version());
+    show_state();
     publish_map();
 }
 
@@ -535,13 +352,13 @@ void Intake::note_success()
         PgError ignored;
         const auto refused = static_cast<unsigned long long>(refused_);
         guarded(ignored, [refused] {
-            ereport(LOG, (errmsg("cxone_sync: deliveries are taken again, after %llu were answered with 503",
+            ereport(LOG, (errmsg("cxone_sync: deliveries are taken from now on, %llu were answered with 503",
                                  refused)));
         });
+        failing_ = false;
+        refused_ = 0;
+        show_state();
     }
-    failing_ = false;
-    refused_ = 0;
-    show_state();
     note_dead_letters();
 }
 
@@ -603,91 +420,4 @@ void Intake::stop() noexcept
     endpoint_.stop();
 }
 
-/* ---- the process ---- */
-
-void on_exit(int, Datum)
-{
-    if (intake)
-        intake->stop();
-    slot->state = WorkerState::stopped;
-    slot->pid = 0;
-    show_address(*slot, "");
-    if (GetCurrentTimestamp() - slot->started_at < quick_failure_us)
-        slot->quick_failures++;
-    else
-        slot->quick_failures = 0;
-}
-
-void claim_slot(int index)
-{
-    slot = &require_shared_state().workers[index];
-    slot->pid = MyProcPid;
-    slot->state = WorkerState::starting;
-    slot->started_at = GetCurrentTimestamp();
-    before_shmem_exit(on_exit, 0);
-}
-
-void wait_after_quick_failures()
-{
-    const Timestamp until = GetCurrentTimestamp() + growing_delay_ms(slot->quick_failures) * INT64CONST(1000);
-
-    while (!stop_requested()) {
-        const long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
-
-        if (left_ms <= 0)
-            return;
-        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left_ms, PG_WAIT_EXTENSION);
-        ResetLatch(MyLatch);
-        CHECK_FOR_INTERRUPTS();
-    }
-}
-
-void make_wait_set()
-{
-    wait_set = compat::create_wait_event_set(3);
-    AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, nullptr);
-    AddWaitEventToSet(wait_set, WL_POSTMASTER_DEATH, PGINVALID_SOCKET, nullptr, nullptr);
-}
-
-} // namespace
-
-void register_intake_worker(int index)
-{
-    BackgroundWorker worker = {};
-
-    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-    worker.bgw_restart_time = 1;
-    strlcpy(worker.bgw_library_name, "cxone_sync", sizeof(worker.bgw_library_name));
-    strlcpy(worker.bgw_function_name, "cxone_sync_intake_main", sizeof(worker.bgw_function_name));
-    snprintf(worker.bgw_name, sizeof(worker.bgw_name), "cxone_sync intake %d", index + 1);
-    strlcpy(worker.bgw_type, "cxone_sync", sizeof(worker.bgw_type));
-    worker.bgw_main_arg = Int32GetDatum(index);
-    RegisterBackgroundWorker(&worker);
-}
-
 } // namespace cxone_sync
-
-extern "C" {
-PGDLLEXPORT void cxone_sync_intake_main(Datum index);
-}
-
-/* A non-zero exit code is what makes the postmaster start the worker again (bgworker.c). */
-void cxone_sync_intake_main(Datum index)
-{
-    using namespace cxone_sync;
-
-    install_stop_request(settings::drain_timeout_ms);
-    pqsignal(SIGHUP, SignalHandlerForConfigReload);
-    BackgroundWorkerUnblockSignals();
-    claim_slot(DatumGetInt32(index));
-    wait_after_quick_failures();
-
-    BackgroundWorkerInitializeConnection(settings::database, nullptr, 0);
-    apply_session_settings();
-    make_wait_set();
-    call_cpp([] { intake = new Intake(*slot); });
-    AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, intake->event_fd(), nullptr, nullptr);
-    call_cpp([] { intake->run(); });
-    proc_exit(1);
-}

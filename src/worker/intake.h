@@ -1,8 +1,79 @@
 #pragma once
 
+#include "core/queue.h"
+#include "http/admin.h"
+#include "http/endpoint.h"
+#include "http/webhook.h"
+#include "worker/listening.h"
+
+#include <memory>
+#include <vector>
+
+#include "db/guard.h"
+#include "db/shared_state.h"
+
 namespace cxone_sync {
 
-/* Registers the background worker that takes deliveries; to be called by _PG_init. */
-void register_intake_worker(int index);
+/*
+ * The intake worker: takes what the network threads have queued, writes it in shared transactions, answers.
+ *
+ * Its frames come in two kinds. Those that call PostgreSQL hold no object with a destructor, since an error
+ * there is a longjmp; they run under guarded(). The others call no PostgreSQL, or only guarded().
+ */
+class Intake {
+public:
+    /* Starts the network threads; throws std::system_error or std::bad_alloc. */
+    explicit Intake(WorkerSlot &slot);
+
+    /* Takes and writes deliveries until a stop is asked for and all that waited is answered. */
+    void run();
+    /* At exit, however it comes: every delivery that was not committed is answered with 503. */
+    void stop() noexcept;
+    int event_fd() const noexcept { return queue_.event_fd(); }
+
+private:
+    void configure();
+    void publish_map();
+    void reload();
+    void listen();
+    void listen(Listening &listening, int port);
+    void begin_stop();
+
+    bool batch_is_due(Timestamp &due_at);
+    long milliseconds_to_wait();
+    void wait();
+    void report_statistics(bool force);
+
+    void check_target();
+    void write_batch();
+    void write_alone();
+    bool write(const std::vector<Delivery *> &deliveries, PgError &error);
+    void finish(std::size_t begin, std::size_t end, bool committed);
+    void count_events(const Delivery &delivery, Timestamp committed_at);
+
+    void show_state();
+    void note_success();
+    void note_failure(const PgError &error);
+    void note_dead_letters();
+    void write_log_of_threads();
+
+    WorkerSlot &slot_;
+    Queue queue_;
+    Endpoint endpoint_;
+    std::shared_ptr<Webhook> webhook_;
+    std::shared_ptr<Admin> admin_;
+    Listening webhook_listening_;
+    Listening admin_listening_;
+    std::shared_ptr<const WebhookConfig> config_;
+
+    std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
+    std::vector<Answer> answers_;
+    bool accepting_ = true;          /* no stop has been asked for */
+    bool failing_ = false;           /* deliveries are answered with 503 */
+    std::uint64_t refused_ = 0;      /* since failing_ */
+    std::uint64_t dead_letters_ = 0; /* since the log last told of them */
+    std::int64_t dead_letters_logged_at_ = 0;
+    std::int64_t statistics_due_at_ = INT64_MAX;
+};
 
 } // namespace cxone_sync

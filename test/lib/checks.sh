@@ -28,7 +28,7 @@ pgxs_tests() { echo "$(dirname "$("$pg_config" --pgxs)")/../test"; }
 check_unit() {
   local log=$work/unit.log rc=0 ok bad
   heading 'unit tests'
-  job make -C "$work/src/test/unit" -j"$(cores)" check BUILD="$work/unit" >"$log" 2>&1 || rc=$?
+  job make -s -C "$work/src/test/unit" -j"$(cores)" check BUILD="$work/unit" >"$log" 2>&1 || rc=$?
   ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
   bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
   # a program that crashed or was not built has printed no count
@@ -44,7 +44,7 @@ build_corpus() {
   if [ -x "${CXONE_SYNC_BUILD:-}/timestamp_corpus" ]; then corpus=$CXONE_SYNC_BUILD; return; fi
   corpus=$work/unit
   [ -e "$work/src/test/unit/Makefile" ] || return 0
-  [ -x "$corpus/timestamp_corpus" ] || quietly "$work/corpus.log" make -C "$work/src/test/unit" BUILD="$corpus" "$corpus/timestamp_corpus"
+  [ -x "$corpus/timestamp_corpus" ] || quietly "$work/corpus.log" make -s -C "$work/src/test/unit" BUILD="$corpus" "$corpus/timestamp_corpus"
 }
 
 # regress_config: what the temporary server of pg_regress needs; ports are free ones unless test/regress.conf names its own.

@@ -27,6 +27,7 @@ make_private_pg() {
   done
 }
 
-# build_extension [MAKE_ARGUMENT…] and install_extension: from the copied source, into the private PostgreSQL.
-build_extension() { make -C "$work/src" -j"$(cores)" PG_CONFIG="$pg_config" "$@"; }
-install_extension() { make -C "$work/src" PG_CONFIG="$pg_config" install; }
+# build_extension [MAKE_ARGUMENT…] and install_extension: from the copied source, into the private PostgreSQL. Silent make: what is
+# said then is worth reading.
+build_extension() { make -s -C "$work/src" -j"$(cores)" PG_CONFIG="$pg_config" "$@"; }
+install_extension() { make -s -C "$work/src" PG_CONFIG="$pg_config" install; }

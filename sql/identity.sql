@@ -1,0 +1,134 @@
+-- Who writes: the owner of the target, never the caller, never a superuser; and all is as before afterwards.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+SET datestyle = 'ISO';
+SET timezone = 'UTC';
+CREATE EXTENSION cxone_sync;
+CREATE SCHEMA test;
+GRANT USAGE ON SCHEMA test TO PUBLIC;
+SET search_path = test;
+-- One delivery of these events, and the counts of its reply.
+CREATE FUNCTION deliver(VARIADIC events jsonb[]) RETURNS text LANGUAGE sql AS $$
+    SELECT format('%s: %s applied, %s skipped, %s dead', c -> 'received', c -> 'applied', c -> 'skipped', c -> 'dead_lettered')
+    FROM cxone_sync.ingest(jsonb_build_object('events', to_jsonb(events))) c
+$$;
+CREATE VIEW dead AS SELECT sqlstate, event_key, column_name FROM cxone_sync.dead_letters ORDER BY id;
+
+CREATE ROLE regress_sender;
+CREATE ROLE regress_owner;
+GRANT EXECUTE ON FUNCTION cxone_sync.ingest(jsonb) TO regress_sender;
+GRANT CREATE ON SCHEMA test TO regress_sender;
+ALTER TABLE cxone_sync.contact_records ADD COLUMN seen text, ADD COLUMN attempt text, ADD COLUMN n integer;
+CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.seen := format('user %s, search_path %s', current_user, current_setting('search_path'));
+    IF NEW.attempt IS NOT NULL THEN
+        EXECUTE NEW.attempt;
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER look BEFORE INSERT OR UPDATE ON cxone_sync.contact_records FOR EACH ROW EXECUTE FUNCTION look();
+-- a role that may call ingest and nothing else
+SET ROLE regress_sender;
+SET search_path = test, pg_temp;
+SELECT deliver('{"id": 1}', '{"id": 2, "n": "x"}');
+SELECT current_user, current_setting('search_path') AS search_path;
+SELECT id FROM cxone_sync.contact_records;
+-- also when all of it fails
+SELECT cxone_sync.ingest('{"events": 7}');
+SELECT deliver('{"id": 3, "attempt": "DO $d$ BEGIN RAISE lock_not_available; END $d$"}');
+SELECT current_user, current_setting('search_path') AS search_path;
+RESET ROLE;
+SET search_path = test;
+SELECT id, seen FROM cxone_sync.contact_records ORDER BY id;
+SELECT * FROM dead;
+DELETE FROM cxone_sync.dead_letters;
+-- what code of the owner cannot do: become somebody else, read what is not its own, leave something behind
+CREATE TABLE attempts (n serial, statement text);
+INSERT INTO attempts (statement) VALUES
+    ($a$SELECT 1$a$), ($a$SET ROLE pg_monitor$a$), ($a$RESET ROLE$a$), ($a$RESET SESSION AUTHORIZATION$a$), ($a$SET SESSION AUTHORIZATION DEFAULT$a$),
+    ($a$SELECT set_config('role', 'none', false)$a$), ($a$CREATE TEMP TABLE left_behind ()$a$), ($a$CREATE ROLE regress_evil SUPERUSER$a$),
+    ($a$ALTER ROLE cxone_sync SUPERUSER$a$), ($a$SELECT rolpassword FROM pg_authid$a$), ($a$SELECT pg_read_file('PG_VERSION')$a$),
+    ($a$COPY cxone_sync.contact_records TO PROGRAM 'true'$a$), ($a$LISTEN left_behind$a$), ($a$PREPARE left_behind AS SELECT 1$a$),
+    ($a$SET log_min_messages = panic$a$), ($a$CREATE TABLE test.left_behind ()$a$), ($a$SELECT * FROM test.attempts$a$);
+SELECT deliver(VARIADIC (SELECT array_agg(jsonb_build_object('id', n, 'attempt', statement) ORDER BY n) FROM attempts));
+SELECT d.sqlstate, statement FROM attempts LEFT JOIN cxone_sync.dead_letters d ON event_key = n::text ORDER BY n;
+-- what it changes of the session is gone afterwards
+SELECT deliver('{"id": 4, "attempt": "SET search_path = public"}', '{"id": 5, "attempt": "SELECT set_config(''datestyle'', ''German'', false)"}', '{"id": 6, "attempt": "SET LOCAL statement_timeout = 100000"}');
+SELECT current_setting('search_path') AS search_path, current_setting('datestyle') AS datestyle, current_setting('statement_timeout') AS statement_timeout;
+-- names of the caller's do not lead the statements astray
+CREATE FUNCTION test.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT 'epoch'::timestamptz $$;
+CREATE FUNCTION test.unnest(text[]) RETURNS SETOF text LANGUAGE sql AS $$ SELECT 'evil'::text $$;
+CREATE FUNCTION test.texteq(text, text) RETURNS boolean LANGUAGE sql AS $$ SELECT 1 / 0 = 1 $$;
+CREATE OPERATOR test.= (LEFTARG = text, RIGHTARG = text, FUNCTION = test.texteq);
+CREATE TEMP TABLE contact_records (id text);
+CREATE TEMP TABLE dead_letters (id text);
+CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (VALUE OPERATOR(pg_catalog.<>) 'temporary');
+SET search_path = test, pg_temp, pg_catalog;
+SELECT c FROM cxone_sync.ingest('{"events": [{"id": "temporary", "email": "x"}, {"n": "x"}]}') c;
+SET search_path = test;
+SELECT id, email FROM cxone_sync.contact_records WHERE id OPERATOR(pg_catalog.=) 'temporary';
+DROP DOMAIN pg_temp.text;
+DROP OPERATOR test.= (text, text);
+DROP FUNCTION test.now(), test.unnest(text[]), test.texteq(text, text);
+DROP TABLE pg_temp.contact_records, pg_temp.dead_letters;
+
+-- the caller's deferred triggers run as the caller
+SET ROLE regress_sender;
+CREATE TABLE mine (who text);
+CREATE FUNCTION who() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE WARNING 'deferred trigger of % as %', TG_RELNAME, current_user;
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER who AFTER INSERT ON mine DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION who();
+BEGIN;
+INSERT INTO mine VALUES ('x');
+SELECT deliver('{"id": 7}');
+COMMIT;
+RESET ROLE;
+
+-- another owner
+ALTER TABLE cxone_sync.contact_records OWNER TO regress_owner;
+SELECT deliver('{"id": 8}', '{"id": 90, "n": "x"}');
+SELECT id, seen FROM cxone_sync.contact_records WHERE id = '8';
+SELECT event_key FROM cxone_sync.dead_letters WHERE event_key = '90';
+REVOKE INSERT ON cxone_sync.contact_records FROM regress_owner;
+SELECT deliver('{"id": 10}');
+GRANT INSERT ON cxone_sync.contact_records TO regress_owner;
+SELECT deliver('{"id": 10}');
+
+-- a trigger that calls ingest itself, with more sets of columns than statements are kept for
+ALTER TABLE cxone_sync.contact_records OWNER TO cxone_sync;
+DROP TRIGGER look ON cxone_sync.contact_records;
+GRANT EXECUTE ON FUNCTION cxone_sync.ingest(jsonb) TO cxone_sync;
+DELETE FROM cxone_sync.contact_records;
+DO $$
+BEGIN
+    FOR i IN 0..7 LOOP
+        EXECUTE format('ALTER TABLE cxone_sync.contact_records ADD COLUMN k%s integer', i);
+    END LOOP;
+END
+$$;
+CREATE FUNCTION call_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE 'GRANT SELECT ON cxone_sync.contact_records TO regress_sender';
+    FOR m IN 0..99 LOOP
+        PERFORM cxone_sync.ingest(jsonb_build_object('events', jsonb_build_array(jsonb_build_object('id', 'inner ' || NEW.id)
+            || coalesce((SELECT jsonb_object_agg('k' || i, m) FROM generate_series(0, 7) i WHERE m & (1 << i) <> 0), '{}'))));
+    END LOOP;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER call_again AFTER INSERT ON cxone_sync.contact_records FOR EACH ROW WHEN (NEW.id NOT LIKE 'inner%') EXECUTE FUNCTION call_again();
+SELECT deliver('{"id": 1}', '{"id": 2, "email": "x"}', '{"id": 3}', '{"id": 4, "n": "x"}');
+SELECT id, email, k0, k1, k5, k6, k7 FROM cxone_sync.contact_records ORDER BY id;
+DELETE FROM cxone_sync.contact_records;
+SELECT deliver('{"id": 1}');
+
+DROP SCHEMA test CASCADE;
+DROP EXTENSION cxone_sync;
+DROP OWNED BY regress_sender, regress_owner;
+DROP ROLE regress_sender, regress_owner;

@@ -1,0 +1,132 @@
+-- What CREATE EXTENSION leaves: objects, comments, owners, privileges, and the versions of the schema.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+CREATE SCHEMA test;
+SET search_path = test;
+
+-- Members without the row types of relations, which are members from PostgreSQL 17 on.
+CREATE VIEW members AS
+SELECT d.classid, d.objid, i.type, i.identity
+FROM pg_depend d, pg_identify_object(d.classid, d.objid, 0) i
+WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+  AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cxone_sync')
+  AND d.classid <> 'pg_type'::regclass;
+
+-- All that a schema version defines, in words.
+CREATE VIEW definitions AS
+SELECT m.type || ' ' || m.identity AS object,
+       concat_ws(' | ', obj_description(m.objid, m.classid::regclass::name), c.relowner::regrole, c.relacl::text,
+                 c.reloptions::text, p.proowner::regrole, p.proacl::text, p.prosrc, p.provolatile, p.proisstrict,
+                 pg_get_viewdef(CASE WHEN c.relkind = 'v' THEN c.oid END)) AS definition
+FROM members m
+LEFT JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
+LEFT JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
+UNION ALL
+SELECT 'column ' || m.identity || '.' || a.attname,
+       concat_ws(' | ', a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
+                 pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum))
+FROM members m
+JOIN pg_attribute a ON m.classid = 'pg_class'::regclass AND a.attrelid = m.objid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+UNION ALL
+SELECT 'index ' || i.indexrelid::regclass, pg_get_indexdef(i.indexrelid)
+FROM members m
+JOIN pg_index i ON m.classid = 'pg_class'::regclass AND i.indrelid = m.objid
+UNION ALL
+SELECT 'trigger ' || t.tgname, pg_get_triggerdef(t.oid) || ' | ' || obj_description(t.oid, 'pg_trigger')
+FROM members m
+JOIN pg_trigger t ON m.classid = 'pg_class'::regclass AND t.tgrelid = m.objid
+UNION ALL
+SELECT 'dumped ' || c.oid::regclass, c.condition
+FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS c(oid, condition)
+WHERE e.extname = 'cxone_sync';
+
+-- Version 1.0 and the upgrade, in one transaction: no worker gets to see that version.
+BEGIN;
+CREATE EXTENSION cxone_sync VERSION '1.0';
+SELECT version FROM cxone_sync.schema_versions ORDER BY version;
+SELECT attname FROM pg_attribute WHERE attrelid = 'cxone_sync.contact_records'::regclass AND attnum > 0 ORDER BY attnum;
+\set VERBOSITY default
+SAVEPOINT version_1;
+SELECT cxone_sync.ingest('{"events": []}');
+ROLLBACK TO version_1;
+\set VERBOSITY terse
+INSERT INTO cxone_sync.contact_records (id) VALUES ('from version 1');
+ALTER EXTENSION cxone_sync UPDATE;
+SELECT id, sync_status FROM cxone_sync.contact_records;
+CREATE TABLE upgraded AS SELECT * FROM definitions;
+SELECT cxone_sync.ingest('{"events": [{"id": "after the upgrade"}]}');
+DELETE FROM cxone_sync.contact_records;
+DROP EXTENSION cxone_sync;
+CREATE EXTENSION cxone_sync;
+CREATE TABLE fresh AS SELECT * FROM definitions;
+SELECT count(*) > 40 AS compared FROM fresh;
+(TABLE upgraded EXCEPT TABLE fresh) UNION ALL (TABLE fresh EXCEPT TABLE upgraded);
+ROLLBACK;
+
+CREATE EXTENSION cxone_sync;
+
+-- objects
+SELECT type, identity FROM members ORDER BY type COLLATE "C", identity COLLATE "C";
+SELECT n.nspname, e.extversion, e.extrelocatable FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname = 'cxone_sync';
+SELECT version, applied_at BETWEEN now() - interval '1 hour' AND now() AS just_now FROM cxone_sync.schema_versions ORDER BY version;
+
+-- nothing without a comment: members, columns, triggers, the role
+SELECT type, identity FROM members WHERE obj_description(objid, classid::regclass::name) IS NULL ORDER BY 1, 2;
+SELECT a.attrelid::regclass, a.attname
+FROM members m JOIN pg_attribute a ON m.classid = 'pg_class'::regclass AND a.attrelid = m.objid
+WHERE m.type IN ('table', 'view') AND a.attnum > 0 AND NOT a.attisdropped
+  AND col_description(a.attrelid, a.attnum) IS NULL
+ORDER BY 1, a.attnum;
+SELECT t.tgname FROM members m JOIN pg_trigger t ON m.classid = 'pg_class'::regclass AND t.tgrelid = m.objid
+WHERE NOT t.tgisinternal AND obj_description(t.oid, 'pg_trigger') IS NULL;
+SELECT shobj_description('cxone_sync'::regrole, 'pg_authid') IS NOT NULL AS role_has_comment;
+
+-- owners: tables belong to a role that can neither log in nor anything else
+SELECT c.relkind, c.relname, c.relowner = 'cxone_sync'::regrole AS of_cxone_sync
+FROM members m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
+ORDER BY c.relkind, c.relname COLLATE "C";
+SELECT rolcanlogin, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'cxone_sync';
+
+-- privileges
+SELECT identity FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
+WHERE p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) WHERE grantee = 0);
+SELECT identity FROM members m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
+WHERE EXISTS (SELECT FROM aclexplode(c.relacl) WHERE grantee = 0);
+CREATE ROLE regress_plain;
+CREATE ROLE regress_monitor IN ROLE pg_monitor;
+SELECT r.rolname, m.type, m.identity
+FROM members m, (VALUES ('regress_plain'), ('regress_monitor')) AS r(rolname)
+WHERE CASE m.type WHEN 'function' THEN has_function_privilege(r.rolname, m.objid, 'EXECUTE')
+                  WHEN 'sequence' THEN has_sequence_privilege(r.rolname, m.objid, 'USAGE, SELECT, UPDATE')
+                  ELSE has_table_privilege(r.rolname, m.objid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+                       OR has_any_column_privilege(r.rolname, m.objid, 'SELECT, INSERT, UPDATE, REFERENCES') END
+ORDER BY 1, 2, m.identity COLLATE "C";
+SET ROLE regress_monitor;
+SELECT status FROM cxone_sync.sync_lag ORDER BY status;
+SELECT status, count(*), max(le) FROM cxone_sync.sync_lag_buckets GROUP BY status ORDER BY status;
+SELECT worker FROM cxone_sync.sync_status;
+SELECT count(*) FROM cxone_sync.contact_records;
+SET ROLE regress_plain;
+SELECT count(*) FROM cxone_sync.contact_records;
+SELECT count(*) FROM cxone_sync.dead_letters;
+SELECT count(*) FROM cxone_sync.sync_status;
+SELECT cxone_sync.ingest('{"events": []}');
+RESET ROLE;
+SELECT has_schema_privilege('regress_plain', 'cxone_sync', 'CREATE') AS may_create;
+
+-- a dumped row of schema_versions replaces the one that CREATE EXTENSION wrote
+INSERT INTO cxone_sync.schema_versions VALUES (2, '2020-01-01 00:00+00');
+SELECT version, applied_at = '2020-01-01 00:00+00' AS restored FROM cxone_sync.schema_versions ORDER BY version;
+
+-- dropped and created once more in one session
+SELECT cxone_sync.ingest('{"events": [{"id": "1"}, {"no": "id"}]}');
+DROP EXTENSION cxone_sync;
+SELECT to_regclass('cxone_sync.contact_records') IS NULL AS table_gone, to_regrole('cxone_sync') IS NOT NULL AS role_stays;
+CREATE EXTENSION cxone_sync;
+SELECT cxone_sync.ingest('{"events": [{"id": "1"}, {"no": "id"}]}');
+DROP EXTENSION cxone_sync;
+
+DROP ROLE regress_plain, regress_monitor;
+DROP SCHEMA test CASCADE;

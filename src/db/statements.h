@@ -1,0 +1,24 @@
+#pragma once
+
+#include "db/target.h"
+
+/*
+ * The texts of the statements that write a target. Each takes one array for each of its columns, and the rows
+ * at the same place of all arrays together; the last column is the order column. Identifiers are quoted,
+ * values are parameters. The texts are allocated in the current memory context.
+ */
+namespace cxone_sync {
+
+/* Inserts rows, or updates them where their key is there: unless that row is newer, or would not change. */
+char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count);
+
+/* Only updates, under the same conditions. */
+char *update_statement(const Target *target, const TargetColumn *const *columns, int count);
+
+/* Takes arrays of keys and of times; returns the numbers (from 1) of those that the target has newer. */
+char *overtaken_statement(const Target *target);
+
+/* Takes an array of keys; locks their rows and returns one row for each. */
+char *lock_statement(const Target *target);
+
+} // namespace cxone_sync

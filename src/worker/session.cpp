@@ -1,0 +1,85 @@
+#include "db/settings.h"
+#include "worker/stop_request.h"
+
+#include "worker/session.h"
+
+namespace cxone_sync {
+
+namespace {
+
+WaitEventSet *wait_set = nullptr;
+
+void set_session_setting(const char *name, const char *value)
+{
+    SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+} // namespace
+
+void apply_session_settings()
+{
+    char lock_timeout[16];
+
+    snprintf(lock_timeout, sizeof(lock_timeout), "%d", settings::lock_timeout_ms);
+    set_session_setting("lock_timeout", lock_timeout);
+    /* the upsert decides by the row that is there now, not by the one a snapshot shows */
+    set_session_setting("default_transaction_isolation", "read committed");
+    change_drain_timeout(settings::drain_timeout_ms);
+}
+
+void begin_transaction()
+{
+    SetCurrentStatementStartTimestamp();
+    StartTransactionCommand();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    /* 200 promises that the events survive a crash */
+    if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+        (void)set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+                                true, 0, false);
+    pgstat_report_activity(STATE_RUNNING, "writing deliveries");
+    /* the backend's own statement_timeout is armed only where a client sends statements (postgres.c) */
+    enable_timeout_after(STATEMENT_TIMEOUT, settings::statement_timeout_ms);
+}
+
+void end_transaction()
+{
+    PopActiveSnapshot();
+    disable_timeout(STATEMENT_TIMEOUT, false);
+    CommitTransactionCommand();
+    /* a process that has to end does not wait for its synchronous standby (syncrep.c): no 200 for that */
+    if (ProcDiePending)
+        CHECK_FOR_INTERRUPTS();
+    pgstat_report_activity(STATE_IDLE, nullptr);
+}
+
+void abort_transaction()
+{
+    disable_timeout(STATEMENT_TIMEOUT, false);
+    QueryCancelPending = false;
+    AbortCurrentTransaction();
+    pgstat_report_activity(STATE_IDLE, nullptr);
+}
+
+void make_wait_set(int event_fd)
+{
+    wait_set = compat::create_wait_event_set(3);
+    AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, nullptr);
+    AddWaitEventToSet(wait_set, WL_POSTMASTER_DEATH, PGINVALID_SOCKET, nullptr, nullptr);
+    AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, event_fd, nullptr, nullptr);
+}
+
+void wait_for_event(long timeout_ms)
+{
+    WaitEvent events[3];
+    const int count = WaitEventSetWait(wait_set, timeout_ms, events, lengthof(events), PG_WAIT_EXTENSION);
+
+    for (int i = 0; i < count; i++) {
+        /* without a postmaster nothing can be promised any more; senders come again */
+        if (events[i].events & WL_POSTMASTER_DEATH)
+            proc_exit(1);
+    }
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+}
+
+} // namespace cxone_sync

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "db/guard.h"
+
+namespace cxone_sync {
+
+/* The worker's own session and its transactions. Plain frames: to be called under guarded(), but
+ * in_transaction(). */
+
+/* At start and after each reload. */
+void apply_session_settings();
+
+void begin_transaction();
+void end_transaction();
+void abort_transaction();
+
+/* Runs `work`, a plain callable, in a transaction; true if it was committed. */
+template <typename Work> bool in_transaction(PgError &error, Work work)
+{
+    const bool ok = guarded(error, [work] {
+        begin_transaction();
+        work();
+        end_transaction();
+    });
+
+    if (!ok)
+        abort_transaction();
+    return ok;
+}
+
+/* Makes what wait_for_event() waits for: the latch, the end of the postmaster, and this eventfd. */
+void make_wait_set(int event_fd);
+
+/* Waits at most `timeout_ms` (-1: for ever), then acts on interrupts. Ends the process with the postmaster.
+ */
+void wait_for_event(long timeout_ms);
+
+} // namespace cxone_sync

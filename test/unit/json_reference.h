@@ -1,0 +1,208 @@
+#pragma once
+
+#include "reference.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+/*
+ * RFC 8259 by recursive descent over the grammar, for texts of moderate depth: what the unit tests and the
+ * fuzz targets hold the reader against.
+ */
+namespace reference {
+
+struct JsonFacts {
+    std::size_t depth = 0;
+    int events_keys = 0; /* members of the outermost object that are spelled "events", escapes included */
+    int events = -1;     /* elements of the last one; -1 if there is none, or it is no array */
+};
+
+class JsonReader {
+public:
+    explicit JsonReader(std::string_view text) : text_(text) {}
+
+    std::optional<JsonFacts> read()
+    {
+        if (!is_valid_utf8(text_) || !value(0) || (blanks(), at_ != text_.size()))
+            return std::nullopt;
+        return facts_;
+    }
+
+private:
+    static constexpr std::size_t too_deep = 5000;
+
+    char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+    bool take(char c)
+    {
+        if (at_ >= text_.size() || text_[at_] != c)
+            return false;
+        at_++;
+        return true;
+    }
+    bool word(std::string_view w)
+    {
+        if (text_.substr(at_, w.size()) != w)
+            return false;
+        at_ += w.size();
+        return true;
+    }
+    void blanks()
+    {
+        while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != std::string_view::npos)
+            at_++;
+    }
+    bool digits()
+    {
+        const std::size_t from = at_;
+        while (is_digit(peek()))
+            at_++;
+        return at_ > from;
+    }
+
+    bool number()
+    {
+        take('-');
+        if (!take('0') && !digits())
+            return false;
+        if (take('.') && !digits())
+            return false;
+        if (take('e') || take('E')) {
+            if (!take('+'))
+                take('-');
+            return digits();
+        }
+        return true;
+    }
+
+    bool escape(std::string &decoded)
+    {
+        if (!take('u')) {
+            const std::size_t which = std::string_view("\"\\/bfnrt").find(peek());
+            if (at_ >= text_.size() || which == std::string_view::npos)
+                return false;
+            decoded += "\"\\/\b\f\n\r\t"[which];
+            at_++;
+            return true;
+        }
+        unsigned code = 0;
+        for (int i = 0; i < 4; i++, at_++) {
+            const std::size_t digit = std::string_view("0123456789abcdefABCDEF").find(peek());
+            if (at_ >= text_.size() || digit == std::string_view::npos)
+                return false;
+            code = code * 16 + static_cast<unsigned>(digit < 16 ? digit : digit - 6);
+        }
+        decoded += code < 0x80 ? static_cast<char>(code) : '?'; /* enough to tell "events" */
+        return true;
+    }
+
+    bool string(std::string &decoded)
+    {
+        if (!take('"'))
+            return false;
+        while (at_ < text_.size()) {
+            const char c = text_[at_++];
+            if (c == '"')
+                return true;
+            if (static_cast<unsigned char>(c) < 0x20)
+                return false;
+            if (c == '\\') {
+                if (!escape(decoded))
+                    return false;
+            } else {
+                decoded += c;
+            }
+        }
+        return false;
+    }
+
+    bool array(std::size_t depth, int &count)
+    {
+        count = 0;
+        blanks();
+        if (take(']'))
+            return true;
+        do {
+            if (!value(depth))
+                return false;
+            count++;
+            blanks();
+        } while (take(','));
+        return take(']');
+    }
+
+    bool object(std::size_t depth)
+    {
+        blanks();
+        if (take('}'))
+            return true;
+        do {
+            std::string key;
+            blanks();
+            if (!string(key))
+                return false;
+            blanks();
+            if (!take(':'))
+                return false;
+            if (depth == 1 && key == "events") {
+                facts_.events_keys++;
+                if (!events_value())
+                    return false;
+            } else if (!value(depth)) {
+                return false;
+            }
+            blanks();
+        } while (take(','));
+        return take('}');
+    }
+
+    bool events_value()
+    {
+        blanks();
+        facts_.events = -1;
+        if (peek() != '[')
+            return value(1);
+        at_++;
+        facts_.depth = std::max<std::size_t>(facts_.depth, 2);
+        return array(2, facts_.events);
+    }
+
+    bool value(std::size_t depth)
+    {
+        std::string ignored;
+        int count;
+        blanks();
+        switch (peek()) {
+        case '{':
+        case '[': {
+            const bool is_object = text_[at_++] == '{';
+            if (++depth > too_deep)
+                return false;
+            facts_.depth = std::max(facts_.depth, depth);
+            return is_object ? object(depth) : array(depth, count);
+        }
+        case '"':
+            return string(ignored);
+        case 't':
+            return word("true");
+        case 'f':
+            return word("false");
+        case 'n':
+            return word("null");
+        default:
+            return number();
+        }
+    }
+
+    std::string_view text_;
+    std::size_t at_ = 0;
+    JsonFacts facts_;
+};
+
+inline std::optional<JsonFacts> read_json(std::string_view text)
+{
+    return JsonReader(text).read();
+}
+
+} // namespace reference
