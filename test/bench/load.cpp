@@ -6,7 +6,8 @@
  *
  * A request is written once; before each sending only the digits of its ids and times are replaced, so that no
  * event comes twice and the server is left the processor. It prints one line of name=value. CPU times are those
- * of the measured time alone; with -p also of the server's main thread and of its other threads.
+ * of the measured time alone; with -p also of the server's main thread and of its other threads, and how long the
+ * main thread was ready to run and had no processor: what that hides is the machine's, not the server's.
  */
 #include "events.h"
 
@@ -128,19 +129,21 @@ private:
 /* ---- CPU time ---- */
 
 struct Cpu {
-    std::int64_t main_ns = 0, others_ns = 0, own_ns = 0;
+    std::int64_t main_ns = 0, main_queued_ns = 0, others_ns = 0, own_ns = 0;
 };
 
 /* schedstat counts nanoseconds, where the kernel has it; stat counts ticks of 10 ms. */
-std::int64_t thread_cpu_ns(const std::string &task)
+std::int64_t thread_cpu_ns(const std::string &task, std::int64_t &queued_ns)
 {
     char text[1024] = "";
     if (FILE *file = std::fopen((task + "/schedstat").c_str(), "r")) {
-        unsigned long long ns = 0;
-        const bool read = std::fscanf(file, "%llu", &ns) == 1;
+        unsigned long long ns = 0, queued = 0;
+        const bool read = std::fscanf(file, "%llu %llu", &ns, &queued) == 2;
         std::fclose(file);
-        if (read && ns > 0)
+        if (read && ns > 0) {
+            queued_ns += static_cast<std::int64_t>(queued);
             return static_cast<std::int64_t>(ns);
+        }
     }
     if (FILE *file = std::fopen((task + "/stat").c_str(), "r")) {
         text[std::fread(text, 1, sizeof(text) - 1, file)] = '\0';
@@ -165,8 +168,12 @@ Cpu cpu_now(int pid)
         die(tasks.c_str());
     while (const dirent *entry = readdir(dir)) {
         const int tid = std::atoi(entry->d_name);
-        if (tid > 0)
-            (tid == pid ? cpu.main_ns : cpu.others_ns) += thread_cpu_ns(tasks + "/" + entry->d_name);
+        const std::string task = tasks + "/" + entry->d_name;
+        std::int64_t ignored = 0;
+        if (tid == pid)
+            cpu.main_ns = thread_cpu_ns(task, cpu.main_queued_ns);
+        else if (tid > 0)
+            cpu.others_ns += thread_cpu_ns(task, ignored);
     }
     closedir(dir);
     return cpu;
@@ -244,6 +251,8 @@ public:
         std::printf(" conn_min=%llu conn_max=%llu conn_mean=%.2f", static_cast<unsigned long long>(least),
                     static_cast<unsigned long long>(most),
                     static_cast<double>(acknowledged_) / static_cast<double>(connections_.size()));
+        std::printf(" busy=%.1f queued=%.1f", static_cast<double>(cpu_.main_ns) / second / seconds * 100,
+                    static_cast<double>(cpu_.main_queued_ns) / second / seconds * 100);
         std::printf(" cpu_main=%.4f cpu_threads=%.4f cpu_load=%.4f event_bytes=%zu\n",
                     static_cast<double>(cpu_.main_ns) / second, static_cast<double>(cpu_.others_ns) / second,
                     static_cast<double>(cpu_.own_ns) / second,
@@ -288,8 +297,8 @@ private:
         measuring_ = false;
         over_ = true;
         ended_at_ = now;
-        cpu_ = {after.main_ns - before_.main_ns, after.others_ns - before_.others_ns,
-                after.own_ns - before_.own_ns};
+        cpu_ = {after.main_ns - before_.main_ns, after.main_queued_ns - before_.main_queued_ns,
+                after.others_ns - before_.others_ns, after.own_ns - before_.own_ns};
     }
 
     void turn()
