@@ -1,13 +1,11 @@
 #include "http/library.h"
 
 #include <cerrno>
-#include <exception>
 #include <fcntl.h>
 #include <httplib.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
-#include <utility>
 
 namespace cxone_sync {
 
@@ -57,45 +55,38 @@ public:
     Server();
 
     int listen_here(const std::string &address, int port, std::string &problem);
-    int read_request_line(std::string_view head, const Use &use);
+    void read(const std::string &request_line);
 
     using httplib::Server::process_request;
 
-private:
-    const Use *use_ = nullptr;
-    bool was_read_ = false;
-    std::exception_ptr thrown_;
-    int status_ = 400;
+    /* what the last request line was, and what the library made of it */
+    std::string line;
+    std::string method;
+    std::string path;
+    int status = 400; /* 0: it was read */
 };
 
 HttpLibrary::Server::Server()
 {
     set_pre_routing_handler([this](const httplib::Request &request, httplib::Response &response) {
-        was_read_ = true;
+        method = request.method;
+        path = request.path;
+        status = 0;
         response.status = 204;
-        try {
-            (*use_)({.method = request.method, .path = request.path});
-        } catch (...) {
-            thrown_ = std::current_exception(); /* the library would make a reply of it */
-        }
         return HandlerResponse::Handled;
     });
-    set_error_handler(Handler(
-        [this](const httplib::Request &, httplib::Response &response) { status_ = response.status; }));
+    set_error_handler(
+        Handler([this](const httplib::Request &, httplib::Response &response) { status = response.status; }));
 }
 
-int HttpLibrary::Server::read_request_line(std::string_view head, const Use &use)
+void HttpLibrary::Server::read(const std::string &request_line)
 {
-    const std::string request = std::string(head.substr(0, head.find("\r\n"))) + "\r\n\r\n";
+    line.clear(); /* should this throw half-way, nothing is known of it */
+    status = 400;
+    const std::string request = request_line + "\r\n\r\n";
     MemoryStream stream(request);
-    use_ = &use;
-    was_read_ = false;
-    thrown_ = nullptr;
-    status_ = 400;
     process(*this, stream);
-    if (thrown_)
-        std::rethrow_exception(std::exchange(thrown_, nullptr));
-    return was_read_ ? 0 : status_;
+    line = request_line;
 }
 
 int HttpLibrary::Server::listen_here(const std::string &address, int port, std::string &problem)
@@ -130,7 +121,14 @@ int HttpLibrary::listen_on(const std::string &address, int port, std::string &pr
 
 int HttpLibrary::read_request_line(std::string_view head, const Use &use)
 {
-    return server_->read_request_line(head, use);
+    const std::string_view line = head.substr(0, head.find("\r\n"));
+
+    /* A sender repeats itself, and the library renders a reply that is not wanted each time it is asked. */
+    if (server_->line != line)
+        server_->read(std::string(line));
+    if (server_->status == 0)
+        use({.method = server_->method, .path = server_->path});
+    return server_->status;
 }
 
 } // namespace cxone_sync
