@@ -86,7 +86,8 @@ void HttpLibrary::Server::read(const std::string &request_line)
     const std::string request = request_line + "\r\n\r\n";
     MemoryStream stream(request);
     process(*this, stream);
-    line = request_line;
+    if (status < 500) /* want of memory passes */
+        line = request_line;
 }
 
 int HttpLibrary::Server::listen_here(const std::string &address, int port, std::string &problem)
