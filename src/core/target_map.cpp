@@ -25,7 +25,8 @@ TargetMap::TargetMap(std::vector<Column> columns, std::uint16_t key, std::string
     if (key_ >= columns_.size())
         throw std::invalid_argument("the key column is not among the target's columns");
 
-    /* The time first, so that no column can take its key; then exact names, which win over camelCase forms.
+    /*
+     * The time first, so that no column can take its key; then exact names, which win over camelCase forms.
      */
     add(std::string(time_key), {.role = Role::time});
     for (const bool exact : {true, false}) {
