@@ -42,6 +42,10 @@ TEST(TargetMap, CamelCase)
         {"in_\xC3\xB6rtlich", "in\xC3\xB6rtlich"},
         {"with space_too", "with spaceToo"},
         {"_", "_"},
+        {"__", "__"},
+        {"__two_before", "__twoBefore"},
+        {"type_", "type_"},
+        {"two_after__", "twoAfter__"},
         {"", ""},
     };
     for (const auto &row : table)
