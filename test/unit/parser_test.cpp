@@ -585,6 +585,21 @@ TEST(Parser, ANumberTooBigForADoubleChangesNothingElse)
     }
 }
 
+TEST(Parser, NothingOfAReadingThatEndedHalfWayRemains)
+{
+    const std::string first = R"(["leak"], {"contact_id": "1"})";
+    const std::vector<std::string> expected = described(Parsed(envelope(first)).events());
+    for (const char *last : {R"({"contact_id": "2", "first_name": "left", "city": 1e400})",
+                             R"({"contact_id": "2", "first_name": "left", "details": {"a": [1e400]}})"}) {
+        const Parsed parsed(envelope(first + "," + last));
+        std::vector<std::string> seen = described(parsed.events());
+        ASSERT_EQ(seen.size(), 3u);
+        EXPECT_EQ(parsed.event(2).field_count, 3);
+        seen.pop_back();
+        EXPECT_EQ(seen, expected) << last;
+    }
+}
+
 TEST(Parser, AMapMadeLaterGivesItsOwnFields)
 {
     Parsed parsed(
