@@ -46,7 +46,8 @@ int LagHistogram::bucket_of(std::int64_t lag_us) noexcept
     return std::min(doubling * steps_per_doubling + step + 1, bucket_count - 1);
 }
 
-/* The bucket comes last and is released, so whoever sees an event in its bucket also sees it in sum and max.
+/*
+ * The bucket comes last and is released, so whoever sees an event in its bucket also sees it in sum and max.
  */
 void LagHistogram::record(std::int64_t lag_us) noexcept
 {

@@ -18,7 +18,8 @@ std::string quoted(std::string_view name)
     return text += '"';
 }
 
-/* Reads the body once: the envelope's levels are 1 (object) and 2 (events), an event's own members are at 3.
+/*
+ * Reads the body once: the envelope's levels are 1 (object) and 2 (events), an event's own members are at 3.
  */
 class DeliveryHandler : public JsonHandler {
 public:

@@ -42,7 +42,8 @@ public:
 
     /* False, and `delivery` untouched, once the queue is closed. */
     bool push(std::unique_ptr<Delivery> &delivery, Ticket ticket);
-    /* One line, of both texts. Dropped if the main thread is a hundred lines behind, or for want of memory.
+    /*
+     * One line, of both texts. Dropped if the main thread is a hundred lines behind, or for want of memory.
      */
     void log(std::string_view what, std::string_view detail = {}) noexcept;
 

@@ -6,10 +6,13 @@ namespace cxone_sync {
 
 std::string camel_case(std::string_view column_name)
 {
+    const std::size_t first = column_name.find_first_not_of('_');
+    const std::size_t last = column_name.find_last_not_of('_');
     std::string camel;
     bool raise = false;
-    for (char c : column_name) {
-        if (c == '_' && !camel.empty()) {
+    for (std::size_t i = 0; i < column_name.size(); i++) {
+        const char c = column_name[i];
+        if (c == '_' && i > first && i < last) {
             raise = true;
             continue;
         }
@@ -25,7 +28,8 @@ TargetMap::TargetMap(std::vector<Column> columns, std::uint16_t key, std::string
     if (key_ >= columns_.size())
         throw std::invalid_argument("the key column is not among the target's columns");
 
-    /* The time first, so that no column can take its key; then exact names, which win over camelCase forms.
+    /*
+     * The time first, so that no column can take its key; then exact names, which win over camelCase forms.
      */
     add(std::string(time_key), {.role = Role::time});
     for (const bool exact : {true, false}) {

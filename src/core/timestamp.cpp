@@ -13,7 +13,8 @@ constexpr std::int64_t us_per_minute = 60 * us_per_second;
 constexpr std::int64_t us_per_hour = 60 * us_per_minute;
 constexpr std::int64_t us_per_day = 24 * us_per_hour;
 
-/* PostgreSQL copies its input to a buffer and refuses texts from 150 characters on; this stays clear of it.
+/*
+ * PostgreSQL copies its input to a buffer and refuses texts from 150 characters on; this stays clear of it.
  */
 constexpr std::size_t max_text_length = 128;
 

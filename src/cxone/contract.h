@@ -21,7 +21,8 @@ inline constexpr std::string_view events_key = "events";
 inline constexpr std::string_view time_key = "timestamp";
 inline constexpr const char *order_column = "updated_ts";
 
-/* The target, its key column, and the column that belongs to the user's downstream job: never written here.
+/*
+ * The target, its key column, and the column that belongs to the user's downstream job: never written here.
  */
 inline constexpr const char *target_table = "contact_records";
 inline constexpr const char *key_column = "id";

@@ -27,7 +27,8 @@ struct PgError {
     const char *sqlstate() const { return unpack_sql_state(sqlerrcode); }
 };
 
-/* Fills `error` from the error being caught and ends PostgreSQL's handling of it. To be called in PG_CATCH.
+/*
+ * Fills `error` from the error being caught and ends PostgreSQL's handling of it. To be called in PG_CATCH.
  */
 void take_error(PgError &error, MemoryContext caller_context);
 

@@ -35,24 +35,33 @@ void on_relation_change(Datum, Oid relation)
 
 /* ---- the extension ---- */
 
-void read_extension_version(Oid extension)
+/*
+ * Looks the extension up and keeps its version; InvalidOid if it is not there. In the catalog itself: the
+ * worker is woken by the commit of CREATE EXTENSION, just before that tells other sessions' caches (xact.c),
+ * and since PostgreSQL 18 get_extension_oid() asks such a cache.
+ */
+Oid find_extension()
 {
     ScanKeyData key;
     bool is_null = true;
+    Oid extension = InvalidOid;
 
     extension_version[0] = '\0';
     Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
-    ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
-    SysScanDesc scan = systable_beginscan(catalog, ExtensionOidIndexId, true, nullptr, 1, &key);
+    ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+                CStringGetDatum(extension_name));
+    SysScanDesc scan = systable_beginscan(catalog, ExtensionNameIndexId, true, nullptr, 1, &key);
     HeapTuple tuple = systable_getnext(scan);
     if (HeapTupleIsValid(tuple)) {
         Datum version =
             heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(catalog), &is_null);
+        extension = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple))->oid;
         if (!is_null)
             text_to_cstring_buffer(DatumGetTextPP(version), extension_version, sizeof(extension_version));
     }
     systable_endscan(scan);
     table_close(catalog, AccessShareLock);
+    return extension;
 }
 
 /*
@@ -61,18 +70,15 @@ void read_extension_version(Oid extension)
  */
 void lock_extension()
 {
-    const Oid seen = get_extension_oid(extension_name, true);
+    const Oid seen = find_extension();
 
     if (OidIsValid(seen))
         LockDatabaseObject(ExtensionRelationId, seen, 0, AccessShareLock);
-    if (!OidIsValid(seen) || get_extension_oid(extension_name, true) != seen) {
-        extension_version[0] = '\0';
+    if (!OidIsValid(seen) || find_extension() != seen)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("extension \"%s\" does not exist in database \"%s\"", extension_name,
                                get_database_name(MyDatabaseId)),
                         errhint("Run CREATE EXTENSION cxone_sync there, or set cxone_sync.database.")));
-    }
-    read_extension_version(seen);
     if (strcmp(extension_version, library_version) != 0)
         ereport(ERROR,
                 (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

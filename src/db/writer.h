@@ -20,7 +20,8 @@ namespace cxone_sync {
  */
 void write_deliveries(Delivery *const *deliveries, int count);
 
-/* Whether the last write_deliveries() got as far as single rows: if not, its error concerns every delivery.
+/*
+ * Whether the last write_deliveries() got as far as single rows: if not, its error concerns every delivery.
  */
 bool write_reached_rows() noexcept;
 

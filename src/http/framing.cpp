@@ -249,7 +249,8 @@ Framing::State Framing::read_chunk_size(std::string_view line)
     return State::complete;
 }
 
-/* What was read is erased once, not chunk by chunk: chunks of one byte would cost a move of all input each.
+/*
+ * What was read is erased once, not chunk by chunk: chunks of one byte would cost a move of all input each.
  */
 Framing::State Framing::read_chunks(std::string &input, MemoryShare &memory)
 {

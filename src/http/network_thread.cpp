@@ -446,7 +446,8 @@ void NetworkThread::open_connection(int socket, std::shared_ptr<Service> service
     free_slots_.pop_back();
     Connection &connection = *connections_[slot];
 
-    /* a reply leaves at once: Nagle's algorithm would hold it back for the sender's delayed acknowledgement
+    /*
+     * a reply leaves at once: Nagle's algorithm would hold it back for the sender's delayed acknowledgement
      */
     const int on = 1;
     setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

@@ -23,7 +23,8 @@ constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a ser
 /* For writing deliveries one by one after a failed batch. */
 constexpr std::int64_t alone_budget_us = 2'000'000;
 
-/* PostgreSQL must never run out of file descriptors: where it cannot open a WAL file the whole cluster stops.
+/*
+ * PostgreSQL must never run out of file descriptors: where it cannot open a WAL file the whole cluster stops.
  */
 unsigned most_connections()
 {
@@ -158,7 +159,8 @@ void Intake::begin_stop()
     queue_.close();
 }
 
-/* True if a batch may be taken: it is full, or its first delivery has waited for cxone_sync.flush_interval.
+/*
+ * True if a batch may be taken: it is full, or its first delivery has waited for cxone_sync.flush_interval.
  */
 bool Intake::batch_is_due(Timestamp &due_at)
 {
@@ -202,7 +204,8 @@ void Intake::wait()
         report_statistics(true);
 }
 
-/* PostgreSQL reports a session's statistics once a second at most; what it held back is reported when idle.
+/*
+ * PostgreSQL reports a session's statistics once a second at most; what it held back is reported when idle.
  */
 void Intake::report_statistics(bool force)
 {

@@ -31,7 +31,8 @@ template <typename Work> bool in_transaction(PgError &error, Work work)
 /* Makes what wait_for_event() waits for: the latch, the end of the postmaster, and this eventfd. */
 void make_wait_set(int event_fd);
 
-/* Waits at most `timeout_ms` (-1: for ever), then acts on interrupts. Ends the process with the postmaster.
+/*
+ * Waits at most `timeout_ms` (-1: for ever), then acts on interrupts. Ends the process with the postmaster.
  */
 void wait_for_event(long timeout_ms);
 

@@ -46,8 +46,6 @@ list_missing() {
   need pkg-config has_command pkg-config
   need libcpp-httplib-dev has_header httplib.h
   need rapidjson-dev has_header rapidjson/document.h
-  need libcurl4-openssl-dev has_header curl/curl.h
-  need libssl-dev has_header openssl/ssl.h
   need postgresql find_pg_config
   need curl has_command curl
   if [ "$1" = tests ]; then
