@@ -19,7 +19,7 @@ std::uint64_t Delivery::size() const noexcept
     std::uint64_t fields = 0;
     for (const Event &event : events)
         fields += event.field_count;
-    return sizeof(Delivery) + 2 * body.capacity() + events.capacity() * sizeof(Event) +
+    return sizeof(Delivery) + 3 * body.capacity() + events.capacity() * sizeof(Event) +
            fields * sizeof(Field);
 }
 

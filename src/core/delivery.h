@@ -59,7 +59,7 @@ struct Delivery {
     std::vector<Event> events;
 
     DeliveryCounts counts() const noexcept;
-    /* Bytes held, nearly: the body, as much again for decoded strings, the events and their fields. */
+    /* Bytes held, at most: the body, twice that for decoded strings and array literals, events, fields. */
     std::uint64_t size() const noexcept;
 };
 

@@ -81,6 +81,7 @@ private:
 void DeliveryHandler::restart()
 {
     delivery_.events.clear();
+    delivery_.arena.release();
     level_ = 0;
     events_next_ = found_events_ = in_events_ = false;
     fields_.clear();

@@ -6,13 +6,10 @@ namespace cxone_sync {
 
 std::string camel_case(std::string_view column_name)
 {
-    const std::size_t first = column_name.find_first_not_of('_');
-    const std::size_t last = column_name.find_last_not_of('_');
     std::string camel;
     bool raise = false;
-    for (std::size_t i = 0; i < column_name.size(); i++) {
-        const char c = column_name[i];
-        if (c == '_' && i > first && i < last) {
+    for (char c : column_name) {
+        if (c == '_' && !camel.empty()) {
             raise = true;
             continue;
         }

@@ -66,7 +66,7 @@ private:
     std::unordered_map<std::string, Source, Hash, std::equal_to<>> sources_;
 };
 
-/* first_name -> firstName; a name without an inner underscore is its own camelCase form. */
+/* first_name -> firstName, trail_ -> trail; a leading underscore stays. */
 std::string camel_case(std::string_view column_name);
 
 } // namespace cxone_sync
