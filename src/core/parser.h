@@ -22,7 +22,7 @@ struct BodyRefusal {
  * writer calls again once it has one. May be called again with another map. A refused body has no events.
  *
  * An event that cannot be applied gets a refusal and harms no neighbour; only what makes the whole body
- * unreadable (RFC 8259 grammar, UTF-8, limits, no events) is a BodyRefusal. Throws nothing but
+ * unreadable (RFC 8259 grammar, UTF-8, limits, no "events") is a BodyRefusal. Throws nothing but
  * std::bad_alloc.
  */
 BodyRefusal parse_delivery(Delivery &delivery, std::shared_ptr<const TargetMap> map,
