@@ -34,6 +34,7 @@ std::shared_ptr<const TargetMap> map_of_all_shapes()
                                                                          {"first_name", Shape::scalar},
                                                                          {"tags", Shape::array},
                                                                          {"extra", Shape::json},
+                                                                         {"parts", Shape::json_array},
                                                                          {"firstName", Shape::scalar}},
                                           std::uint16_t{0}, "timestamp");
     return map;

@@ -156,6 +156,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         const std::string literal = array_literal(text);
         require(LiteralReader(literal).read(), "no array literal", literal);
         require(literal.size() <= 2 * size, "the literal is larger than is accounted for", literal);
+        const std::string of_json = array_literal(text, true);
+        require(LiteralReader(of_json).read(), "no array literal", of_json);
+        require(of_json.size() <= 3 * size, "the literal is larger than anything should be", of_json);
     }
     return 0;
 }
