@@ -31,7 +31,7 @@ struct WorkerSlot {
     std::int64_t last_error_at = 0;
 };
 
-/* One worker at a time for now; readers loop over all slots. */
+/* Each worker has a slot of its own; readers loop over all of them. */
 inline constexpr int worker_count = 1;
 
 struct SharedState {
