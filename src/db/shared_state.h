@@ -9,7 +9,7 @@
 namespace cxone_sync {
 
 /* Schema version and library version go together; a library refuses every other schema. */
-inline constexpr const char *library_version = "2.0";
+inline constexpr const char *library_version = "3.0";
 
 enum class WorkerState : int { stopped, starting, waiting, running, stopping };
 

@@ -43,7 +43,7 @@ retry_is(deliver($node, body()), 'after a CREATE EXTENSION that was rolled back'
 sql($node, 'CREATE EXTENSION cxone_sync');
 wait_for_state($node, 'running');
 is(counts_of(deliver($node, body())), '1 0 0', 'after CREATE EXTENSION');
-is(status_of($node, 'schema_version'), '2.0', 'sync_status shows the version');
+is(status_of($node, 'schema_version'), '3.0', 'sync_status shows the version');
 my $pid = worker_pid($node);
 is(status_of($node, 'pid'), $pid, 'and the process');
 
@@ -71,7 +71,7 @@ retry_is(deliver($node, body()), 'a version that the library does not know');
 like(last_error(), qr/extension "cxone_sync" has version 3\.0, its library needs version 2\.0/, 'sync_status says why');
 wait_for_log($node, qr/503: extension "cxone_sync" has version 3\.0.*\n.*HINT:  Run ALTER EXTENSION cxone_sync UPDATE/, $position);
 is(status_of($node, 'state') . ' ' . status_of($node, 'schema_version'), 'waiting 3.0', 'and waits');
-sql($node, "UPDATE pg_extension SET extversion = '2.0' WHERE extname = 'cxone_sync'");
+sql($node, "UPDATE pg_extension SET extversion = '3.0' WHERE extname = 'cxone_sync'");
 is(counts_of(deliver($node, body())), '1 0 0', 'the right version again');
 
 sql($node, "DROP EXTENSION cxone_sync; CREATE EXTENSION cxone_sync VERSION '1.0'");
