@@ -1,9 +1,156 @@
-/* Schema version 3: any event into any table. */
+/* Schema version 3: any event into any table, and repair. */
 
 \echo Use "ALTER EXTENSION cxone_sync UPDATE TO '3.0'" to load this file. \quit
 
 ALTER TABLE contact_records ADD COLUMN extra jsonb;
 COMMENT ON COLUMN contact_records.extra IS
     'what events carry and no column takes: absent keeps a member, null makes it null';
+
+/* ---- which events go to which table ---- */
+
+CREATE TABLE target_config (
+    name          text PRIMARY KEY CHECK (name <> ''),
+    relation      regclass NOT NULL,
+    key_columns   text[] NOT NULL CHECK (cardinality(key_columns) > 0),
+    order_column  text NOT NULL,
+    event_types   text[] CHECK (cardinality(event_types) > 0),
+    type_path     text NOT NULL DEFAULT '/eventType',
+    root_path     text NOT NULL DEFAULT '',
+    delete_types  text[] CHECK (cardinality(delete_types) > 0),
+    mark_column   text CHECK (mark_column IS NULL OR delete_types IS NOT NULL),
+    kept_columns  text[] NOT NULL DEFAULT '{}'
+);
+COMMENT ON TABLE target_config IS 'what add_target() and change_target() have set; read it as the view targets';
+COMMENT ON COLUMN target_config.name IS 'name of the target';
+COMMENT ON COLUMN target_config.relation IS 'the table that it writes';
+COMMENT ON COLUMN target_config.key_columns IS 'columns that identify a row; a unique constraint spans just them';
+COMMENT ON COLUMN target_config.order_column IS 'timestamptz column for the time of the newest event applied';
+COMMENT ON COLUMN target_config.event_types IS 'types of the events that it takes; null: all';
+COMMENT ON COLUMN target_config.type_path IS 'JSON pointer to an event''s type';
+COMMENT ON COLUMN target_config.root_path IS 'JSON pointer to the object in an event whose members feed the columns of their names';
+COMMENT ON COLUMN target_config.delete_types IS 'types of the events that delete a row, or mark it as deleted';
+COMMENT ON COLUMN target_config.mark_column IS 'timestamptz column that a deletion sets and every other event clears; null: deletions delete';
+COMMENT ON COLUMN target_config.kept_columns IS 'columns that no event writes';
+
+CREATE TABLE field_map (
+    target      text REFERENCES target_config ON UPDATE CASCADE ON DELETE CASCADE,
+    column_name text CHECK (column_name <> ''),
+    paths       text[] NOT NULL CHECK (cardinality(paths) > 0),
+    PRIMARY KEY (target, column_name)
+);
+COMMENT ON TABLE field_map IS 'columns that are fed from elsewhere than the key of their name, set by map_field()';
+COMMENT ON COLUMN field_map.target IS 'name of the target';
+COMMENT ON COLUMN field_map.column_name IS 'column of the target''s table; its order column for the event''s time';
+COMMENT ON COLUMN field_map.paths IS 'JSON pointers into the event; the first that is there and not null counts';
+
+ALTER TABLE target_config OWNER TO cxone_sync;
+ALTER TABLE field_map OWNER TO cxone_sync;
+
+CREATE FUNCTION config_changed() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_config_changed';
+COMMENT ON FUNCTION config_changed() IS 'tells every process that the configuration has changed, at the commit';
+REVOKE ALL ON FUNCTION config_changed() FROM PUBLIC;
+
+CREATE FUNCTION keep_restored_target() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM cxone_sync.target_config WHERE name = NEW.name AND name = 'contact_records';
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION keep_restored_target() IS
+    'lets the first target restored from a dump replace the one that CREATE EXTENSION has just written';
+REVOKE ALL ON FUNCTION keep_restored_target() FROM PUBLIC;
+
+CREATE TRIGGER keep_restored_target BEFORE INSERT ON target_config
+    FOR EACH ROW EXECUTE FUNCTION keep_restored_target();
+COMMENT ON TRIGGER keep_restored_target ON target_config IS 'makes a dump of this table restorable';
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON target_config
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+COMMENT ON TRIGGER config_changed ON target_config IS 'makes a change effective for the next delivery';
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON field_map
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+COMMENT ON TRIGGER config_changed ON field_map IS 'makes a change effective for the next delivery';
+
+SELECT pg_catalog.pg_extension_config_dump('target_config', '');
+SELECT pg_catalog.pg_extension_config_dump('field_map', '');
+
+CREATE FUNCTION add_target(
+    name text, relation regclass, key_columns text[], order_column text DEFAULT 'updated_ts',
+    event_types text[] DEFAULT NULL, root_path text DEFAULT '', type_path text DEFAULT '/eventType',
+    delete_types text[] DEFAULT NULL, mark_column text DEFAULT NULL, kept_columns text[] DEFAULT '{}')
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_add_target';
+COMMENT ON FUNCTION add_target(text, regclass, text[], text, text[], text, text, text[], text, text[]) IS
+    'sends events to a table from the next delivery on; the caller must own the table or belong to the role that does';
+
+CREATE FUNCTION change_target(
+    name text, relation regclass, key_columns text[], order_column text DEFAULT 'updated_ts',
+    event_types text[] DEFAULT NULL, root_path text DEFAULT '', type_path text DEFAULT '/eventType',
+    delete_types text[] DEFAULT NULL, mark_column text DEFAULT NULL, kept_columns text[] DEFAULT '{}')
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_change_target';
+COMMENT ON FUNCTION change_target(text, regclass, text[], text, text[], text, text, text[], text, text[]) IS
+    'replaces all that add_target() has set for this target; its field_map stays';
+
+CREATE FUNCTION remove_target(name text) RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_remove_target';
+COMMENT ON FUNCTION remove_target(text) IS 'sends no more events to its table; the table and its rows stay';
+
+CREATE FUNCTION map_field(target text, column_name text, VARIADIC paths text[]) RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_map_field';
+COMMENT ON FUNCTION map_field(text, text, text[]) IS
+    'feeds the column from these JSON pointers into the event: the first that is there and not null counts';
+
+CREATE FUNCTION unmap_field(target text, column_name text) RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_unmap_field';
+COMMENT ON FUNCTION unmap_field(text, text) IS 'feeds the column from the key of its name again';
+
+REVOKE ALL ON FUNCTION
+    add_target(text, regclass, text[], text, text[], text, text, text[], text, text[]),
+    change_target(text, regclass, text[], text, text[], text, text, text[], text, text[]),
+    remove_target(text), map_field(text, text, text[]), unmap_field(text, text)
+FROM PUBLIC;
+
+CREATE FUNCTION target_states(OUT name text, OUT field_order boolean, OUT extra boolean, OUT problem text, OUT hint text)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_target_states';
+COMMENT ON FUNCTION target_states() IS 'what the catalog says of each target';
+REVOKE ALL ON FUNCTION target_states() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION target_states() TO pg_monitor;
+
+CREATE VIEW targets AS
+SELECT c.*, CASE WHEN s.field_order THEN 'field' ELSE 'row' END AS time_order, s.extra AS keeps_extra, s.problem, s.hint
+FROM target_config c LEFT JOIN target_states() s USING (name)
+ORDER BY c.name <> 'contact_records', c.name;
+COMMENT ON VIEW targets IS 'which events go to which table, and whether that works';
+COMMENT ON COLUMN targets.name IS 'name of the target';
+COMMENT ON COLUMN targets.relation IS 'the table that it writes';
+COMMENT ON COLUMN targets.key_columns IS 'columns that identify a row; a unique constraint spans just them';
+COMMENT ON COLUMN targets.order_column IS 'timestamptz column for the time of the newest event applied';
+COMMENT ON COLUMN targets.event_types IS 'types of the events that it takes; null: all';
+COMMENT ON COLUMN targets.type_path IS 'JSON pointer to an event''s type';
+COMMENT ON COLUMN targets.root_path IS 'JSON pointer to the object in an event whose members feed the columns of their names';
+COMMENT ON COLUMN targets.delete_types IS 'types of the events that delete a row, or mark it as deleted';
+COMMENT ON COLUMN targets.mark_column IS 'timestamptz column that a deletion sets and every other event clears; null: deletions delete';
+COMMENT ON COLUMN targets.kept_columns IS 'columns that no event writes';
+COMMENT ON COLUMN targets.time_order IS
+    'field: newer fields win one by one, as the table has a column field_times; row: an older event changes nothing';
+COMMENT ON COLUMN targets.keeps_extra IS 'whether the table has a column extra for what no other column takes';
+COMMENT ON COLUMN targets.problem IS 'why its events are dead letters; null: they are not';
+COMMENT ON COLUMN targets.hint IS 'what to do about it';
+GRANT SELECT ON targets TO pg_monitor;
+
+INSERT INTO target_config (name, relation, key_columns, order_column, kept_columns)
+VALUES ('contact_records', 'contact_records', '{id}', 'updated_ts', '{sync_status}');
+
+/* ---- dead letters ---- */
+
+ALTER TABLE dead_letters ALTER COLUMN target DROP NOT NULL;
+ALTER TABLE dead_letters ADD COLUMN hint text, ADD COLUMN history jsonb NOT NULL DEFAULT '[]';
+COMMENT ON COLUMN dead_letters.target IS 'the target that it was meant for; null: none takes it';
+COMMENT ON COLUMN dead_letters.hint IS 'what to do about it';
+COMMENT ON COLUMN dead_letters.history IS 'earlier attempts: when, SQLSTATE and message, the last 20 of them';
 
 INSERT INTO schema_versions (version) VALUES (3);

@@ -5,11 +5,17 @@ namespace cxone_sync {
 DeliveryCounts Delivery::counts() const noexcept
 {
     DeliveryCounts counts;
-    for (const Event &event : events) {
+    for (std::size_t begin = 0, end; begin < events.size(); begin = end) {
+        bool applied = false;
+        bool dead_lettered = false;
+        for (end = begin; end < events.size() && events[end].number == events[begin].number; end++) {
+            applied |= events[end].outcome == Outcome::applied;
+            dead_lettered |= events[end].outcome == Outcome::dead_lettered;
+        }
         counts.received++;
-        counts.applied += event.outcome == Outcome::applied;
-        counts.skipped += event.outcome == Outcome::skipped;
-        counts.dead_lettered += event.outcome == Outcome::dead_lettered;
+        counts.dead_lettered += dead_lettered;
+        counts.applied += applied && !dead_lettered;
+        counts.skipped += !applied && !dead_lettered;
     }
     return counts;
 }
@@ -20,7 +26,7 @@ std::uint64_t Delivery::size() const noexcept
     for (const Event &event : events)
         fields += event.field_count;
     return sizeof(Delivery) + 3 * body.capacity() + events.capacity() * sizeof(Event) +
-           fields * sizeof(Field);
+           fields * sizeof(Field) + unmapped.capacity() * sizeof(UnmappedKey) + collected_bytes;
 }
 
 } // namespace cxone_sync

@@ -82,8 +82,9 @@ public:
 
     bool Key(const char *decoded, rapidjson::SizeType length, bool)
     {
-        const Text text = keep(string_token(), decoded, length);
-        return handler_.key(text.text, text.has_nul);
+        const std::string_view raw = string_token();
+        const Text text = keep(raw, decoded, length);
+        return handler_.key(raw, text.text, text.has_nul);
     }
 
     bool StartObject() { return open(JsonKind::object); }
@@ -332,7 +333,7 @@ public:
         return true;
     }
 
-    bool key(std::string_view, bool) override { return true; }
+    bool key(std::string_view, std::string_view, bool) override { return true; }
 
     bool open(JsonKind kind) override
     {

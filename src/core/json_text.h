@@ -25,7 +25,8 @@ public:
      * cannot.
      */
     virtual bool value(JsonKind kind, std::string_view raw, std::string_view text, bool has_nul) = 0;
-    virtual bool key(std::string_view text, bool has_nul) = 0;
+    /* The key of the member that comes next; `raw` is its JSON text. */
+    virtual bool key(std::string_view raw, std::string_view text, bool has_nul) = 0;
     virtual bool open(JsonKind kind) = 0;
     /* The end of an array or object; `raw` is all of its JSON text. */
     virtual bool close(JsonKind kind, std::string_view raw) = 0;

@@ -27,10 +27,31 @@ const TargetColumn *converting = nullptr;
 
 /* ---- values ---- */
 
-Datum convert_value(TargetColumn *column, std::string_view text)
+Datum text_value(std::string_view text)
 {
+    return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+}
+
+/* A JSON object, or an array of them, for a column of a row type: PostgreSQL knows how. */
+Datum convert_json(TargetColumn *column, std::string_view json)
+{
+    bool is_null = false;
+    Oid output;
+    bool is_varlena;
+
+    Datum value = compat::json_populate(text_value(json), column->type, column->typmod, &is_null);
+    getTypeOutputInfo(column->type, &output, &is_varlena);
+    return CStringGetTextDatum(OidOutputFunctionCall(output, value));
+}
+
+Datum convert_value(TargetColumn *column, const Field &field)
+{
+    const std::string_view text = field.text;
+
+    if (field.is_json)
+        return convert_json(column, text);
     if (column->plain_text)
-        return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+        return text_value(text);
 
     char *terminated = pnstrdup(text.data(), text.size());
     Datum value = InputFunctionCall(&column->input, terminated, column->input_parameter, column->typmod);
@@ -170,9 +191,17 @@ void execute(SPIPlanPtr plan, Datum *parameters, int expected)
 struct Parameters {
     Datum *arrays;
     int count;
-    Datum keys;  /* of arrays: that of the key column */
-    Datum times; /* and that of the order column, the last */
+    Datum *keys_and_time; /* of arrays: those of the key's columns, and that of the order column */
 };
+
+int field_for(const Event *event, int column)
+{
+    for (int i = 0; i < event->field_count; i++) {
+        if (event->fields[i].column == column)
+            return i;
+    }
+    elog(ERROR, "an event without its key was to be written");
+}
 
 Parameters make_parameters(const Target *target, Row *const *rows, int count)
 {
@@ -192,10 +221,11 @@ Parameters make_parameters(const Target *target, Row *const *rows, int count)
             nulls[r] = !is_order && rows[r]->event->fields[c].is_null;
         }
         parameters.arrays[c] = PointerGetDatum(make_array(column, values, nulls, count));
-        if (!is_order && first->fields[c].column == target->key)
-            parameters.keys = parameters.arrays[c];
     }
-    parameters.times = parameters.arrays[parameters.count - 1];
+    parameters.keys_and_time = static_cast<Datum *>(palloc((target->key_count + 1) * sizeof(Datum)));
+    for (int k = 0; k < target->key_count; k++)
+        parameters.keys_and_time[k] = parameters.arrays[field_for(first, target->keys[k].column)];
+    parameters.keys_and_time[target->key_count] = parameters.arrays[first->field_count];
     pfree(values);
     pfree(nulls);
     return parameters;
@@ -206,52 +236,96 @@ void free_parameters(const Parameters &parameters)
     for (int c = 0; c < parameters.count; c++)
         pfree(DatumGetPointer(parameters.arrays[c]));
     pfree(parameters.arrays);
+    pfree(parameters.keys_and_time);
+}
+
+/* The types of keys_and_time. */
+Oid *key_and_time_types(const Target *target)
+{
+    auto *types = static_cast<Oid *>(palloc((target->key_count + 1) * sizeof(Oid)));
+
+    for (int k = 0; k < target->key_count; k++)
+        types[k] = get_array_type(key_column(target, k).type);
+    types[target->key_count] = TIMESTAMPTZARRAYOID;
+    return types;
 }
 
 /* ---- outcomes ---- */
 
-/* Tells the rows that the target has newer from those that were written or would not have changed. */
-void mark_skipped(Target *target, Row *const *rows, int count, const Parameters &written)
+/* Of the rows that were not written, tells those that the target has newer from those that change nothing. */
+void mark_skipped(Target *target, Row *const *rows, int count, const Parameters &parameters)
 {
-    Datum parameters[] = {written.keys, written.times};
-
-    if (target->overtaken_plan == nullptr) {
-        Oid types[] = {TEXTARRAYOID, TIMESTAMPTZARRAYOID};
-
-        target->overtaken_plan = prepare(overtaken_statement(target), lengthof(types), types);
-    }
-    execute(target->overtaken_plan, parameters, SPI_OK_SELECT);
+    if (target->overtaken_plan == nullptr)
+        target->overtaken_plan =
+            prepare(overtaken_statement(target), target->key_count + 1, key_and_time_types(target));
+    execute(target->overtaken_plan, parameters.keys_and_time, SPI_OK_SELECT);
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool is_null;
         const int64 number =
             DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null));
 
-        if (number >= 1 && number <= count)
+        if (number >= 1 && number <= count && rows[number - 1]->event->outcome == Outcome::pending)
             rows[number - 1]->event->outcome = Outcome::skipped;
     }
     SPI_freetuptable(SPI_tuptable);
 }
 
+int compare_datums(KeyColumn *key, Oid collation, Datum a, Datum b)
+{
+    return DatumGetInt32(FunctionCall2Coll(&key->compare, collation, a, b));
+}
+
+bool has_returned_key(const Target *target, const Row *row, uint64 number)
+{
+    for (int k = 0; k < target->key_count; k++) {
+        bool is_null;
+        Datum value = SPI_getbinval(SPI_tuptable->vals[number], SPI_tuptable->tupdesc, k + 1, &is_null);
+
+        if (is_null ||
+            compare_datums(&target->keys[k], key_column(target, k).collation, value, row->keys[k]) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* The statement returned the keys it wrote, in the order of the rows. */
+void mark_returned(const Target *target, Row *const *rows, int count)
+{
+    uint64 next = 0;
+
+    for (int r = 0; r < count && next < SPI_processed; r++) {
+        if (!has_returned_key(target, rows[r], next))
+            continue;
+        rows[r]->event->outcome = Outcome::applied;
+        next++;
+    }
+}
+
 /* To be called right after the statement that has written them. */
-void set_outcomes(Target *target, Row *const *rows, int count, const Parameters &written)
+void set_outcomes(Target *target, Row *const *rows, int count, const Parameters &parameters)
 {
     const bool all_written = SPI_processed == static_cast<uint64>(count);
 
     for (int r = 0; r < count; r++)
-        rows[r]->event->outcome = Outcome::applied;
+        rows[r]->event->outcome = all_written ? Outcome::applied : Outcome::pending;
+    if (!all_written && target->field_order)
+        mark_returned(target, rows, count);
+    if (target->field_order)
+        SPI_freetuptable(SPI_tuptable);
     if (!all_written)
-        mark_skipped(target, rows, count, written);
+        mark_skipped(target, rows, count, parameters);
+    for (int r = 0; r < count; r++) {
+        if (rows[r]->event->outcome == Outcome::pending)
+            rows[r]->event->outcome = Outcome::applied;
+    }
 }
 
 /* True if the row is there; then it stays until the transaction ends. */
 bool lock_row(Target *target, const Parameters &parameters)
 {
-    Oid type = TEXTARRAYOID;
-    Datum keys = parameters.keys;
-
     if (target->lock_plan == nullptr)
-        target->lock_plan = prepare(lock_statement(target), 1, &type);
-    execute(target->lock_plan, &keys, SPI_OK_SELECT);
+        target->lock_plan = prepare(lock_statement(target), target->key_count, key_and_time_types(target));
+    execute(target->lock_plan, parameters.keys_and_time, SPI_OK_SELECT);
     const bool is_there = SPI_processed > 0;
     SPI_freetuptable(SPI_tuptable);
     return is_there;
@@ -275,14 +349,33 @@ void convert_row(Target *target, Row *row)
 
         converting = &target->columns[field.column];
         /* a domain may refuse even a null */
-        if (!field.is_null)
-            row->values[i] = convert_value(&target->columns[field.column], field.text);
+        if (field.column == target->mark)
+            row->values[i] = TimestampTzGetDatum(event->time);
+        else if (!field.is_null)
+            row->values[i] = convert_value(&target->columns[field.column], field);
         else if (converting->base_type != converting->type)
             InputFunctionCall(&target->columns[field.column].input, nullptr, converting->input_parameter,
                               converting->typmod);
     }
     converting = nullptr;
     row->values[event->field_count] = TimestampTzGetDatum(event->time);
+    row->keys = static_cast<Datum *>(palloc(target->key_count * sizeof(Datum)));
+    for (int k = 0; k < target->key_count; k++)
+        row->keys[k] = row->values[field_for(event, target->keys[k].column)];
+}
+
+int compare_keys(const Target *target, const Row *a, const Row *b)
+{
+    if (target->text_key)
+        return a->event->key.compare(b->event->key);
+    for (int k = 0; k < target->key_count; k++) {
+        const int order =
+            compare_datums(&target->keys[k], key_column(target, k).collation, a->keys[k], b->keys[k]);
+
+        if (order != 0)
+            return order;
+    }
+    return 0;
 }
 
 bool feed_same_columns(const Row *a, const Row *b)
@@ -303,7 +396,8 @@ void upsert_rows(Target *target, Row *const *rows, int count)
 {
     const Parameters parameters = make_parameters(target, rows, count);
 
-    execute(plan_for(target, rows[0]->event)->upsert, parameters.arrays, SPI_OK_INSERT);
+    execute(plan_for(target, rows[0]->event)->upsert, parameters.arrays,
+            target->field_order ? SPI_OK_INSERT_RETURNING : SPI_OK_INSERT);
     set_outcomes(target, rows, count, parameters);
     free_parameters(parameters);
 }
@@ -317,7 +411,8 @@ bool update_row(Target *target, Row *row)
     if (lock_row(target, parameters)) {
         if (plan->update == nullptr)
             plan->update = prepare_for(target, row->event, update_statement);
-        execute(plan->update, parameters.arrays, SPI_OK_UPDATE);
+        execute(plan->update, parameters.arrays,
+                target->field_order ? SPI_OK_UPDATE_RETURNING : SPI_OK_UPDATE);
         set_outcomes(target, &row, 1, parameters);
         is_there = true;
     }

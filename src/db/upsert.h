@@ -11,7 +11,8 @@ struct Row {
     Event *event;
     const Delivery *delivery;
     int arrival;       /* its place in the batch */
-    Datum *values;     /* parallel to event->fields */
+    Datum *values;     /* parallel to event->fields, and the event's time */
+    Datum *keys;       /* of them, those of the target's key */
     Row *overtaken_by; /* a row of the batch that makes this one superfluous, unless it fails */
     bool came_late;    /* overtaken by a newer event that had come before */
 };
@@ -29,9 +30,14 @@ const TargetColumn *column_being_converted() noexcept;
  */
 void upsert_rows(Target *target, Row *const *rows, int count);
 
-/* Writes the row by an UPDATE, under the same conditions, if its key is there; else false, and nothing is
- * written. */
+/*
+ * Writes the row by an UPDATE, under the same conditions, if its key is there; else false, and nothing is
+ * written.
+ */
 bool update_row(Target *target, Row *row);
+
+/* Orders rows by their key: below 0, 0 or above, as its types compare. Raises what they raise. */
+int compare_keys(const Target *target, const Row *a, const Row *b);
 
 /* True if two rows feed the same columns, hence share a statement. */
 bool feed_same_columns(const Row *a, const Row *b);

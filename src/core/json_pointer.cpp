@@ -1,0 +1,38 @@
+#include "core/json_pointer.h"
+
+namespace cxone_sync {
+
+std::optional<std::vector<std::string>> parse_json_pointer(std::string_view text)
+{
+    std::vector<std::string> tokens;
+    for (std::size_t at = 0; at < text.size(); at++) {
+        if (text[at] == '/')
+            tokens.emplace_back();
+        else if (tokens.empty())
+            return std::nullopt;
+        else if (text[at] != '~')
+            tokens.back() += text[at];
+        else if (at + 1 < text.size() && (text[at + 1] == '0' || text[at + 1] == '1'))
+            tokens.back() += text[++at] == '0' ? '~' : '/';
+        else
+            return std::nullopt;
+    }
+    return tokens;
+}
+
+std::string json_pointer_to(std::string_view pointer, std::string_view token)
+{
+    std::string text(pointer);
+    text += '/';
+    for (char c : token) {
+        if (c == '~')
+            text += "~0";
+        else if (c == '/')
+            text += "~1";
+        else
+            text += c;
+    }
+    return text;
+}
+
+} // namespace cxone_sync

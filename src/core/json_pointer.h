@@ -1,0 +1,18 @@
+#pragma once
+
+#include "core/pure_room.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cxone_sync {
+
+/* The reference tokens of a JSON pointer (RFC 6901), decoded; nothing if `text` is none. "" has no tokens. */
+std::optional<std::vector<std::string>> parse_json_pointer(std::string_view text);
+
+/* `pointer` with one more token, encoded. */
+std::string json_pointer_to(std::string_view pointer, std::string_view token);
+
+} // namespace cxone_sync
