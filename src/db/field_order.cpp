@@ -112,7 +112,7 @@ template <typename Action> void for_each_member(JsonbContainer *object, Action a
     }
 }
 
-/* An object that is null until it has a member. Of members with the same key the last stays. */
+/* An object that is null until it has a member. */
 struct NewObject {
     JsonbParseState *state = nullptr;
 
