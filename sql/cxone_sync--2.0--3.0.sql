@@ -203,4 +203,19 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_extra
 COMMENT ON FUNCTION reset_extra(jsonb, jsonb, timestamptz, timestamptz) IS
     'extra of a row after such a deletion: only the newer members';
 
+/* ---- deletions ---- */
+
+CREATE TABLE tombstones (
+    target     text NOT NULL,
+    key        text NOT NULL,
+    deleted_ts timestamptz NOT NULL,
+    PRIMARY KEY (target, key)
+);
+COMMENT ON TABLE tombstones IS 'keys that events have deleted, so that a late event does not bring the row back';
+COMMENT ON COLUMN tombstones.target IS 'name of the target';
+COMMENT ON COLUMN tombstones.key IS 'the key''s text; of several columns an array''s';
+COMMENT ON COLUMN tombstones.deleted_ts IS 'time of the newest deletion: events up to it are skipped';
+ALTER TABLE tombstones OWNER TO cxone_sync;
+SELECT pg_catalog.pg_extension_config_dump('tombstones', '');
+
 INSERT INTO schema_versions (version) VALUES (3);

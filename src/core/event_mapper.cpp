@@ -30,6 +30,11 @@ bool is_container(JsonKind kind) noexcept
     return kind == JsonKind::object || kind == JsonKind::array;
 }
 
+bool is_key(const Mapping::Target &target, std::size_t column) noexcept
+{
+    return std::find(target.keys.begin(), target.keys.end(), column) != target.keys.end();
+}
+
 } // namespace
 
 void EventMapper::map(const EventWalk &walk, std::string_view raw, std::uint32_t number)
@@ -128,6 +133,15 @@ void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, const 
     const Mapping::Target &target = delivery_.mapping->targets()[index];
 
     fields_.clear();
+    if (event.is_deletion && target.mark_column < 0) {
+        /* the key is all that counts */
+        for (std::size_t i = 0; i < target.columns.size(); i++) {
+            const EventWalk::Value *value = is_key(target, i) ? value_for(target, i, walk) : nullptr;
+            if (value)
+                take_value(static_cast<std::uint16_t>(i), target.columns[i].shape, *value);
+        }
+        return;
+    }
     const std::string_view extra = extra_members(index, walk);
     for (std::size_t i = 0; i < target.columns.size(); i++) {
         const auto column = static_cast<std::uint16_t>(i);

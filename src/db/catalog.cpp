@@ -1,3 +1,4 @@
+#include "core/delivery.h"
 #include "core/json_pointer.h"
 #include "core/mapping.h"
 #include "cxone/contract.h"
@@ -224,7 +225,9 @@ void describe_if_unlocked(Target *target)
         target->extra = target->mark = -1;
         return;
     }
+    const int level = pin_search_path(); /* defaults are kept as SQL */
     describe_target(target);
+    AtEOXact_GUC(false, level);
     UnlockRelationOid(relation, AccessShareLock);
 }
 
@@ -499,6 +502,12 @@ const Catalog &open_catalog()
 bool catalog_is_stale() noexcept
 {
     return changes_seen != changes_read;
+}
+
+void doubt_target(Target *target)
+{
+    target->is_stale = true;
+    changes_seen++;
 }
 
 const Target *find_overlap(const Target *target)

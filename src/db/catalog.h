@@ -32,6 +32,9 @@ const Catalog &open_catalog();
 /* True if something has changed since open_catalog(). */
 bool catalog_is_stale() noexcept;
 
+/* Has the target looked at once more: what ails it may have passed without an invalidation. */
+void doubt_target(Target *target);
+
 /* Another target that takes some of the same events into the same table; null if there is none. */
 const Target *find_overlap(const Target *target);
 

@@ -61,17 +61,6 @@ inline AclResult schema_aclcheck(Oid schema, Oid role, AclMode mode)
 #endif
 }
 
-/* A JSON text as a value of the type, as jsonb_populate_record() makes it. */
-inline Datum json_populate(Datum json, Oid type, int32 typmod, bool *is_null)
-{
-    void *cache = nullptr;
-#if PG_VERSION_NUM >= 170000
-    return json_populate_type(json, JSONOID, type, typmod, &cache, CurrentMemoryContext, is_null, false, nullptr);
-#else
-    return json_populate_type(json, JSONOID, type, typmod, &cache, CurrentMemoryContext, is_null);
-#endif
-}
-
 /* Lets a set-returning function put its rows into a tuplestore. */
 inline ReturnSetInfo *begin_result_set(FunctionCallInfo fcinfo)
 {

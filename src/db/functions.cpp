@@ -9,9 +9,9 @@
 #include <limits>
 #include <string>
 
+#include "db/catalog.h"
 #include "db/guard.h"
 #include "db/shared_state.h"
-#include "db/target.h"
 #include "db/writer.h"
 
 extern "C" {
@@ -58,7 +58,7 @@ void parse_or_refuse(Delivery *delivery)
     char reason[256] = "";
 
     call_cpp([delivery, &reason] {
-        const BodyRefusal refusal = parse_delivery(*delivery, current_target_map(), settings::parse_limits());
+        const BodyRefusal refusal = parse_delivery(*delivery, current_mapping(), settings::parse_limits());
         if (refusal.status != 0)
             strlcpy(reason, refusal.reason.c_str(), sizeof(reason));
     });
@@ -127,11 +127,11 @@ Datum cxone_sync_ingest(PG_FUNCTION_ARGS)
 {
     Jsonb *payload = PG_GETARG_JSONB_P(0);
 
-    watch_target_changes();
-    (void)open_target(nullptr); /* its map is what the events are mapped by */
+    watch_catalog();
+    (void)open_catalog(); /* by its mapping the events are mapped */
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);
-    write_deliveries(&delivery, 1);
+    write_deliveries(&delivery, 1, nullptr);
 
     const DeliveryCounts counts = delivery->counts();
     char *reply = psprintf("{\"received\": %u, \"applied\": %u, \"skipped\": %u, \"dead_lettered\": %u}",

@@ -107,6 +107,18 @@ const char *listed_key(const TargetColumn *, int number)
     return psprintf("u.c%d", number);
 }
 
+/* The keys and times of events, unnest($1, …, $n) AS u(c1, …, time). */
+void append_listed_keys(StringInfo sql, const Target *target, const char *option, const char *more_columns)
+{
+    appendStringInfoString(sql, "unnest(");
+    for (int i = 1; i <= target->key_count + 1; i++)
+        appendStringInfo(sql, "%s$%d", i > 1 ? ", " : "", i);
+    appendStringInfo(sql, ")%s AS u(", option);
+    for (int i = 1; i <= target->key_count; i++)
+        appendStringInfo(sql, "c%d, ", i);
+    appendStringInfo(sql, "time%s)", more_columns);
+}
+
 /* ---- field order ---- */
 
 /* The time of the row's value of this column (field_order.cpp). */
@@ -190,7 +202,7 @@ const char *null_before(const TargetColumn *column, bool)
 /* a new row gets a default where the event carries nothing */
 const char *null_at_first(const TargetColumn *column, bool)
 {
-    return column->has_default ? "false" : "true";
+    return column->default_expression ? "false" : "true";
 }
 const char *null_proposed(const TargetColumn *column, bool is_carried)
 {
@@ -386,18 +398,60 @@ char *update_statement(const Target *target, const TargetColumn *const *columns,
 char *overtaken_statement(const Target *target)
 {
     StringInfoData sql;
-    const int keys = target->key_count;
 
     initStringInfo(&sql);
-    appendStringInfoString(&sql, "SELECT u.number FROM unnest(");
-    for (int i = 1; i <= keys + 1; i++)
-        appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
-    appendStringInfoString(&sql, ") WITH ORDINALITY AS u(");
-    for (int i = 1; i <= keys; i++)
-        appendStringInfo(&sql, "c%d, ", i);
-    appendStringInfo(&sql, "time, number) JOIN %s AS t ON ", target->table);
+    appendStringInfoString(&sql, "SELECT u.number FROM ");
+    append_listed_keys(&sql, target, " WITH ORDINALITY", ", number");
+    appendStringInfo(&sql, " JOIN %s AS t ON ", target->table);
     append_key_match(&sql, target, listed_key);
     appendStringInfo(&sql, " WHERE t.%s > u.time", order_name(target));
+    return sql.data;
+}
+
+char *delete_statement(const Target *target)
+{
+    StringInfoData sql;
+
+    initStringInfo(&sql);
+    appendStringInfo(&sql, "DELETE FROM %s AS t USING ", target->table);
+    append_listed_keys(&sql, target, "", "");
+    appendStringInfoString(&sql, " WHERE ");
+    append_key_match(&sql, target, listed_key);
+    appendStringInfo(&sql, " AND (t.%s IS NULL OR t.%s <= u.time)", order_name(target), order_name(target));
+    return sql.data;
+}
+
+char *reset_statement(const Target *target)
+{
+    const char *order = order_name(target);
+    const TargetColumn *extra = target->extra >= 0 ? &target->columns[target->extra] : nullptr;
+    StringInfoData sql;
+
+    initStringInfo(&sql);
+    appendStringInfo(&sql, "UPDATE %s AS t SET %s = cxone_sync.reset_field_times(t.%s, t.%s, u.time, ",
+                     target->table, contract::field_times_column, contract::field_times_column, order);
+    append_timed_names(&sql, target);
+    appendStringInfoString(&sql, ", ");
+    append_null_tests(&sql, target, nullptr, 0, null_before);
+    appendStringInfoString(&sql, ", ");
+    append_null_tests(&sql, target, nullptr, 0, null_at_first);
+    appendStringInfo(&sql, ", %s)", extra ? psprintf("t.%s", name_of(extra)) : "NULL");
+    if (extra)
+        appendStringInfo(&sql, ", %s = cxone_sync.reset_extra(t.%s, t.%s, t.%s, u.time)", name_of(extra),
+                         name_of(extra), contract::field_times_column, order);
+    for (int i = 0; i < target->column_count; i++) {
+        const TargetColumn *column = &target->columns[i];
+
+        if (has_field_time(target, column))
+            appendStringInfo(&sql, ", %s = CASE WHEN %s <= u.time THEN %s ELSE t.%s END", name_of(column),
+                             field_time(target, column),
+                             column->default_expression ? column->default_expression : "NULL",
+                             name_of(column));
+    }
+    appendStringInfoString(&sql, " FROM ");
+    append_listed_keys(&sql, target, "", "");
+    appendStringInfoString(&sql, " WHERE ");
+    append_key_match(&sql, target, listed_key);
     return sql.data;
 }
 

@@ -25,4 +25,10 @@ char *overtaken_statement(const Target *target);
 /* Takes an array for each column of the key; locks their rows and returns one row for each. */
 char *lock_statement(const Target *target);
 
+/* Takes the same as overtaken_statement(); deletes the rows that are not newer. */
+char *delete_statement(const Target *target);
+
+/* Takes the same; in field order, resets the fields of newer rows that are not newer themselves. */
+char *reset_statement(const Target *target);
+
 } // namespace cxone_sync

@@ -10,6 +10,8 @@
 extern "C" {
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/ruleutils.h"
 #include "utils/typcache.h"
 }
 
@@ -90,7 +92,6 @@ void describe_column(const Target *target, Form_pg_attribute attribute, TargetCo
     column->collation = attribute->attcollation;
     column->typmod = attribute->atttypmod;
     column->plain_text = column->type == TEXTOID || (column->type == VARCHAROID && column->typmod < 0);
-    column->has_default = attribute->atthasdef || attribute->attidentity != '\0';
     column->shape = shape_of(column->base_type);
     column->paths = paths_for(target->config, NameStr(attribute->attname));
     getTypeInputInfo(column->type, &input_function, &column->input_parameter);
@@ -103,6 +104,18 @@ void describe_column(const Target *target, Form_pg_attribute attribute, TargetCo
     if (column->cast_in_statement)
         column->parameter_type = TEXTOID;
     get_typlenbyvalalign(column->parameter_type, &column->length, &column->by_value, &column->alignment);
+}
+
+/* As SQL; null if there is none. An identity column has that of its sequence. */
+char *default_of(Relation relation, AttrNumber number)
+{
+    Node *expression = build_column_default(relation, number);
+
+    if (expression == nullptr)
+        return nullptr;
+    return deparse_expression(expression,
+                              deparse_context_for(RelationGetRelationName(relation), RelationGetRelid(relation)),
+                              false, false);
 }
 
 bool is_computed(Form_pg_attribute attribute)
@@ -243,15 +256,22 @@ bool check_kind(Target *target, Relation relation)
 }
 
 /* The worker writes as the owner, so the owner has to be somebody who may, and no more than that. */
+bool check_no_superuser(Target *target)
+{
+    if (!superuser_arg(target->owner))
+        return true;
+    return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                  "Run ALTER TABLE ... OWNER TO cxone_sync, or to another role that is no superuser: its "
+                  "triggers run as its owner.",
+                  "table %s is owned by a superuser", target->table);
+}
+
 bool check_owner(Target *target, Relation relation)
 {
     const AclMode needed = ACL_INSERT | ACL_UPDATE | ACL_SELECT;
 
-    if (superuser_arg(target->owner))
-        return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
-                      "Run ALTER TABLE ... OWNER TO cxone_sync, or to another role that is no superuser: its "
-                      "triggers run as its owner.",
-                      "table %s is owned by a superuser", target->table);
+    if (!check_no_superuser(target))
+        return false;
     if (pg_class_aclmask(RelationGetRelid(relation), target->owner, needed, ACLMASK_ALL) != needed ||
         compat::schema_aclcheck(RelationGetNamespace(relation), target->owner, ACL_USAGE) != ACLCHECK_OK)
         return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -320,12 +340,20 @@ void describe_table(Target *target, Relation relation)
         if (!attribute->attisdropped)
             take_column(target, attribute);
     }
+    for (int i = 0; i < target->column_count; i++)
+        target->columns[i].default_expression = default_of(relation, target->columns[i].number);
     (void)(check_kind(target, relation) && check_owner(target, relation) && check_order_column(target) &&
            describe_key(target) && check_mark_column(target) && check_unique_key(target, relation) &&
            check_mapped_columns(target));
 }
 
 } // namespace
+
+void check_owner_again(Target *target)
+{
+    if (target->problem.sqlerrcode == 0)
+        (void)check_no_superuser(target);
+}
 
 void describe_target(Target *target)
 {

@@ -20,7 +20,7 @@ struct TargetColumn {
     Oid parameter_type;     /* the type whose arrays carry the column's values to the statement */
     bool plain_text;        /* text without a length: any string is a value */
     bool cast_in_statement; /* its type has no array type: its values travel as text */
-    bool has_default;       /* a new row gets a value for it by itself */
+    char *default_expression; /* what a new row gets by itself; null: nothing */
     Mapping::Shape shape;
     FmgrInfo input;
     Oid input_parameter;
@@ -65,6 +65,7 @@ struct Target {
     int pins;     /* writes that use it: one, and those inside its triggers */
     bool is_past; /* its definition has changed: freed with the last pin */
     bool is_stale;
+    bool is_blocked; /* the last write has found its table locked */
     bool is_locked; /* its table could not be looked at: its events are sent again */
     TargetConfig config;
     TargetProblem problem;
@@ -95,5 +96,8 @@ inline const TargetColumn &key_column(const Target *target, int key)
  * definition, if it exists. What makes it unusable is in target->problem.
  */
 void describe_target(Target *target);
+
+/* An owner may have become a superuser since, which no invalidation tells. */
+void check_owner_again(Target *target);
 
 } // namespace cxone_sync

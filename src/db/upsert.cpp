@@ -3,6 +3,7 @@
 #include "db/statements.h"
 #include "db/upsert.h"
 extern "C" {
+#include "nodes/makefuncs.h"
 #include "utils/array.h"
 }
 
@@ -32,14 +33,38 @@ Datum text_value(std::string_view text)
     return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
 }
 
-/* A JSON object, or an array of them, for a column of a row type: PostgreSQL knows how. */
-Datum convert_json(TargetColumn *column, std::string_view json)
+/* A row without a name, with one null of the column's type. */
+Datum row_with_null(const TargetColumn *column)
 {
-    bool is_null = false;
+    Datum value = 0;
+    bool is_null = true;
+    TupleDesc row = CreateTemplateTupleDesc(1);
+
+    TupleDescInitEntry(row, 1, "value", column->type, column->typmod, 0);
+    BlessTupleDesc(row);
+    return HeapTupleGetDatum(heap_form_tuple(row, &value, &is_null));
+}
+
+/*
+ * A JSON object, or an array of them, for a column of a row type: json_populate_record() knows how, if it is
+ * to fill a row with that column. Returns the value's text.
+ */
+Datum convert_json(const TargetColumn *column, std::string_view json)
+{
+    FmgrInfo populate;
     Oid output;
     bool is_varlena;
+    bool is_null = false;
 
-    Datum value = compat::json_populate(text_value(json), column->type, column->typmod, &is_null);
+    fmgr_info(F_JSON_POPULATE_RECORD, &populate);
+    fmgr_info_set_expr(reinterpret_cast<Node *>(makeFuncExpr(
+                           F_JSON_POPULATE_RECORD, RECORDOID,
+                           list_make1(makeNullConst(RECORDOID, -1, InvalidOid)), InvalidOid, InvalidOid,
+                           COERCE_EXPLICIT_CALL)),
+                       &populate);
+    char *object = psprintf("{\"value\":%.*s}", static_cast<int>(json.size()), json.data());
+    Datum row = FunctionCall3(&populate, row_with_null(column), CStringGetTextDatum(object), BoolGetDatum(false));
+    Datum value = GetAttributeByNum(DatumGetHeapTupleHeader(row), 1, &is_null);
     getTypeOutputInfo(column->type, &output, &is_varlena);
     return CStringGetTextDatum(OidOutputFunctionCall(output, value));
 }
@@ -252,19 +277,19 @@ Oid *key_and_time_types(const Target *target)
 
 /* ---- outcomes ---- */
 
-/* Of the rows that were not written, tells those that the target has newer from those that change nothing. */
-void mark_skipped(Target *target, Row *const *rows, int count, const Parameters &parameters)
+/* Tells the rows that the target has newer from those that change nothing. */
+void mark_skipped(Target *target, Row *const *rows, int count, Datum *keys_and_time)
 {
     if (target->overtaken_plan == nullptr)
         target->overtaken_plan =
             prepare(overtaken_statement(target), target->key_count + 1, key_and_time_types(target));
-    execute(target->overtaken_plan, parameters.keys_and_time, SPI_OK_SELECT);
+    execute(target->overtaken_plan, keys_and_time, SPI_OK_SELECT);
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool is_null;
         const int64 number =
             DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null));
 
-        if (number >= 1 && number <= count && rows[number - 1]->event->outcome == Outcome::pending)
+        if (number >= 1 && number <= count && !rows[number - 1]->is_written)
             rows[number - 1]->event->outcome = Outcome::skipped;
     }
     SPI_freetuptable(SPI_tuptable);
@@ -294,11 +319,10 @@ void mark_returned(const Target *target, Row *const *rows, int count)
     uint64 next = 0;
 
     for (int r = 0; r < count && next < SPI_processed; r++) {
-        if (!has_returned_key(target, rows[r], next))
-            continue;
-        rows[r]->event->outcome = Outcome::applied;
-        next++;
+        rows[r]->is_written = has_returned_key(target, rows[r], next);
+        next += rows[r]->is_written;
     }
+    SPI_freetuptable(SPI_tuptable);
 }
 
 /* To be called right after the statement that has written them. */
@@ -306,18 +330,14 @@ void set_outcomes(Target *target, Row *const *rows, int count, const Parameters 
 {
     const bool all_written = SPI_processed == static_cast<uint64>(count);
 
-    for (int r = 0; r < count; r++)
-        rows[r]->event->outcome = all_written ? Outcome::applied : Outcome::pending;
-    if (!all_written && target->field_order)
-        mark_returned(target, rows, count);
-    if (target->field_order)
-        SPI_freetuptable(SPI_tuptable);
-    if (!all_written)
-        mark_skipped(target, rows, count, parameters);
     for (int r = 0; r < count; r++) {
-        if (rows[r]->event->outcome == Outcome::pending)
-            rows[r]->event->outcome = Outcome::applied;
+        rows[r]->event->outcome = Outcome::applied;
+        rows[r]->is_written = false;
     }
+    if (target->field_order)
+        mark_returned(target, rows, count);
+    if (!all_written)
+        mark_skipped(target, rows, count, parameters.keys_and_time);
 }
 
 /* True if the row is there; then it stays until the transaction ends. */
@@ -418,6 +438,32 @@ bool update_row(Target *target, Row *row)
     }
     free_parameters(parameters);
     return is_there;
+}
+
+void key_arrays(const Target *target, Row *const *rows, int count, Datum *values, Oid *types)
+{
+    const Oid *wanted = key_and_time_types(target);
+    auto *column = static_cast<Datum *>(palloc(count * sizeof(Datum)));
+
+    for (int k = 0; k <= target->key_count; k++) {
+        for (int r = 0; r < count; r++)
+            column[r] = k < target->key_count ? rows[r]->keys[k] : TimestampTzGetDatum(rows[r]->event->time);
+        const TargetColumn *of = k < target->key_count ? &key_column(target, k) : &target->order;
+        values[k] = PointerGetDatum(make_array(of, column, nullptr, count));
+        types[k] = wanted[k];
+    }
+    pfree(column);
+}
+
+void skip_overtaken(Target *target, Row *const *rows, int count)
+{
+    auto *values = static_cast<Datum *>(palloc((target->key_count + 1) * sizeof(Datum)));
+    auto *types = static_cast<Oid *>(palloc((target->key_count + 1) * sizeof(Oid)));
+
+    for (int r = 0; r < count; r++)
+        rows[r]->is_written = false;
+    key_arrays(target, rows, count, values, types);
+    mark_skipped(target, rows, count, values);
 }
 
 void free_plans(Target *target)

@@ -14,6 +14,7 @@ struct Row {
     Datum *values;     /* parallel to event->fields, and the event's time */
     Datum *keys;       /* of them, those of the target's key */
     Row *overtaken_by; /* a row of the batch that makes this one superfluous, unless it fails */
+    bool is_written;   /* the last statement for it has changed the target */
     bool came_late;    /* overtaken by a newer event that had come before */
 };
 
@@ -41,6 +42,12 @@ int compare_keys(const Target *target, const Row *a, const Row *b);
 
 /* True if two rows feed the same columns, hence share a statement. */
 bool feed_same_columns(const Row *a, const Row *b);
+
+/* Arrays of the rows' keys and times, for statements that take these, and the arrays' types. */
+void key_arrays(const Target *target, Row *const *rows, int count, Datum *values, Oid *types);
+
+/* Makes those of the rows skipped that the target has newer. */
+void skip_overtaken(Target *target, Row *const *rows, int count);
 
 void free_plans(Target *target);
 
