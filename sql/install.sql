@@ -35,7 +35,11 @@ JOIN pg_index i ON m.classid = 'pg_class'::regclass AND i.indrelid = m.objid
 UNION ALL
 SELECT 'trigger ' || t.tgname, pg_get_triggerdef(t.oid) || ' | ' || obj_description(t.oid, 'pg_trigger')
 FROM members m
-JOIN pg_trigger t ON m.classid = 'pg_class'::regclass AND t.tgrelid = m.objid
+JOIN pg_trigger t ON m.classid = 'pg_class'::regclass AND t.tgrelid = m.objid AND NOT t.tgisinternal
+UNION ALL
+SELECT 'constraint ' || c.conname, pg_get_constraintdef(c.oid)
+FROM members m
+JOIN pg_constraint c ON m.classid = 'pg_class'::regclass AND c.conrelid = m.objid
 UNION ALL
 SELECT 'dumped ' || c.oid::regclass, c.condition
 FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS c(oid, condition)

@@ -20,9 +20,6 @@ inline constexpr std::string_view events_key = "events";
 /* The member with an event's time, in any target that does not say otherwise. */
 inline constexpr std::string_view time_key = "timestamp";
 
-/* The table of the first target; what it is to the target is in the extension's script. */
-inline constexpr const char *target_table = "contact_records";
-
 /* Columns with a meaning of their own in every target: members that no column takes, times of fields. */
 inline constexpr const char *extra_column = "extra";
 inline constexpr const char *field_times_column = "field_times";

@@ -234,6 +234,21 @@ bool has_unique_key(const Target *target, Relation relation)
 
 /* ---- the table ---- */
 
+/* One that the sync writes for its own purposes. */
+bool is_own_table(Form_pg_class form)
+{
+    static const char *const names[] = {"target_config", "field_map", "dead_letters", "tombstones",
+                                        "schema_versions"};
+
+    if (form->relnamespace != get_namespace_oid(extension_name, true))
+        return false;
+    for (const char *name : names) {
+        if (strcmp(NameStr(form->relname), name) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool check_kind(Target *target, Relation relation)
 {
     const Form_pg_class form = relation->rd_rel;
@@ -246,10 +261,7 @@ bool check_kind(Target *target, Relation relation)
                       "Its rows would not survive a crash. Run ALTER TABLE ... SET LOGGED.",
                       "table %s is %s", target->table,
                       form->relpersistence == RELPERSISTENCE_TEMP ? "temporary" : "unlogged");
-    if (IsCatalogNamespace(form->relnamespace) ||
-        (form->relnamespace == get_namespace_oid(extension_name, true) &&
-         strcmp(NameStr(form->relname), contract::target_table) != 0 &&
-         OidIsValid(getExtensionOfObject(RelationRelationId, RelationGetRelid(relation)))))
+    if (IsCatalogNamespace(form->relnamespace) || is_own_table(form))
         return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Make a table of your own.",
                       "table %s belongs to the system", target->table);
     return true;
