@@ -203,6 +203,58 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_extra
 COMMENT ON FUNCTION reset_extra(jsonb, jsonb, timestamptz, timestamptz) IS
     'extra of a row after such a deletion: only the newer members';
 
+CREATE FUNCTION replay_dead_letters(
+    ids bigint[] DEFAULT NULL, target text DEFAULT NULL, sqlstate text DEFAULT NULL, most integer DEFAULT 1000,
+    OUT id bigint, OUT outcome text, OUT new_sqlstate text, OUT new_message text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_replay_dead_letters';
+COMMENT ON FUNCTION replay_dead_letters(bigint[], text, text, integer) IS
+    'applies dead letters anew, those that failed least often first, and one that another session replays not at all: what succeeds is deleted, what fails again stays with one more attempt';
+
+CREATE FUNCTION purge_dead_letters(older_than interval) RETURNS bigint
+LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH purged AS (DELETE FROM cxone_sync.dead_letters WHERE received_at < now() - older_than RETURNING 1)
+    SELECT count(*) FROM purged
+$$;
+COMMENT ON FUNCTION purge_dead_letters(interval) IS 'deletes the dead letters that arrived longer ago; returns how many';
+ALTER FUNCTION purge_dead_letters(interval) OWNER TO cxone_sync;
+
+CREATE FUNCTION simulate(
+    payload jsonb, OUT event integer, OUT target text, OUT outcome text, OUT event_key text, OUT event_time timestamptz,
+    OUT columns jsonb, OUT sqlstate text, OUT message text, OUT column_name text)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_simulate';
+COMMENT ON FUNCTION simulate(jsonb) IS
+    'what ingest() would do, a row for each event and target: it is written and taken back, triggers included, so that nothing stays but numbers drawn from sequences';
+
+REVOKE ALL ON FUNCTION replay_dead_letters(bigint[], text, text, integer), purge_dead_letters(interval), simulate(jsonb)
+FROM PUBLIC;
+
+/* ---- what no column takes ---- */
+
+CREATE FUNCTION unmapped_keys(
+    OUT target text, OUT key text, OUT events bigint, OUT example text, OUT first_seen timestamptz, OUT last_seen timestamptz)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_unmapped_keys';
+COMMENT ON FUNCTION unmapped_keys() IS 'what the view unmapped_keys shows';
+
+CREATE VIEW unmapped_keys AS SELECT * FROM unmapped_keys();
+COMMENT ON VIEW unmapped_keys IS
+    'members that events carried and no column took, since the server started or reset_unmapped_keys(); 512 of them at most';
+COMMENT ON COLUMN unmapped_keys.target IS 'name of the target';
+COMMENT ON COLUMN unmapped_keys.key IS 'the member''s key';
+COMMENT ON COLUMN unmapped_keys.events IS 'how many events had it';
+COMMENT ON COLUMN unmapped_keys.example IS 'its JSON text in the first of them, cut to 127 bytes';
+COMMENT ON COLUMN unmapped_keys.first_seen IS 'when the first of them arrived';
+COMMENT ON COLUMN unmapped_keys.last_seen IS 'when the last of them arrived';
+
+CREATE FUNCTION reset_unmapped_keys() RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_unmapped_keys';
+COMMENT ON FUNCTION reset_unmapped_keys() IS 'empties the view unmapped_keys';
+
+REVOKE ALL ON FUNCTION unmapped_keys(), reset_unmapped_keys() FROM PUBLIC;
+
 /* ---- deletions ---- */
 
 CREATE TABLE tombstones (
@@ -217,5 +269,16 @@ COMMENT ON COLUMN tombstones.key IS 'the key''s text; of several columns an arra
 COMMENT ON COLUMN tombstones.deleted_ts IS 'time of the newest deletion: events up to it are skipped';
 ALTER TABLE tombstones OWNER TO cxone_sync;
 SELECT pg_catalog.pg_extension_config_dump('tombstones', '');
+
+CREATE FUNCTION purge_tombstones(older_than interval) RETURNS bigint
+LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH purged AS (DELETE FROM cxone_sync.tombstones WHERE deleted_ts < now() - older_than RETURNING 1)
+    SELECT count(*) FROM purged
+$$;
+COMMENT ON FUNCTION purge_tombstones(interval) IS
+    'forgets deletions older than any event that may still come; returns how many';
+ALTER FUNCTION purge_tombstones(interval) OWNER TO cxone_sync;
+REVOKE ALL ON FUNCTION purge_tombstones(interval) FROM PUBLIC;
 
 INSERT INTO schema_versions (version) VALUES (3);

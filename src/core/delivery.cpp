@@ -1,5 +1,9 @@
 #include "core/delivery.h"
 
+#include "core/json_text.h"
+
+#include <new>
+
 namespace cxone_sync {
 
 DeliveryCounts Delivery::counts() const noexcept
@@ -27,6 +31,14 @@ std::uint64_t Delivery::size() const noexcept
         fields += event.field_count;
     return sizeof(Delivery) + 3 * body.capacity() + events.capacity() * sizeof(Event) +
            fields * sizeof(Field) + unmapped.capacity() * sizeof(UnmappedKey) + collected_bytes;
+}
+
+void Delivery::set_fault(Event &event, std::string_view sqlstate, std::string_view message,
+                         std::string_view column)
+{
+    const std::string_view code = arena_copy(arena, std::string(sqlstate) + '\0');
+    void *room = arena.allocate(sizeof(Refusal), alignof(Refusal));
+    event.fault = new (room) Refusal{code.data(), arena_copy(arena, message), arena_copy(arena, column)};
 }
 
 } // namespace cxone_sync

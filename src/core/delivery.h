@@ -46,6 +46,7 @@ struct Event {
     const Field *fields = nullptr;  /* in column order, the key's included */
     std::uint16_t field_count = 0;
     Refusal refusal;
+    const Refusal *fault = nullptr; /* why it is a dead letter, once it is one */
 };
 
 struct DeliveryCounts {
@@ -73,6 +74,7 @@ struct Delivery {
     std::shared_ptr<const Mapping> mapping; /* what the events were mapped by; null: not mapped yet */
     std::string only_target;                /* a dead letter is replayed for its own target alone */
     std::int64_t dead_letter = 0;           /* its number, if it is one that is replayed */
+    bool is_letter_kept = false;            /* that one has failed once more */
     bool is_postponed = false;              /* not written now, but to be sent again */
     std::pmr::monotonic_buffer_resource arena{1024};
     std::vector<Event> events; /* those of one event stand side by side */
@@ -85,6 +87,9 @@ struct Delivery {
      */
     std::uint64_t size() const noexcept;
     std::uint64_t collected_bytes = 0;
+
+    /* Notes why the event is a dead letter; the texts are copied. */
+    void set_fault(Event &event, std::string_view sqlstate, std::string_view message, std::string_view column);
 };
 
 } // namespace cxone_sync

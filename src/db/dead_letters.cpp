@@ -44,11 +44,12 @@ SPIPlanPtr prepare(const char *statement, int count)
 
 } // namespace
 
-void add_dead_letter(const Delivery *delivery, Event *event, const char *target, const Fault &fault)
+void add_dead_letter(Delivery *delivery, Event *event, const char *target, const Fault &fault)
 {
     static SPIPlanPtr insert_plan = nullptr;
     static SPIPlanPtr retry_plan = nullptr;
-    const bool is_retry = delivery->dead_letter != 0;
+    /* one that was meant for no target may fail for several: each needs a letter */
+    const bool is_retry = delivery->dead_letter != 0 && !delivery->is_letter_kept;
     Datum values[] = {TimestampTzGetDatum(delivery->received),
                       CStringGetTextDatum(target != nullptr ? target : ""),
                       text_datum(event->key),
@@ -73,6 +74,10 @@ void add_dead_letter(const Delivery *delivery, Event *event, const char *target,
     if (result != (is_retry ? SPI_OK_UPDATE : SPI_OK_INSERT))
         elog(ERROR, "could not write a dead letter: %s", SPI_result_code_string(result));
     back_to(saved);
+    call_cpp([delivery, event, &fault] {
+        delivery->set_fault(*event, fault.sqlstate, fault.message, fault.column);
+    });
+    delivery->is_letter_kept |= is_retry;
     event->outcome = Outcome::dead_lettered;
 }
 

@@ -20,7 +20,7 @@ struct Fault {
  * it. If the delivery is a dead letter that is replayed, that one gets one more attempt instead. SPI must be
  * connected. Raises what the statement raises; then the delivery cannot be acknowledged.
  */
-void add_dead_letter(const Delivery *delivery, Event *event, const char *target, const Fault &fault);
+void add_dead_letter(Delivery *delivery, Event *event, const char *target, const Fault &fault);
 
 /*
  * True if the error is no event's fault but passes by itself or by a DBA's hand: the delivery is to be sent

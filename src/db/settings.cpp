@@ -1,5 +1,7 @@
 #include "db/settings.h"
 
+#include "core/json_pointer.h"
+
 #include <arpa/inet.h>
 
 #include "db/pg.h"
@@ -15,6 +17,8 @@ int batch_size;
 int flush_interval_ms;
 int queue_size_kb;
 int max_body_size_kb;
+char *events_path;
+int body_format;
 int max_events;
 int max_json_depth;
 int max_connections;
@@ -57,6 +61,26 @@ bool check_database(char **value, void **, GucSource)
     return false;
 }
 
+const config_enum_entry body_formats[] = {
+    {"json", body_format_json, false}, {"ndjson", body_format_ndjson, false}, {nullptr, 0, false}};
+
+/* Also called by the postmaster, and outside of any transaction. */
+bool check_events_path(char **value, void **, GucSource)
+{
+    bool is_pointer = false;
+
+    try {
+        is_pointer = parse_json_pointer(*value).has_value();
+    } catch (...) {
+        GUC_check_errdetail("Out of memory.");
+    }
+    if (is_pointer)
+        return true;
+    GUC_check_errdetail("\"%s\" is not a JSON pointer.", *value);
+    GUC_check_errhint("JSON pointers (RFC 6901) look like /events. An empty one stands for the whole body.");
+    return false;
+}
+
 void define_int(const char *name, const char *description, int *variable, int initial, int low, int high,
                 GucContext context, int flags)
 {
@@ -90,6 +114,12 @@ void define_reload_settings()
                &queue_size_kb, 32 * 1024, 1024, 16 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
     define_int("cxone_sync.max_body_size", "Largest body of a request.", &max_body_size_kb, 4 * 1024, 1,
                1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+    DefineCustomStringVariable("cxone_sync.events_path", "JSON pointer to the array of events in a body.",
+                               "Empty: the body itself is that array, or is one event.", &events_path, "/events",
+                               PGC_SIGHUP, 0, check_events_path, nullptr, nullptr);
+    DefineCustomEnumVariable("cxone_sync.body_format", "What a body consists of: one JSON text or lines of them.",
+                             nullptr, &body_format, body_format_json, body_formats, PGC_SIGHUP, 0, nullptr, nullptr,
+                             nullptr);
     define_int("cxone_sync.max_events", "Most events of a delivery.", &max_events, 1000, 1, 1000000,
                PGC_SIGHUP, 0);
     define_int("cxone_sync.max_json_depth", "Deepest nesting of a body's JSON.", &max_json_depth, 64, 3, 1000,
@@ -127,6 +157,8 @@ ParseLimits parse_limits()
 {
     ParseLimits limits;
 
+    limits.envelope.path = *parse_json_pointer(events_path);
+    limits.envelope.is_lines = body_format == body_format_ndjson;
     limits.max_depth = max_json_depth;
     limits.max_events = max_events;
     limits.max_future_skew_us = static_cast<std::int64_t>(max_future_skew_s) * USECS_PER_SEC;

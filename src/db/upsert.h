@@ -9,7 +9,7 @@ namespace cxone_sync {
 /* An event on its way into the target, with its fields as datums. */
 struct Row {
     Event *event;
-    const Delivery *delivery;
+    Delivery *delivery;
     int arrival;       /* its place in the batch */
     Datum *values;     /* parallel to event->fields, and the event's time */
     Datum *keys;       /* of them, those of the target's key */

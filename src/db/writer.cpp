@@ -1,3 +1,4 @@
+#include "core/json_text.h"
 #include "core/parser.h"
 #include "db/settings.h"
 
@@ -81,6 +82,16 @@ void give_up_row(Writer *writer, Row *row, const PgError &error, const char *col
 
 /* ---- events to rows ---- */
 
+/* A payload that was mended into what is no JSON. */
+void refuse_letter(Delivery &delivery, std::string_view reason)
+{
+    Event &event = delivery.events.emplace_back();
+
+    event.raw = delivery.body;
+    event.time = delivery.received;
+    event.refusal = {"22P02", arena_copy(delivery.arena, reason), {}};
+}
+
 /* The catalog may have changed between the network thread's look at it and ours. */
 void map_again_if_changed(Delivery *delivery)
 {
@@ -91,10 +102,15 @@ void map_again_if_changed(Delivery *delivery)
         ParseLimits limits = settings::parse_limits();
         limits.max_events = UINT_MAX;
         limits.max_depth = UINT_MAX;
-        if (delivery->dead_letter != 0)
+        if (delivery->dead_letter != 0) {
             limits.envelope = {{}, false};
+            /* the future that it was ahead in may have come */
+            limits.max_future_skew_us += now() - delivery->received;
+        }
         const BodyRefusal refusal = parse_delivery(*delivery, current_mapping(), limits);
-        if (refusal.status != 0)
+        if (refusal.status != 0 && delivery->dead_letter != 0)
+            refuse_letter(*delivery, refusal.reason);
+        else if (refusal.status != 0)
             throw std::runtime_error("an accepted delivery could not be read again: " + refusal.reason);
     });
 }
@@ -521,8 +537,11 @@ void give_up_events(const Batch *batch, std::uint16_t index)
 void begin_events(const Batch *batch)
 {
     for (int i = 0; i < batch->count; i++) {
-        for (Event &event : batch->deliveries[i]->events)
+        batch->deliveries[i]->is_letter_kept = false;
+        for (Event &event : batch->deliveries[i]->events) {
             event.outcome = Outcome::pending;
+            event.fault = nullptr;
+        }
     }
 }
 

@@ -297,6 +297,7 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
 {
     const Timestamp committed_at = now();
     std::size_t written = 0;
+    PgError ignored;
 
     answers_.clear();
     for (std::size_t i = begin; i < end; i++) {
@@ -306,6 +307,8 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
         if (answer.committed) {
             answer.counts = delivery.counts();
             count_events(delivery, committed_at);
+            const Delivery *counted = &delivery;
+            guarded(ignored, [counted] { note_unmapped_keys(counted); });
             written++;
         }
         answers_.push_back(answer);
