@@ -253,7 +253,111 @@ CREATE FUNCTION reset_unmapped_keys() RETURNS void
 LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_unmapped_keys';
 COMMENT ON FUNCTION reset_unmapped_keys() IS 'empties the view unmapped_keys';
 
-REVOKE ALL ON FUNCTION unmapped_keys(), reset_unmapped_keys() FROM PUBLIC;
+CREATE FUNCTION value_from_extra(
+    target text, column_name text, extra jsonb, OUT found boolean, OUT value text, OUT rest jsonb)
+RETURNS record
+LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_value_from_extra';
+COMMENT ON FUNCTION value_from_extra(text, text, jsonb) IS
+    'what an event with these members would put into the column, as text, and the members that are left';
+
+CREATE FUNCTION newest_member_time(times jsonb, members text[], row_time timestamptz) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT max(cxone_sync.field_time(times -> 'extra', m, false, row_time)) FROM unnest(members) AS m
+$$;
+COMMENT ON FUNCTION newest_member_time(jsonb, text[], timestamptz) IS 'the time of the newest of these members of a row''s extra';
+
+CREATE FUNCTION move_member_time(times jsonb, members text[], column_name text, wins boolean, is_null boolean, row_time timestamptz)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT nullif(CASE WHEN NOT wins THEN rest
+                       WHEN newest = row_time AND NOT is_null THEN rest - column_name
+                       ELSE rest || jsonb_build_object(column_name, (extract(epoch FROM newest) * 1000000)::bigint) END, '{}')
+    FROM (SELECT coalesce(times - 'extra', '{}') ||
+                 CASE WHEN (times -> 'extra') - members <> '{}' THEN jsonb_build_object('extra', (times -> 'extra') - members) ELSE '{}' END AS rest,
+                 cxone_sync.newest_member_time(times, members, row_time) AS newest) AS r
+$$;
+COMMENT ON FUNCTION move_member_time(jsonb, text[], text, boolean, boolean, timestamptz) IS
+    'field_times of a row whose members of extra have been moved to a column, and have become its value if they win';
+
+CREATE PROCEDURE fill_from_extra(target text, column_name text, batch_size integer DEFAULT 1000)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    t record;
+    keys text;     -- of the table's rows, by which they are walked
+    key_texts text;
+    after text;    -- beyond the last key
+    wins text;     -- whether what extra holds becomes the column's value
+    type text;
+    last text[];
+    page record;
+    step integer := batch_size;
+    filled bigint := 0;
+    failed bigint := 0;
+BEGIN
+    IF batch_size < 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'batch_size must be at least 1';
+    END IF;
+    -- raises what is wrong with the target and the column
+    PERFORM cxone_sync.value_from_extra(target, column_name, '{}');
+    SELECT * INTO t FROM cxone_sync.targets AS c WHERE c.name = target;
+    SELECT string_agg(format('t.%I', k), ', ' ORDER BY n), string_agg(format('t.%I::text', k), ', ' ORDER BY n),
+           format('(%s) > (%s)', string_agg(format('t.%I', k), ', ' ORDER BY n),
+                  string_agg(format('$3[%s]::%s', n, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY n))
+      INTO keys, key_texts, after
+      FROM unnest(t.key_columns) WITH ORDINALITY AS u(k, n) JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.relation AND a.attname = k;
+    SELECT format_type(a.atttypid, a.atttypmod) INTO type
+      FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = t.relation AND a.attname = column_name;
+    wins := CASE t.time_order
+        WHEN 'row' THEN format('t.%I IS NULL', column_name) -- else an event has set it since it was added
+        ELSE format('cxone_sync.newest_member_time(t.field_times, p.members, t.%1$I) > cxone_sync.field_time(t.field_times, %2$L, t.%2$I IS NULL, t.%1$I)',
+                    t.order_column, column_name) END;
+    LOOP
+        BEGIN
+            EXECUTE format(
+                'WITH page AS (SELECT row_number() OVER (ORDER BY %1$s) AS number, ARRAY[%2$s] AS key, t.extra, t.place
+                               FROM (SELECT t.*, t.ctid AS place FROM %3$s AS t WHERE t.extra IS NOT NULL AND ($3 IS NULL OR %4$s)
+                                     ORDER BY %1$s LIMIT $4 FOR UPDATE) AS t),
+                      p AS (SELECT page.place, v.*, ARRAY(SELECT jsonb_object_keys(page.extra)
+                                                          EXCEPT SELECT jsonb_object_keys(coalesce(v.rest, ''{}''))) AS members
+                            FROM page, LATERAL cxone_sync.value_from_extra($1, $2, page.extra) AS v WHERE v.found),
+                      moved AS (UPDATE %3$s AS t SET %5$I = CASE WHEN %6$s THEN p.value::%7$s ELSE t.%5$I END, extra = p.rest%8$s
+                                FROM p WHERE t.ctid = p.place RETURNING 1)
+                 SELECT (SELECT count(*) FROM page) AS seen, (SELECT count(*) FROM moved) AS moved,
+                        (SELECT key FROM page ORDER BY number DESC LIMIT 1) AS key',
+                keys, key_texts, t.relation, after, column_name, wins, type,
+                CASE t.time_order WHEN 'field' THEN
+                    format(', field_times = cxone_sync.move_member_time(t.field_times, p.members, %L, %s, p.value IS NULL, t.%I)',
+                           column_name, wins, t.order_column) ELSE '' END)
+                INTO page USING target, column_name, last, step;
+            filled := filled + page.moved;
+            step := least(step * 2, batch_size);
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+            IF step > 1 THEN
+                step := step / 2;
+                CONTINUE;
+            END IF;
+            -- this row is the one at fault
+            RAISE WARNING USING MESSAGE = format('a value stays in extra: %s', SQLERRM), ERRCODE = SQLSTATE;
+            failed := failed + 1;
+            EXECUTE format('SELECT 1::bigint AS seen, 0::bigint AS moved, ARRAY[%1$s] AS key FROM %2$s AS t WHERE t.extra IS NOT NULL AND ($1 IS NULL OR %3$s) ORDER BY %4$s LIMIT 1',
+                           key_texts, t.relation, replace(after, '$3', '$1'), keys)
+                INTO page USING last;
+        END;
+        EXIT WHEN page.seen = 0;
+        last := page.key;
+        COMMIT;
+        RAISE NOTICE '% rows filled, % left as they were', filled, failed;
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE fill_from_extra(text, text, integer) IS
+    'moves what extra holds for a column that was added later into that column, in batches with a commit each; values that the column refuses stay where they are';
+REVOKE ALL ON PROCEDURE fill_from_extra(text, text, integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION unmapped_keys(), reset_unmapped_keys(), value_from_extra(text, text, jsonb) FROM PUBLIC;
 
 /* ---- deletions ---- */
 

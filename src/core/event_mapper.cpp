@@ -25,6 +25,15 @@ std::string shown(const std::string &pointer)
     return quoted(tokens && tokens->size() == 1 ? tokens->front() : pointer);
 }
 
+/* At most 100 bytes, and never half a character. */
+std::string_view beginning_of(std::string_view text) noexcept
+{
+    std::size_t size = std::min<std::size_t>(text.size(), 100);
+    while (size > 0 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80)
+        size--;
+    return text.substr(0, size);
+}
+
 bool is_container(JsonKind kind) noexcept
 {
     return kind == JsonKind::object || kind == JsonKind::array;
@@ -60,10 +69,20 @@ void EventMapper::map(const EventWalk &walk, std::string_view raw, std::uint32_t
     }
     if (delivery_.events.size() > before)
         return;
-    refuse(raw, number, "02000",
-           delivery_.only_target.empty()
-               ? std::string("no target takes events of this type")
-               : "target " + quoted(delivery_.only_target) + " does not exist or takes no events of this type");
+    refuse(raw, number, "02000", nobody_takes(walk));
+}
+
+/* Types may stand at several places; the first target's is where they mostly do. */
+std::string EventMapper::nobody_takes(const EventWalk &walk) const
+{
+    if (!delivery_.only_target.empty())
+        return "target " + quoted(delivery_.only_target) + " does not exist or takes no events of this type";
+    for (const Mapping::Target &target : delivery_.mapping->targets()) {
+        const EventWalk::Value *type = walk.at(target.type_place);
+        if (type && !is_container(type->kind))
+            return "no target takes events of type " + quoted(beginning_of(type->text));
+    }
+    return "no target takes events without a type";
 }
 
 void EventMapper::refuse(std::string_view raw, std::uint32_t number, const char *sqlstate,

@@ -20,6 +20,7 @@ public:
     void refuse(std::string_view raw, std::uint32_t number, const char *sqlstate, std::string_view message);
 
 private:
+    std::string nobody_takes(const EventWalk &walk) const;
     void map_for(std::uint16_t index, const EventWalk &walk, Event &event);
     void take_time(const Mapping::Target &target, const EventWalk &walk, Event &event);
     void take_fields(std::uint16_t index, const EventWalk &walk, const Event &event);

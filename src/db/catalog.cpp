@@ -547,4 +547,24 @@ const std::shared_ptr<const Mapping> &current_mapping() noexcept
     return mapping_of_catalog();
 }
 
+std::shared_ptr<const Mapping> mapping_of_column(const Target *target, int column)
+{
+    std::vector<Mapping::TargetSpec> specs;
+
+    specs.push_back(target_spec(target));
+    Mapping::TargetSpec &spec = specs[0];
+    spec.types.clear();
+    spec.delete_types.clear();
+    spec.keys.clear();
+    spec.time_paths.clear();
+    spec.mark_column = -1;
+    for (std::size_t i = 0; i < spec.columns.size(); i++) {
+        if (i == static_cast<std::size_t>(column))
+            continue;
+        spec.columns[i].from_events = false;
+        spec.columns[i].paths.clear();
+    }
+    return std::make_shared<const Mapping>(std::move(specs));
+}
+
 } // namespace cxone_sync

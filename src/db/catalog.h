@@ -47,4 +47,10 @@ void pin_target(Target *target, MemoryContext user);
 /* The mapping of the catalog last opened; null before. Pure C++: may be shared with the network threads. */
 const std::shared_ptr<const Mapping> &current_mapping() noexcept;
 
+/*
+ * A mapping that feeds this column of the target alone, from events of any type, and leaves all other members
+ * to its extra column.
+ */
+std::shared_ptr<const Mapping> mapping_of_column(const Target *target, int column);
+
 } // namespace cxone_sync

@@ -384,6 +384,20 @@ void convert_row(Target *target, Row *row)
         row->keys[k] = row->values[field_for(event, target->keys[k].column)];
 }
 
+char *value_text(TargetColumn *column, const Field &field)
+{
+    Oid output;
+    bool is_varlena;
+
+    if (field.is_null)
+        return nullptr;
+    Datum value = convert_value(column, field);
+    if (column->cast_in_statement)
+        return TextDatumGetCString(value);
+    getTypeOutputInfo(column->type, &output, &is_varlena);
+    return OidOutputFunctionCall(output, value);
+}
+
 int compare_keys(const Target *target, const Row *a, const Row *b)
 {
     if (target->text_key)

@@ -37,6 +37,9 @@ void upsert_rows(Target *target, Row *const *rows, int count);
  */
 bool update_row(Target *target, Row *row);
 
+/* The text of the column's value for this field, null for null. Raises what the column's type raises. */
+char *value_text(TargetColumn *column, const Field &field);
+
 /* Orders rows by their key: below 0, 0 or above, as its types compare. Raises what they raise. */
 int compare_keys(const Target *target, const Row *a, const Row *b);
 

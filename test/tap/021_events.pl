@@ -158,7 +158,7 @@ for (my $i = 0; $i < @refusals; $i += 2)
 	my $n = ++$case_number;
 	is(counts_of(deliver_events("{\"id\":\"before$n\"}", $event, "{\"id\":\"after$n\"}")), '2 0 1', "$event: one dead letter");
 	my @letter = split /\|/, letter_of($event), 8;
-	is(join('|', @letter[ 0 .. 6 ]), "$state|$column|$key|$time|cxone_sync.contact_records|1|t", "$event: the letter");
+	is(join('|', @letter[ 0 .. 6 ]), "$state|$column|$key|$time|contact_records|1|t", "$event: the letter");
 	like($letter[7] || '', $message, "$event: its message");
 }
 is(sql($node, "SELECT count(*) FROM $records WHERE id ~ '^(before|after)\\d+\$'"), 2 * $case_number, 'all neighbours are committed');
