@@ -27,6 +27,7 @@ extern int drain_timeout_ms;
 /* Defines them; those that take effect at server start only exist when the library is preloaded. */
 void define(bool preloaded);
 
+/* Throws nothing but std::bad_alloc. */
 ParseLimits parse_limits();
 
 } // namespace cxone_sync::settings
