@@ -18,7 +18,9 @@ struct Field {
     std::uint16_t column;  /* index into the columns of the event's target */
     bool is_null;          /* JSON null: clears the column */
     bool is_json;          /* text is a JSON object or array, for a column that takes records */
+    bool is_time;          /* `time` is the value, and there is no text */
     std::string_view text; /* what the column's input function gets */
+    std::int64_t time;     /* as read_time() gives it for the column's shape */
 };
 
 /* Why an event cannot be applied. Texts are static or live in the delivery's arena. */

@@ -1,6 +1,7 @@
 #include "core/event_mapper.h"
 
 #include "core/json_pointer.h"
+#include "core/time_value.h"
 
 #include <algorithm>
 #include <memory>
@@ -37,6 +38,24 @@ std::string_view beginning_of(std::string_view text) noexcept
 bool is_container(JsonKind kind) noexcept
 {
     return kind == JsonKind::object || kind == JsonKind::array;
+}
+
+TimeKind time_kind(Shape shape) noexcept
+{
+    return shape == Shape::instant ? TimeKind::instant : shape == Shape::local ? TimeKind::local : TimeKind::date;
+}
+
+Field field_with(std::uint16_t column, std::string_view text) noexcept
+{
+    return {.column = column, .is_null = false, .is_json = false, .is_time = false, .text = text, .time = 0};
+}
+Field field_at(std::uint16_t column, std::int64_t time) noexcept
+{
+    return {.column = column, .is_null = false, .is_json = false, .is_time = true, .text = {}, .time = time};
+}
+Field null_field(std::uint16_t column) noexcept
+{
+    return {.column = column, .is_null = true, .is_json = false, .is_time = false, .text = {}, .time = 0};
 }
 
 bool is_key(const Mapping::Target &target, std::size_t column) noexcept
@@ -115,9 +134,8 @@ void EventMapper::take_time(const Mapping::Target &target, const EventWalk &walk
         if (!value || value->kind == JsonKind::null)
             continue;
         Timestamp time = 0;
-        const char *problem = value->kind == JsonKind::string
-                                  ? parse_timestamp(value->text, time)
-                                  : "is not a string with an RFC 3339 date and time";
+        const char *problem =
+            read_time(value->kind, value->raw, value->text, TimeKind::instant, limits_.time_zone.get(), time);
         if (problem) {
             time_problem_ = shown(target.time_paths[i]) + " " + problem;
         } else {
@@ -147,7 +165,7 @@ const EventWalk::Value *EventMapper::value_for(const Mapping::Target &target, st
     return null;
 }
 
-void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, const Event &event)
+void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, Event &event)
 {
     const Mapping::Target &target = delivery_.mapping->targets()[index];
 
@@ -157,7 +175,7 @@ void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, const 
         for (std::size_t i = 0; i < target.columns.size(); i++) {
             const EventWalk::Value *value = is_key(target, i) ? value_for(target, i, walk) : nullptr;
             if (value)
-                take_value(static_cast<std::uint16_t>(i), target.columns[i].shape, *value);
+                take_value(static_cast<std::uint16_t>(i), target.columns[i], *value, event);
         }
         return;
     }
@@ -166,28 +184,48 @@ void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, const 
         const auto column = static_cast<std::uint16_t>(i);
         if (target.extra_column == static_cast<int>(i)) {
             if (!extra.empty())
-                fields_.push_back({.column = column, .is_null = false, .is_json = false, .text = extra});
+                fields_.push_back(field_with(column, extra));
         } else if (target.mark_column == static_cast<int>(i)) {
-            /* the writer puts the event's time there */
-            fields_.push_back(
-                {.column = column, .is_null = !event.is_deletion, .is_json = false, .text = {}});
+            fields_.push_back(event.is_deletion ? field_at(column, event.time) : null_field(column));
         } else if (const EventWalk::Value *value = value_for(target, i, walk)) {
-            take_value(column, target.columns[i].shape, *value);
+            take_value(column, target.columns[i], *value, event);
         }
     }
 }
 
-void EventMapper::take_value(std::uint16_t column, Shape shape, const EventWalk::Value &value)
+void EventMapper::take_value(std::uint16_t index, const Mapping::Column &column,
+                             const EventWalk::Value &value, Event &event)
 {
-    Field field{.column = column, .is_null = value.kind == JsonKind::null, .is_json = false, .text = value.text};
-
-    if (shape == Shape::json) {
-        field.text = value.raw;
-    } else if (shape == Shape::record) {
+    if (value.kind == JsonKind::null) {
+        fields_.push_back(null_field(index));
+        return;
+    }
+    Field field = field_with(index, value.text);
+    switch (column.shape) {
+    case Shape::scalar:
+        break;
+    case Shape::array:
+    case Shape::json_array:
+        if (value.kind == JsonKind::array)
+            field.text =
+                arena_copy(delivery_.arena, array_literal(value.raw, column.shape == Shape::json_array));
+        break;
+    case Shape::instant:
+    case Shape::local:
+    case Shape::date: {
+        field = field_at(index, 0);
+        const char *problem = read_time(value.kind, value.raw, value.text, time_kind(column.shape),
+                                        limits_.time_zone.get(), field.time);
+        if (problem)
+            refuse(event, "22007", quoted(column.name) + " " + problem, column.name);
+        break;
+    }
+    case Shape::record:
         field.is_json = is_container(value.kind);
-    } else if (shape != Shape::scalar && value.kind == JsonKind::array) {
-        field.text =
-            arena_copy(delivery_.arena, array_literal(value.raw, shape == Shape::json_array));
+        break;
+    case Shape::json:
+        field.text = value.raw;
+        break;
     }
     fields_.push_back(field);
 }

@@ -23,10 +23,11 @@ private:
     std::string nobody_takes(const EventWalk &walk) const;
     void map_for(std::uint16_t index, const EventWalk &walk, Event &event);
     void take_time(const Mapping::Target &target, const EventWalk &walk, Event &event);
-    void take_fields(std::uint16_t index, const EventWalk &walk, const Event &event);
+    void take_fields(std::uint16_t index, const EventWalk &walk, Event &event);
     const EventWalk::Value *value_for(const Mapping::Target &target, std::size_t column,
                                       const EventWalk &walk) const noexcept;
-    void take_value(std::uint16_t column, Mapping::Shape shape, const EventWalk::Value &value);
+    void take_value(std::uint16_t index, const Mapping::Column &column, const EventWalk::Value &value,
+                    Event &event);
     std::string_view extra_members(std::uint16_t index, const EventWalk &walk);
     void note_unmapped(std::uint16_t target, const EventWalk::Member &member);
     void check(const Mapping::Target &target, const EventWalk &walk, Event &event);

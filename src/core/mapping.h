@@ -26,8 +26,11 @@ public:
         scalar,     /* the JSON text as it stands, as jsonb_populate_record() does it */
         array,      /* a JSON array is rewritten as an array literal: {"a","b"} */
         json_array, /* the same, with elements that are JSON themselves */
-        record,     /* a JSON object or array goes through json_populate_type() */
-        json        /* json and jsonb: every value, strings too, goes in as JSON text */
+        instant,    /* timestamptz, timestamp and date: times are read here (time_value.h) */
+        local,
+        date,
+        record, /* a JSON object or array goes through json_populate_type() */
+        json    /* json and jsonb: every value, strings too, goes in as JSON text */
     };
 
     struct Column {

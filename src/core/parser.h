@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/delivery.h"
+#include "core/time_zone.h"
 
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct ParseLimits {
     unsigned max_depth = 64;                       /* nesting of the whole body */
     unsigned max_events = 1000;                    /* in one delivery */
     std::int64_t max_future_skew_us = 300'000'000; /* how far an event's time may be ahead of its arrival */
+    std::shared_ptr<const TimeZone> time_zone;     /* of times without an offset; null: they are refused */
 };
 
 /* Why a whole body can never be accepted (an HTTP status and one plain line); status 0: it was accepted. */

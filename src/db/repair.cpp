@@ -8,6 +8,7 @@
 #include "db/extension.h"
 #include "db/held_delivery.h"
 #include "db/identity.h"
+#include "db/upsert.h"
 #include "db/writer.h"
 extern "C" {
 #include "utils/array.h"
@@ -144,12 +145,15 @@ Datum fields_of(const Mapping::Target &target, const Event &event)
         const char *name = target.columns[field.column].name.c_str();
         JsonbValue key = {};
         JsonbValue value = {};
+        char time_text[32];
+        const std::string_view text =
+            field.is_time ? time_text_of(target.columns[field.column].shape, field.time, time_text) : field.text;
 
         key.type = jbvString;
         key.val.string = {static_cast<int>(strlen(name)), const_cast<char *>(name)};
         pushJsonbValue(&state, WJB_KEY, &key);
         value.type = field.is_null ? jbvNull : jbvString;
-        value.val.string = {static_cast<int>(field.text.size()), const_cast<char *>(field.text.data())};
+        value.val.string = {static_cast<int>(text.size()), pnstrdup(text.data(), text.size())};
         pushJsonbValue(&state, WJB_VALUE, &value);
     }
     return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));

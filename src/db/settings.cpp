@@ -4,7 +4,7 @@
 
 #include <arpa/inet.h>
 
-#include "db/pg.h"
+#include "db/time_zone.h"
 
 namespace cxone_sync::settings {
 
@@ -30,6 +30,9 @@ int statement_timeout_ms;
 int drain_timeout_ms;
 
 namespace {
+
+char *time_zone_name;
+pg_tz *time_zone; /* null: none is set */
 
 bool is_loopback(const char *address)
 {
@@ -79,6 +82,30 @@ bool check_events_path(char **value, void **, GucSource)
     GUC_check_errdetail("\"%s\" is not a JSON pointer.", *value);
     GUC_check_errhint("JSON pointers (RFC 6901) look like /events. An empty one stands for the whole body.");
     return false;
+}
+
+bool check_time_zone(char **value, void **, GucSource)
+{
+    if (**value == '\0')
+        return true;
+
+    pg_tz *zone = pg_tzset(*value);
+    if (!zone) {
+        GUC_check_errdetail("\"%s\" is not a time zone that this server knows.", *value);
+        GUC_check_errhint("pg_timezone_names lists those it knows.");
+        return false;
+    }
+    if (!pg_tz_acceptable(zone)) {
+        GUC_check_errdetail("\"%s\" counts leap seconds, which PostgreSQL does not.", *value);
+        return false;
+    }
+    return true;
+}
+
+/* The check has had the zone loaded, so this finds it in memory and cannot fail. */
+void assign_time_zone(const char *value, void *)
+{
+    time_zone = *value == '\0' ? nullptr : pg_tzset(value);
 }
 
 void define_int(const char *name, const char *description, int *variable, int initial, int low, int high,
@@ -132,6 +159,9 @@ void define_reload_settings()
                &idle_timeout_ms, 60000, 100, 86400000, PGC_SIGHUP, GUC_UNIT_MS);
     define_int("cxone_sync.max_future_skew", "How far an event's time may be ahead of its arrival.",
                &max_future_skew_s, 300, 0, 86400 * 365, PGC_SIGHUP, GUC_UNIT_S);
+    DefineCustomStringVariable(
+        "cxone_sync.time_zone", "Time zone that times without an offset are in; empty: they are refused.",
+        nullptr, &time_zone_name, "", PGC_SIGHUP, 0, check_time_zone, assign_time_zone, nullptr);
     define_int("cxone_sync.lock_timeout",
                "Longest wait of the worker for a lock, after which a delivery is answered with 503.",
                &lock_timeout_ms, 1000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
@@ -162,6 +192,7 @@ ParseLimits parse_limits()
     limits.max_depth = max_json_depth;
     limits.max_events = max_events;
     limits.max_future_skew_us = static_cast<std::int64_t>(max_future_skew_s) * USECS_PER_SEC;
+    limits.time_zone = time_zone_of(time_zone);
     return limits;
 }
 

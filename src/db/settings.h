@@ -31,6 +31,7 @@ enum BodyFormat { body_format_json, body_format_ndjson };
 /* Defines them; those that take effect at server start only exist when the library is preloaded. */
 void define(bool preloaded);
 
+/* Throws nothing but std::bad_alloc. */
 ParseLimits parse_limits();
 
 } // namespace cxone_sync::settings

@@ -60,6 +60,12 @@ Mapping::Shape shape_of(Oid base_type)
 
     if (is_json(base_type))
         return Mapping::Shape::json;
+    if (base_type == TIMESTAMPTZOID)
+        return Mapping::Shape::instant;
+    if (base_type == TIMESTAMPOID)
+        return Mapping::Shape::local;
+    if (base_type == DATEOID)
+        return Mapping::Shape::date;
     if (type_is_rowtype(base_type))
         return Mapping::Shape::record;
     if (!OidIsValid(element))

@@ -1,10 +1,12 @@
 #include "core/delivery.h"
+#include "core/time_value.h"
 
 #include "db/statements.h"
 #include "db/upsert.h"
 extern "C" {
 #include "nodes/makefuncs.h"
 #include "utils/array.h"
+#include "utils/date.h"
 }
 
 namespace cxone_sync {
@@ -69,10 +71,23 @@ Datum convert_json(const TargetColumn *column, std::string_view json)
     return CStringGetTextDatum(OidOutputFunctionCall(output, value));
 }
 
+/* Its values are what read_time() gives; else, for a domain or a precision, its input function has a say. */
+bool is_plain_time(const TargetColumn *column)
+{
+    return column->type == DATEOID ||
+           ((column->type == TIMESTAMPTZOID || column->type == TIMESTAMPOID) && column->typmod < 0);
+}
+
 Datum convert_value(TargetColumn *column, const Field &field)
 {
-    const std::string_view text = field.text;
+    std::string_view text = field.text;
+    char time_text[32];
 
+    if (field.is_time && is_plain_time(column))
+        return column->type == DATEOID ? DateADTGetDatum(static_cast<DateADT>(field.time))
+                                       : TimestampTzGetDatum(field.time);
+    if (field.is_time)
+        text = time_text_of(column->shape, field.time, time_text);
     if (field.is_json)
         return convert_json(column, text);
     if (column->plain_text)
@@ -353,6 +368,15 @@ bool lock_row(Target *target, const Parameters &parameters)
 
 } // namespace
 
+std::string_view time_text_of(Mapping::Shape shape, std::int64_t time, char (&buffer)[32]) noexcept
+{
+    const TimeKind kind = shape == Mapping::Shape::instant ? TimeKind::instant
+                          : shape == Mapping::Shape::local ? TimeKind::local
+                                                           : TimeKind::date;
+
+    return {buffer, format_time(kind, time, buffer)};
+}
+
 const TargetColumn *column_being_converted() noexcept
 {
     return converting;
@@ -369,9 +393,7 @@ void convert_row(Target *target, Row *row)
 
         converting = &target->columns[field.column];
         /* a domain may refuse even a null */
-        if (field.column == target->mark)
-            row->values[i] = TimestampTzGetDatum(event->time);
-        else if (!field.is_null)
+        if (!field.is_null)
             row->values[i] = convert_value(&target->columns[field.column], field);
         else if (converting->base_type != converting->type)
             InputFunctionCall(&target->columns[field.column].input, nullptr, converting->input_parameter,

@@ -37,6 +37,9 @@ void upsert_rows(Target *target, Row *const *rows, int count);
  */
 bool update_row(Target *target, Row *row);
 
+/* The text of a time for a column of this shape, in a form that reads the same in every session. */
+std::string_view time_text_of(Mapping::Shape shape, std::int64_t time, char (&buffer)[32]) noexcept;
+
 /* The text of the column's value for this field, null for null. Raises what the column's type raises. */
 char *value_text(TargetColumn *column, const Field &field);
 
