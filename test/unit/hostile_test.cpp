@@ -2,7 +2,9 @@
 #include "core/json_text.h"
 #include "core/parser.h"
 #include "http/framing.h"
+#include "http/inflate.h"
 
+#include "gzip.h"
 #include "json_reference.h"
 
 #include <gtest/gtest.h>
@@ -91,6 +93,17 @@ TEST(Hostile, ChunksOfOneByte)
         ASSERT_EQ(framing.feed(input, memory), Framing::State::needs_bytes);
     }
     EXPECT_EQ(framing.body().size(), std::size_t{1} << 22);
+}
+
+TEST(Hostile, ManyGzipMembersOfLittle)
+{
+    const Cost cost;
+    for (const std::string_view text : {"", "x"}) {
+        std::string body = repeated(gzip(text), 200'000);
+        MemoryShare memory;
+        EXPECT_FALSE(inflate_body(body, std::size_t{1} << 22, memory));
+        EXPECT_EQ(body, repeated(text, 200'000));
+    }
 }
 
 const std::string body_of_all_kinds =
