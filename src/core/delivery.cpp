@@ -6,20 +6,27 @@
 
 namespace cxone_sync {
 
+Outcome Delivery::outcome_of_event(std::size_t begin, std::size_t &end) const noexcept
+{
+    Outcome outcome = Outcome::skipped;
+    for (end = begin; end < events.size() && events[end].number == events[begin].number; end++) {
+        if (events[end].outcome == Outcome::dead_lettered)
+            outcome = Outcome::dead_lettered;
+        else if (events[end].outcome == Outcome::applied && outcome == Outcome::skipped)
+            outcome = Outcome::applied;
+    }
+    return outcome;
+}
+
 DeliveryCounts Delivery::counts() const noexcept
 {
     DeliveryCounts counts;
     for (std::size_t begin = 0, end; begin < events.size(); begin = end) {
-        bool applied = false;
-        bool dead_lettered = false;
-        for (end = begin; end < events.size() && events[end].number == events[begin].number; end++) {
-            applied |= events[end].outcome == Outcome::applied;
-            dead_lettered |= events[end].outcome == Outcome::dead_lettered;
-        }
+        const Outcome outcome = outcome_of_event(begin, end);
         counts.received++;
-        counts.dead_lettered += dead_lettered;
-        counts.applied += applied && !dead_lettered;
-        counts.skipped += !applied && !dead_lettered;
+        counts.applied += outcome == Outcome::applied;
+        counts.skipped += outcome == Outcome::skipped;
+        counts.dead_lettered += outcome == Outcome::dead_lettered;
     }
     return counts;
 }

@@ -82,6 +82,11 @@ struct Delivery {
     std::vector<Event> events; /* those of one event stand side by side */
     std::vector<UnmappedKey> unmapped;
 
+    /*
+     * What became of the event whose entries begin at `begin`, `end` is set behind them: dead-lettered if one
+     * of its targets could not take it, else applied if one has.
+     */
+    Outcome outcome_of_event(std::size_t begin, std::size_t &end) const noexcept;
     DeliveryCounts counts() const noexcept;
     /*
      * Bytes held, at most: the body, twice that for decoded strings and array literals, events, fields, and

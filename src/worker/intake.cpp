@@ -326,9 +326,10 @@ void Intake::count_events(const Delivery &delivery, Timestamp committed_at)
 {
     Counters &counters = slot_.counters;
 
-    for (const Event &event : delivery.events) {
-        const bool failed = event.outcome == Outcome::dead_lettered;
-        const Timestamp time = event.refusal.sqlstate ? delivery.received : event.time;
+    for (std::size_t begin = 0, end; begin < delivery.events.size(); begin = end) {
+        const Event &event = delivery.events[begin];
+        const bool failed = delivery.outcome_of_event(begin, end) == Outcome::dead_lettered;
+        const Timestamp time = event.refusal.sqlstate || !event.has_time ? delivery.received : event.time;
 
         (failed ? counters.failure : counters.success).record(committed_at - time);
         (failed ? counters.last_failure : counters.last_success)
