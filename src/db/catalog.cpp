@@ -420,6 +420,15 @@ bool is_same_config(const TargetConfig &a, const TargetConfig &b)
            same_texts(a.kept_columns, b.kept_columns) && same_texts(a.mapped_columns, b.mapped_columns);
 }
 
+/* Whoever has met the table's lock need not meet it again. */
+void inherit_block(Target *target)
+{
+    for (int i = 0; i < catalog.count; i++) {
+        if (catalog.targets[i]->config.relation == target->config.relation)
+            target->is_blocked |= catalog.targets[i]->is_blocked;
+    }
+}
+
 /* The target of the present catalog with this configuration, if what is known of its table still holds. */
 Target *find_unchanged(const Target *target)
 {
@@ -452,6 +461,7 @@ void read_catalog()
             continue;
         }
         MemoryContextSwitchTo(target->context);
+        inherit_block(target);
         describe_if_unlocked(target);
         MemoryContextSwitchTo(context);
         check_pointers(target);

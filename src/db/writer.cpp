@@ -582,10 +582,13 @@ void lock_target(Batch *batch, std::uint16_t index)
         target->is_blocked = false;
         return;
     }
-    if (!target->is_locked && !target->is_blocked &&
+    if (!target->is_blocked &&
         in_any_subtransaction(batch->context, error,
-                              [relation] { LockRelationOid(relation, RowExclusiveLock); }))
+                              [relation] { LockRelationOid(relation, RowExclusiveLock); })) {
+        if (target->is_locked)
+            doubt_target(target); /* it can be looked at now */
         return;
+    }
     if (error.sqlerrcode != 0 && error.sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
         raise(error);
     target->is_blocked = true;
