@@ -150,6 +150,7 @@ VALUES ('contact_records', 'contact_records', '{id}', 'updated_ts', '{sync_statu
 ALTER TABLE dead_letters ALTER COLUMN target DROP NOT NULL;
 ALTER TABLE dead_letters ADD COLUMN hint text, ADD COLUMN history jsonb NOT NULL DEFAULT '[]';
 COMMENT ON COLUMN dead_letters.target IS 'the target that it was meant for; null: none takes it';
+UPDATE dead_letters SET target = 'contact_records'; -- there was no other, and it was the table's name
 COMMENT ON COLUMN dead_letters.hint IS 'what to do about it';
 COMMENT ON COLUMN dead_letters.history IS 'earlier attempts: when, SQLSTATE and message, the last 20 of them';
 
@@ -288,6 +289,8 @@ DECLARE
     t record;
     keys text;     -- of the table's rows, by which they are walked
     key_texts text;
+    key_columns text;
+    same_key text;
     after text;    -- beyond the last key
     wins text;     -- whether what extra holds becomes the column's value
     type text;
@@ -304,9 +307,10 @@ BEGIN
     PERFORM cxone_sync.value_from_extra(target, column_name, '{}');
     SELECT * INTO t FROM cxone_sync.targets AS c WHERE c.name = target;
     SELECT string_agg(format('t.%I', k), ', ' ORDER BY n), string_agg(format('t.%I::text', k), ', ' ORDER BY n),
+           string_agg(format('t.%I AS key%s', k, n), ', ' ORDER BY n), string_agg(format('t.%I = p.key%s', k, n), ' AND ' ORDER BY n),
            format('(%s) > (%s)', string_agg(format('t.%I', k), ', ' ORDER BY n),
                   string_agg(format('$3[%s]::%s', n, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY n))
-      INTO keys, key_texts, after
+      INTO keys, key_texts, key_columns, same_key, after
       FROM unnest(t.key_columns) WITH ORDINALITY AS u(k, n) JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.relation AND a.attname = k;
     SELECT format_type(a.atttypid, a.atttypmod) INTO type
       FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = t.relation AND a.attname = column_name;
@@ -317,20 +321,21 @@ BEGIN
     LOOP
         BEGIN
             EXECUTE format(
-                'WITH page AS (SELECT row_number() OVER (ORDER BY %1$s) AS number, ARRAY[%2$s] AS key, t.extra, t.place
-                               FROM (SELECT t.*, t.ctid AS place FROM %3$s AS t WHERE t.extra IS NOT NULL AND ($3 IS NULL OR %4$s)
-                                     ORDER BY %1$s LIMIT $4 FOR UPDATE) AS t),
-                      p AS (SELECT page.place, v.*, ARRAY(SELECT jsonb_object_keys(page.extra)
-                                                          EXCEPT SELECT jsonb_object_keys(coalesce(v.rest, ''{}''))) AS members
+                'WITH page AS (SELECT %10$s, ARRAY[%2$s] AS key, t.extra FROM %3$s AS t
+                               WHERE t.extra IS NOT NULL AND ($3 IS NULL OR %4$s) ORDER BY %1$s LIMIT $4 FOR UPDATE),
+                      numbered AS (SELECT page.*, row_number() OVER () AS number FROM page),
+                      p AS (SELECT page.*, v.*, ARRAY(SELECT jsonb_object_keys(page.extra)
+                                                      EXCEPT SELECT jsonb_object_keys(coalesce(v.rest, ''{}''))) AS members
                             FROM page, LATERAL cxone_sync.value_from_extra($1, $2, page.extra) AS v WHERE v.found),
                       moved AS (UPDATE %3$s AS t SET %5$I = CASE WHEN %6$s THEN p.value::%7$s ELSE t.%5$I END, extra = p.rest%8$s
-                                FROM p WHERE t.ctid = p.place RETURNING 1)
+                                FROM p WHERE %9$s RETURNING 1)
                  SELECT (SELECT count(*) FROM page) AS seen, (SELECT count(*) FROM moved) AS moved,
-                        (SELECT key FROM page ORDER BY number DESC LIMIT 1) AS key',
+                        (SELECT key FROM numbered ORDER BY number DESC LIMIT 1) AS key',
                 keys, key_texts, t.relation, after, column_name, wins, type,
                 CASE t.time_order WHEN 'field' THEN
                     format(', field_times = cxone_sync.move_member_time(t.field_times, p.members, %L, %s, p.value IS NULL, t.%I)',
-                           column_name, wins, t.order_column) ELSE '' END)
+                           column_name, wins, t.order_column) ELSE '' END,
+                same_key, key_columns)
                 INTO page USING target, column_name, last, step;
             filled := filled + page.moved;
             step := least(step * 2, batch_size);

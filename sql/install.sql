@@ -56,7 +56,10 @@ SELECT cxone_sync.ingest('{"events": []}');
 ROLLBACK TO version_1;
 \set VERBOSITY terse
 INSERT INTO cxone_sync.contact_records (id) VALUES ('from version 1');
+INSERT INTO cxone_sync.dead_letters (received_at, target, sqlstate, message, payload)
+    VALUES (now(), 'cxone_sync.contact_records', '22P02', 'of version 1', '{"id": "mended", "email": "x"}');
 ALTER EXTENSION cxone_sync UPDATE;
+SELECT outcome FROM cxone_sync.replay_dead_letters();
 SELECT id, sync_status FROM cxone_sync.contact_records;
 CREATE TABLE upgraded AS SELECT * FROM definitions;
 SELECT cxone_sync.ingest('{"events": [{"id": "after the upgrade"}]}');

@@ -1,5 +1,7 @@
 #include "core/json_pointer.h"
 
+#include "core/json_text.h"
+
 namespace cxone_sync {
 
 std::optional<std::vector<std::string>> parse_json_pointer(std::string_view text)
@@ -33,6 +35,16 @@ std::string json_pointer_to(std::string_view pointer, std::string_view token)
             text += c;
     }
     return text;
+}
+
+std::string json_at_pointer(std::string_view pointer, std::string_view json)
+{
+    const std::vector<std::string> tokens = parse_json_pointer(pointer).value_or(std::vector<std::string>());
+    std::string text;
+    for (const std::string &token : tokens)
+        text += "{" + json_quoted(token) + ":";
+    text += json;
+    return text.append(tokens.size(), '}');
 }
 
 } // namespace cxone_sync

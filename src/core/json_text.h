@@ -47,6 +47,9 @@ std::string read_json(std::string_view json, std::pmr::memory_resource &arena, J
  */
 std::string array_literal(std::string_view json_array, bool json_elements = false);
 
+/* `text` as a JSON string. */
+std::string json_quoted(std::string_view text);
+
 std::string_view arena_copy(std::pmr::memory_resource &arena, std::string_view text);
 
 } // namespace cxone_sync

@@ -7,9 +7,6 @@
 #include "db/catalog.h"
 #include "db/held_delivery.h"
 #include "db/upsert.h"
-extern "C" {
-#include "utils/json.h"
-}
 
 extern "C" {
 PG_FUNCTION_INFO_V1(cxone_sync_value_from_extra);
@@ -51,46 +48,12 @@ int require_column(const Target *target, const char *name)
                     errmsg("target \"%s\" has no column \"%s\" that events write", target->config.name, name)));
 }
 
-/* The members as they stood in their event: inside the target's root. */
-char *event_with(const Target *target, const char *members)
-{
-    StringInfoData event;
-    char *path = pstrdup(target->config.root_path);
-    int depth = 0;
-
-    initStringInfo(&event);
-    /* the path is a JSON pointer, or the target could not be used */
-    for (char *token = path; *token != '\0'; depth++) {
-        char *end = strchr(token + 1, '/');
-        if (end != nullptr)
-            *end = '\0';
-        char plain[NAMEDATALEN * 4];
-        call_cpp([token, &plain] {
-            const auto tokens = parse_json_pointer(token);
-            strlcpy(plain, tokens ? tokens->front().c_str() : "", sizeof(plain));
-        });
-        appendStringInfoChar(&event, '{');
-        escape_json(&event, plain);
-        appendStringInfoChar(&event, ':');
-        if (end == nullptr) {
-            depth++;
-            break;
-        }
-        *end = '/';
-        token = end;
-    }
-    appendStringInfoString(&event, members);
-    for (; depth > 0; depth--)
-        appendStringInfoChar(&event, '}');
-    return event.data;
-}
-
 /* Maps the members anew for this column alone; the event of the delivery holds what came of it. */
 Delivery *map_members(const Target *target, int column, const char *members)
 {
-    Delivery *delivery = make_delivery(event_with(target, members));
+    Delivery *delivery = make_delivery("");
 
-    call_cpp([delivery, target, column] {
+    call_cpp([delivery, target, column, members] {
         static std::shared_ptr<const Mapping> catalog_mapping;
         static std::shared_ptr<const Mapping> mapping;
         static const Target *mapped_target;
@@ -103,6 +66,7 @@ Delivery *map_members(const Target *target, int column, const char *members)
             mapped_target = target;
             mapped_column = column;
         }
+        delivery->body = json_at_pointer(target->config.root_path, members);
         limits.envelope = {{}, false};
         limits.max_depth = UINT_MAX;
         (void)parse_delivery(*delivery, mapping, limits);
