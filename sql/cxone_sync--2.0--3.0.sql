@@ -2,23 +2,31 @@
 
 \echo Use "ALTER EXTENSION cxone_sync UPDATE TO '3.0'" to load this file. \quit
 
-ALTER TABLE contact_records ADD COLUMN extra jsonb;
-COMMENT ON COLUMN contact_records.extra IS
-    'what events carry and no column takes: absent keeps a member, null makes it null';
+/* A user may have a column of that name already: of another type it stays a column like any other. */
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
+                   WHERE attrelid = 'cxone_sync.contact_records'::regclass AND attname = 'extra' AND NOT attisdropped) THEN
+        ALTER TABLE cxone_sync.contact_records ADD COLUMN extra jsonb;
+        COMMENT ON COLUMN cxone_sync.contact_records.extra IS
+            'what events carry and no column takes: absent keeps a member, null makes it null';
+    END IF;
+END
+$$;
 
 /* ---- which events go to which table ---- */
 
 CREATE TABLE target_config (
     name          text PRIMARY KEY CHECK (name <> ''),
     relation      regclass NOT NULL,
-    key_columns   text[] NOT NULL CHECK (cardinality(key_columns) > 0),
+    key_columns   text[] NOT NULL CHECK (cardinality(key_columns) > 0 AND array_position(key_columns, NULL) IS NULL),
     order_column  text NOT NULL,
-    event_types   text[] CHECK (cardinality(event_types) > 0),
+    event_types   text[] CHECK (cardinality(event_types) > 0 AND array_position(event_types, NULL) IS NULL),
     type_path     text NOT NULL DEFAULT '/eventType',
     root_path     text NOT NULL DEFAULT '',
-    delete_types  text[] CHECK (cardinality(delete_types) > 0),
+    delete_types  text[] CHECK (cardinality(delete_types) > 0 AND array_position(delete_types, NULL) IS NULL),
     mark_column   text CHECK (mark_column IS NULL OR delete_types IS NOT NULL),
-    kept_columns  text[] NOT NULL DEFAULT '{}'
+    kept_columns  text[] NOT NULL DEFAULT '{}' CHECK (array_position(kept_columns, NULL) IS NULL)
 );
 COMMENT ON TABLE target_config IS 'what add_target() and change_target() have set; read it as the view targets';
 COMMENT ON COLUMN target_config.name IS 'name of the target';
@@ -35,7 +43,7 @@ COMMENT ON COLUMN target_config.kept_columns IS 'columns that no event writes';
 CREATE TABLE field_map (
     target      text REFERENCES target_config ON UPDATE CASCADE ON DELETE CASCADE,
     column_name text CHECK (column_name <> ''),
-    paths       text[] NOT NULL CHECK (cardinality(paths) > 0),
+    paths       text[] NOT NULL CHECK (cardinality(paths) > 0 AND array_position(paths, NULL) IS NULL),
     PRIMARY KEY (target, column_name)
 );
 COMMENT ON TABLE field_map IS 'columns that are fed from elsewhere than the key of their name, set by map_field()';
@@ -261,6 +269,12 @@ LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_value
 COMMENT ON FUNCTION value_from_extra(text, text, jsonb) IS
     'what an event with these members would put into the column, as text, and the members that are left';
 
+CREATE FUNCTION target_definition(
+    name text, OUT relation regclass, OUT key_columns text[], OUT order_column text, OUT field_order boolean)
+RETURNS record
+LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_target_definition';
+COMMENT ON FUNCTION target_definition(text) IS 'what fill_from_extra() has to know of a target, for everybody';
+
 CREATE FUNCTION newest_member_time(times jsonb, members text[], row_time timestamptz) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -300,12 +314,14 @@ DECLARE
     filled bigint := 0;
     failed bigint := 0;
 BEGIN
+    -- a procedure that commits can have no setting of its own, and each commit ends this one
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     IF batch_size < 1 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'batch_size must be at least 1';
     END IF;
     -- raises what is wrong with the target and the column
     PERFORM cxone_sync.value_from_extra(target, column_name, '{}');
-    SELECT * INTO t FROM cxone_sync.targets AS c WHERE c.name = target;
+    SELECT * INTO t FROM cxone_sync.target_definition(target);
     SELECT string_agg(format('t.%I', k), ', ' ORDER BY n), string_agg(format('t.%I::text', k), ', ' ORDER BY n),
            string_agg(format('t.%I AS key%s', k, n), ', ' ORDER BY n), string_agg(format('t.%I = p.key%s', k, n), ' AND ' ORDER BY n),
            format('(%s) > (%s)', string_agg(format('t.%I', k), ', ' ORDER BY n),
@@ -314,8 +330,7 @@ BEGIN
       FROM unnest(t.key_columns) WITH ORDINALITY AS u(k, n) JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.relation AND a.attname = k;
     SELECT format_type(a.atttypid, a.atttypmod) INTO type
       FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = t.relation AND a.attname = column_name;
-    wins := CASE t.time_order
-        WHEN 'row' THEN format('t.%I IS NULL', column_name) -- else an event has set it since it was added
+    wins := CASE WHEN NOT t.field_order THEN format('t.%I IS NULL', column_name) -- else an event has set it since it was added
         ELSE format('cxone_sync.newest_member_time(t.field_times, p.members, t.%1$I) > cxone_sync.field_time(t.field_times, %2$L, t.%2$I IS NULL, t.%1$I)',
                     t.order_column, column_name) END;
     LOOP
@@ -332,7 +347,7 @@ BEGIN
                  SELECT (SELECT count(*) FROM page) AS seen, (SELECT count(*) FROM moved) AS moved,
                         (SELECT key FROM numbered ORDER BY number DESC LIMIT 1) AS key',
                 keys, key_texts, t.relation, after, column_name, wins, type,
-                CASE t.time_order WHEN 'field' THEN
+                CASE WHEN t.field_order THEN
                     format(', field_times = cxone_sync.move_member_time(t.field_times, p.members, %L, %s, p.value IS NULL, t.%I)',
                            column_name, wins, t.order_column) ELSE '' END,
                 same_key, key_columns)
@@ -354,6 +369,7 @@ BEGIN
         EXIT WHEN page.seen = 0;
         last := page.key;
         COMMIT;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
         RAISE NOTICE '% rows filled, % left as they were', filled, failed;
     END LOOP;
 END
@@ -362,18 +378,18 @@ COMMENT ON PROCEDURE fill_from_extra(text, text, integer) IS
     'moves what extra holds for a column that was added later into that column, in batches with a commit each; values that the column refuses stay where they are';
 REVOKE ALL ON PROCEDURE fill_from_extra(text, text, integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION unmapped_keys(), reset_unmapped_keys(), value_from_extra(text, text, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION unmapped_keys(), reset_unmapped_keys() FROM PUBLIC;
 
 /* ---- deletions ---- */
 
 CREATE TABLE tombstones (
-    target     text NOT NULL,
+    relation   regclass NOT NULL,
     key        text NOT NULL,
     deleted_ts timestamptz NOT NULL,
-    PRIMARY KEY (target, key)
+    PRIMARY KEY (relation, key)
 );
 COMMENT ON TABLE tombstones IS 'keys that events have deleted, so that a late event does not bring the row back';
-COMMENT ON COLUMN tombstones.target IS 'name of the target';
+COMMENT ON COLUMN tombstones.relation IS 'the table';
 COMMENT ON COLUMN tombstones.key IS 'the key''s text; of several columns an array''s';
 COMMENT ON COLUMN tombstones.deleted_ts IS 'time of the newest deletion: events up to it are skipped';
 ALTER TABLE tombstones OWNER TO cxone_sync;

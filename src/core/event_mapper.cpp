@@ -82,6 +82,7 @@ void EventMapper::map(const EventWalk &walk, std::string_view raw, std::uint32_t
         event.raw = raw;
         event.number = number;
         event.target = static_cast<std::uint16_t>(i);
+        event.time = delivery_.received;
         event.is_deletion = target.deletes(type_text);
         if (target.is_usable)
             map_for(event.target, walk, event);
@@ -207,8 +208,7 @@ void EventMapper::take_value(std::uint16_t index, const Mapping::Column &column,
     case Shape::array:
     case Shape::json_array:
         if (value.kind == JsonKind::array)
-            field.text =
-                arena_copy(delivery_.arena, array_literal(value.raw, column.shape == Shape::json_array));
+            field.text = collected(array_literal(value.raw, column.shape == Shape::json_array));
         break;
     case Shape::instant:
     case Shape::local:
@@ -237,7 +237,8 @@ std::string_view EventMapper::extra_members(std::uint16_t index, const EventWalk
 
     text_.clear();
     for (const EventWalk::Member &member : walk.members()) {
-        if (member.object != target.root_node || (member.node && member.node->is_taken_by(index)))
+        if (member.object != target.root_node || (member.node && member.node->is_taken_by(index)) ||
+            walk.is_replaced(member))
             continue;
         note_unmapped(index, member);
         if (target.extra_column < 0)
@@ -250,8 +251,14 @@ std::string_view EventMapper::extra_members(std::uint16_t index, const EventWalk
     if (text_.empty())
         return {};
     text_ += '}';
-    delivery_.collected_bytes += text_.size();
-    return arena_copy(delivery_.arena, text_);
+    return collected(text_);
+}
+
+/* One body can be collected for many columns and targets, so each counts. */
+std::string_view EventMapper::collected(std::string_view text)
+{
+    delivery_.collected_bytes += text.size();
+    return arena_copy(delivery_.arena, text);
 }
 
 void EventMapper::note_unmapped(std::uint16_t target, const EventWalk::Member &member)
@@ -275,7 +282,8 @@ void EventMapper::check(const Mapping::Target &target, const EventWalk &walk, Ev
     text_.clear();
     for (const std::uint16_t key : target.keys)
         check_key(target, key, walk, event);
-    event.key = target.keys.size() == 1 ? event.key : arena_copy(delivery_.arena, text_);
+    if (target.keys.size() != 1)
+        event.key = collected(text_);
     if (event.refusal.sqlstate)
         return;
     if (!time_problem_.empty())

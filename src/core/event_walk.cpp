@@ -1,6 +1,5 @@
 #include "core/event_walk.h"
 
-#include <algorithm>
 #include <string>
 
 namespace cxone_sync {
@@ -8,6 +7,7 @@ namespace cxone_sync {
 void EventWalk::begin()
 {
     event_++;
+    first_entry_ = ++entry_;
     frames_.clear();
     members_.clear();
     has_nul_ = false;
@@ -27,15 +27,15 @@ void EventWalk::value(JsonKind kind, std::string_view raw, std::string_view text
     const Mapping::Node *node = next_node();
     has_nul_ |= has_nul;
     if (node && !node->children.empty())
-        forget(*node);
+        enter(*node);
     keep(node, kind, raw, text);
 }
 
 void EventWalk::open(JsonKind kind)
 {
     const Mapping::Node *node = next_node();
-    if (node && !frames_.empty() && !node->children.empty())
-        forget(*node);
+    if (node && (!node->children.empty() || !node->rooted.empty()))
+        enter(*node);
     frames_.push_back({.node = node, .is_array = kind == JsonKind::array});
 }
 
@@ -66,16 +66,26 @@ void EventWalk::keep(const Mapping::Node *node, JsonKind kind, std::string_view 
     const Frame &object = frames_.back();
     const std::size_t targets = object.node->rooted.size();
     if (targets > 0 && (!node || node->taken_by.size() < targets))
-        members_.push_back({object.node, node, object.raw_key, object.key, raw});
+        members_.push_back(
+            {object.node, node, object.raw_key, object.key, raw, entries_[object.node->number]});
 }
 
 /* A key that comes once more replaces all that stood there, as in jsonb. */
+void EventWalk::enter(const Mapping::Node &node)
+{
+    const bool is_first = entries_[node.number] < first_entry_;
+    entries_[node.number] = ++entry_;
+    if (!is_first)
+        forget(node);
+}
+
 void EventWalk::forget(const Mapping::Node &node)
 {
-    std::erase_if(members_, [&node](const Member &member) { return member.object == &node; });
     for (const auto &[token, child] : node.children) {
         if (child->place != Mapping::no_place)
             values_[child->place].event = 0;
+        if (entries_[child->number] >= first_entry_)
+            entries_[child->number] = ++entry_;
         forget(*child);
     }
 }

@@ -29,11 +29,13 @@ public:
         std::string_view raw_key;
         std::string_view key;
         std::string_view raw;
+        std::uint64_t entry; /* of the object */
     };
 
     explicit EventWalk(const Mapping *mapping) : mapping_(mapping)
     {
         values_.resize(mapping ? mapping->place_count() : 0);
+        entries_.resize(mapping ? mapping->node_count() : 0);
     }
 
     void begin();
@@ -48,6 +50,11 @@ public:
         return place != Mapping::no_place && values_[place].event == event_ ? &values_[place] : nullptr;
     }
     const std::vector<Member> &members() const noexcept { return members_; }
+    /* Its object has come once more in the event, which replaces all of it. */
+    bool is_replaced(const Member &member) const noexcept
+    {
+        return member.entry != entries_[member.object->number];
+    }
     /* Some text of the event holds what PostgreSQL's text cannot (json_text.h). */
     bool has_nul() const noexcept { return has_nul_; }
 
@@ -62,12 +69,16 @@ private:
     };
 
     const Mapping::Node *next_node();
+    void enter(const Mapping::Node &node);
     void keep(const Mapping::Node *node, JsonKind kind, std::string_view raw, std::string_view text);
     void forget(const Mapping::Node &node);
 
     const Mapping *mapping_;
     std::vector<Value> values_; /* by place; of this event if their number is event_ */
     std::uint64_t event_ = 0;
+    std::uint64_t entry_ = 0;            /* counts those of all events */
+    std::uint64_t first_entry_ = 0;      /* of this event */
+    std::vector<std::uint64_t> entries_; /* by node: the last one */
     std::vector<Frame> frames_;
     std::vector<Member> members_;
     bool has_nul_ = false;

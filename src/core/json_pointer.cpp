@@ -7,9 +7,13 @@ namespace cxone_sync {
 std::optional<std::vector<std::string>> parse_json_pointer(std::string_view text)
 {
     std::vector<std::string> tokens;
+    if (text.size() > max_json_pointer_size)
+        return std::nullopt;
     for (std::size_t at = 0; at < text.size(); at++) {
-        if (text[at] == '/')
+        if (text[at] == '/' && tokens.size() < max_json_pointer_tokens)
             tokens.emplace_back();
+        else if (text[at] == '/')
+            return std::nullopt;
         else if (tokens.empty())
             return std::nullopt;
         else if (text[at] != '~')

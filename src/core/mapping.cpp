@@ -80,8 +80,10 @@ Mapping::Node &Mapping::node_at(std::string_view pointer)
     Node *node = &event_;
     for (const std::string &token : *tokens) {
         std::unique_ptr<Node> &child = node->children[token];
-        if (!child)
+        if (!child) {
             child = std::make_unique<Node>();
+            child->number = node_count_++;
+        }
         node = child.get();
     }
     return *node;

@@ -65,6 +65,7 @@ public:
     struct Node {
         std::unordered_map<std::string, std::unique_ptr<Node>, Hash, std::equal_to<>> children{};
         std::uint32_t place = no_place;
+        std::uint32_t number = 0;            /* among all nodes */
         std::vector<std::uint16_t> rooted{}; /* targets whose root this is */
         std::vector<std::uint16_t> taken_by{}; /* targets with a column, or the time, at this very path */
 
@@ -94,6 +95,7 @@ public:
     const std::vector<Target> &targets() const noexcept { return targets_; }
     const Node &event() const noexcept { return event_; }
     std::size_t place_count() const noexcept { return place_count_; }
+    std::size_t node_count() const noexcept { return node_count_; }
 
 private:
     Node &node_at(std::string_view pointer);
@@ -104,6 +106,7 @@ private:
     std::vector<Target> targets_;
     Node event_;
     std::uint32_t place_count_ = 0;
+    std::uint32_t node_count_ = 1;
 };
 
 /* first_name -> firstName, trail_ -> trail; a leading underscore stays. */

@@ -6,6 +6,8 @@
 #include "core/json_text.h"
 #include "core/utf8.h"
 
+#include <utility>
+
 namespace cxone_sync {
 
 namespace {
@@ -33,8 +35,10 @@ public:
 
     /* Of the next line, whose JSON text begins now. */
     void begin();
-    /* What was read of the line is no event; the whole line is. */
-    bool refuse_line(std::string_view line, const std::string &problem);
+    /* What was read of the line is no event; the whole line is. False if it is one too many. */
+    bool refuse_line(std::string_view line, const char *sqlstate, const std::string &problem);
+    /* Why the line just read cannot be taken, and the line alone; empty if it can. */
+    std::string line_problem();
 
     void restart() override;
     bool value(JsonKind kind, std::string_view raw, std::string_view text, bool has_nul) override;
@@ -43,6 +47,7 @@ public:
     bool close(JsonKind kind, std::string_view raw) override;
 
     const BodyRefusal &refusal() const noexcept { return refusal_; }
+    std::string no_events() const;
     bool found_events() const noexcept { return found_events_; }
 
 private:
@@ -97,7 +102,7 @@ void EnvelopeReader::restart()
     begin();
 }
 
-bool EnvelopeReader::refuse_line(std::string_view line, const std::string &problem)
+bool EnvelopeReader::refuse_line(std::string_view line, const char *sqlstate, const std::string &problem)
 {
     delivery_.events.resize(first_event_);
     event_count_ = first_number_;
@@ -105,8 +110,21 @@ bool EnvelopeReader::refuse_line(std::string_view line, const std::string &probl
         return false;
     found_events_ = true;
     in_event_ = false;
-    mapper_.refuse(line, event_count_ - 1, "22P02", problem);
+    mapper_.refuse(line, event_count_ - 1, sqlstate, problem);
     return true;
+}
+
+/* A body with too many events is refused as a whole, whatever it consists of. */
+std::string EnvelopeReader::line_problem()
+{
+    if (refusal_.status == 400)
+        return std::exchange(refusal_, {}).reason;
+    return refusal_.status == 0 && !found_here_ ? no_events() : std::string();
+}
+
+std::string EnvelopeReader::no_events() const
+{
+    return path_.empty() ? "no event" : "no " + shown(path_);
 }
 
 bool EnvelopeReader::refuse(int status, std::string reason)
@@ -238,8 +256,9 @@ void read_lines(Delivery &delivery, EnvelopeReader &reader)
         if (line.find_first_not_of(" \t\r") == line.npos)
             continue;
         reader.begin();
-        const std::string problem = read_json(line, delivery.arena, reader);
-        if (reader.refusal().status == 0 && !problem.empty() && !reader.refuse_line(line, problem))
+        const std::string broken = read_json(line, delivery.arena, reader);
+        const std::string problem = broken.empty() ? reader.line_problem() : broken;
+        if (!problem.empty() && !reader.refuse_line(line, broken.empty() ? "22023" : "22P02", problem))
             return;
     }
 }
@@ -268,7 +287,7 @@ BodyRefusal parse_delivery(Delivery &delivery, std::shared_ptr<const Mapping> ma
     if (refusal.status == 0 && !problem.empty())
         refusal = {400, problem};
     if (refusal.status == 0 && !reader.found_events())
-        refusal = {400, limits.envelope.path.empty() ? "no event" : "no " + shown(limits.envelope.path)};
+        refusal = {400, reader.no_events()};
     if (refusal.status != 0 || !delivery.mapping)
         delivery.events.clear();
     return refusal;

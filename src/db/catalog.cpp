@@ -31,6 +31,7 @@ Oid config_tables[2] = {InvalidOid, InvalidOid};
 /* How many changes were told of, and how many the catalog knows. */
 uint64 changes_seen = 1;
 uint64 changes_read = 0;
+bool is_reading = false;
 
 std::shared_ptr<const Mapping> &mapping_of_catalog() noexcept
 {
@@ -43,6 +44,9 @@ void on_relation_change(Datum, Oid relation)
 {
     const bool all = relation == InvalidOid;
 
+    /* it may concern what is being read, which is in no list yet */
+    if (is_reading)
+        changes_seen++;
     if (all || relation == config_tables[0] || relation == config_tables[1])
         changes_seen++;
     for (int i = 0; i < catalog.count; i++) {
@@ -53,6 +57,12 @@ void on_relation_change(Datum, Oid relation)
         target->is_stale = true;
         changes_seen++;
     }
+}
+
+/* A schema was renamed, say, or a function: names that are kept as text may be others now. */
+void on_name_change(Datum, int, uint32)
+{
+    on_relation_change(0, InvalidOid);
 }
 
 /* ---- the life of a target ---- */
@@ -225,9 +235,14 @@ void describe_if_unlocked(Target *target)
         target->extra = target->mark = -1;
         return;
     }
-    const int level = pin_search_path(); /* defaults are kept as SQL */
-    describe_target(target);
-    AtEOXact_GUC(false, level);
+    if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation))) {
+        /* whatever of the owner's code a look may run; and defaults are kept as SQL, by a pinned search_path */
+        const SavedIdentity saved = as_owner(owner_of(relation));
+        describe_target(target);
+        back_to(saved);
+    } else {
+        describe_target(target);
+    }
     UnlockRelationOid(relation, AccessShareLock);
 }
 
@@ -268,11 +283,10 @@ void check_overlap(const List *targets, Target *target)
             return; /* of two the later one is to blame */
         if (target->problem.sqlerrcode != 0 || !overlap(target->config, other->config))
             continue;
-        target->problem.sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
-        snprintf(target->problem.message, sizeof(target->problem.message),
-                 "target \"%s\" takes events of the same types into the same table as target \"%s\"",
-                 target->config.name, other->config.name);
-        strlcpy(target->problem.hint, "Give them event types that differ.", sizeof(target->problem.hint));
+        set_problem(target, ERRCODE_INVALID_PARAMETER_VALUE,
+                    psprintf("target \"%s\" takes events of the same types into the same table as target \"%s\"",
+                             target->config.name, other->config.name),
+                    "Give them event types that differ.");
     }
 }
 
@@ -282,11 +296,9 @@ void check_pointer(Target *target, const char *text)
     bool is_pointer = false;
 
     call_cpp([text, &is_pointer] { is_pointer = parse_json_pointer(text).has_value(); });
-    if (is_pointer || target->problem.sqlerrcode != 0)
-        return;
-    target->problem.sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
-    snprintf(target->problem.message, sizeof(target->problem.message), "\"%s\" is not a JSON pointer", text);
-    strlcpy(target->problem.hint, "JSON pointers (RFC 6901) look like /case/id.", sizeof(target->problem.hint));
+    if (!is_pointer)
+        set_problem(target, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("\"%s\" is not a JSON pointer", text),
+                    "JSON pointers (RFC 6901) look like /case/id; they have 64 steps and 1000 bytes at most.");
 }
 
 void check_pointers(Target *target)
@@ -450,6 +462,7 @@ void read_catalog()
 
     const uint64 changes_before = changes_seen;
 
+    is_reading = true; /* an error leaves it so until the next reading, which is due then anyway */
     MemoryContextSwitchTo(context);
     List *targets = read_targets(context);
     for (int i = 0; i < list_length(targets); i++) {
@@ -458,6 +471,7 @@ void read_catalog()
 
         if (unchanged != nullptr) {
             list_nth_cell(targets, i)->ptr_value = unchanged;
+            check_overlap(targets, unchanged);
             continue;
         }
         MemoryContextSwitchTo(target->context);
@@ -468,6 +482,7 @@ void read_catalog()
         check_overlap(targets, target);
     }
     replace_catalog(targets);
+    is_reading = false;
     /* what has changed while it was read may be missing in it */
     for (int i = 0; changes_seen != changes_before && i < catalog.count; i++)
         catalog.targets[i]->is_stale = true;
@@ -496,8 +511,11 @@ void watch_catalog()
 {
     static bool watching = false;
 
-    if (!watching)
+    if (!watching) {
         CacheRegisterRelcacheCallback(on_relation_change, 0);
+        CacheRegisterSyscacheCallback(NAMESPACEOID, on_name_change, 0);
+        CacheRegisterSyscacheCallback(PROCOID, on_name_change, 0);
+    }
     watching = true;
 }
 

@@ -7,6 +7,7 @@
 #include "db/identity.h"
 extern "C" {
 #include "commands/trigger.h"
+#include "utils/array.h"
 }
 
 extern "C" {
@@ -17,6 +18,7 @@ PG_FUNCTION_INFO_V1(cxone_sync_map_field);
 PG_FUNCTION_INFO_V1(cxone_sync_unmap_field);
 PG_FUNCTION_INFO_V1(cxone_sync_config_changed);
 PG_FUNCTION_INFO_V1(cxone_sync_target_states);
+PG_FUNCTION_INFO_V1(cxone_sync_target_definition);
 }
 
 using namespace cxone_sync;
@@ -33,6 +35,8 @@ constexpr const char *add_statement =
 constexpr const char *change_statement =
     "UPDATE cxone_sync.target_config SET relation = $2, key_columns = $3, order_column = $4, event_types = $5, "
     "root_path = $6, type_path = $7, delete_types = $8, mark_column = $9, kept_columns = $10 WHERE name = $1";
+/* what they say of the key no longer holds */
+constexpr const char *forget_statement = "DELETE FROM cxone_sync.tombstones WHERE relation = $1";
 constexpr const char *remove_statement = "DELETE FROM cxone_sync.target_config WHERE name = $1";
 constexpr const char *map_statement =
     "INSERT INTO cxone_sync.field_map (target, column_name, paths) VALUES ($1, $2, $3) "
@@ -113,6 +117,23 @@ Target *require_target(const char *name)
     return target;
 }
 
+bool has_key_columns(const Target *target, ArrayType *columns)
+{
+    Datum *names;
+    bool *nulls;
+    int count;
+
+    deconstruct_array(columns, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &count);
+    if (count != list_length(target->config.key_columns))
+        return false;
+    for (int i = 0; i < count; i++) {
+        if (nulls[i] || strcmp(TextDatumGetCString(names[i]),
+                               static_cast<char *>(list_nth(target->config.key_columns, i))) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* After a change: refuses what would make dead letters of all events. */
 void check_configured(const char *name)
 {
@@ -176,9 +197,13 @@ Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
     Arguments arguments = arguments_of(fcinfo);
 
     watch_catalog();
-    (void)require_target(name);
+    Target *before = require_target(name);
+    Arguments relation = {.count = 1, .values = {ObjectIdGetDatum(before->config.relation)}, .nulls = {' '}, .types = {REGCLASSOID}};
+    const bool same_key = has_key_columns(before, PG_GETARG_ARRAYTYPE_P(2));
     check_caller_owns(PG_GETARG_OID(1));
     run_as_owner(change_statement, &arguments);
+    if (!same_key)
+        run_as_owner(forget_statement, &relation);
     check_configured(name);
     PG_RETURN_VOID();
 }
@@ -247,4 +272,27 @@ Datum cxone_sync_target_states(PG_FUNCTION_ARGS)
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }
     return 0;
+}
+
+Datum cxone_sync_target_definition(PG_FUNCTION_ARGS)
+{
+    const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+    TupleDesc row;
+
+    watch_catalog();
+    (void)open_catalog();
+    const Target *target = find_target(name);
+    if (target == nullptr)
+        PG_RETURN_NULL();
+    if (get_call_result_type(fcinfo, nullptr, &row) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    const int count = list_length(target->config.key_columns);
+    auto *keys = static_cast<Datum *>(palloc(Max(count, 1) * sizeof(Datum)));
+    for (int i = 0; i < count; i++)
+        keys[i] = CStringGetTextDatum(static_cast<char *>(list_nth(target->config.key_columns, i)));
+    Datum values[] = {ObjectIdGetDatum(target->config.relation),
+                      PointerGetDatum(construct_array(keys, count, TEXTOID, -1, false, TYPALIGN_INT)),
+                      CStringGetTextDatum(target->config.order_column), BoolGetDatum(target->field_order)};
+    bool nulls[lengthof(values)] = {};
+    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls));
 }

@@ -14,11 +14,11 @@ namespace {
 
 constexpr const char *find_statement =
     "SELECT u.number, t.deleted_ts FROM unnest($2) WITH ORDINALITY AS u(key, number) "
-    "JOIN cxone_sync.tombstones AS t ON t.target = $1 AND t.key = u.key";
+    "JOIN cxone_sync.tombstones AS t ON t.relation = $1 AND t.key = u.key";
 constexpr const char *keep_statement =
-    "INSERT INTO cxone_sync.tombstones AS t (target, key, deleted_ts) "
+    "INSERT INTO cxone_sync.tombstones AS t (relation, key, deleted_ts) "
     "SELECT $1, u.key, u.time FROM unnest($2, $3) AS u(key, time) "
-    "ON CONFLICT (target, key) DO UPDATE SET deleted_ts = excluded.deleted_ts "
+    "ON CONFLICT (relation, key) DO UPDATE SET deleted_ts = excluded.deleted_ts "
     "WHERE excluded.deleted_ts > t.deleted_ts";
 
 /* The texts of keys must not depend on a session's settings. */
@@ -81,8 +81,8 @@ void run(const char *statement, int count, Oid *types, Datum *values, int expect
 
 void keep_tombstones(const Target *target, Row *const *rows, int count)
 {
-    Oid types[] = {TEXTOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID};
-    Datum values[] = {CStringGetTextDatum(target->config.name), key_texts(target, rows, count),
+    Oid types[] = {REGCLASSOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID};
+    Datum values[] = {ObjectIdGetDatum(target->config.relation), key_texts(target, rows, count),
                       event_times(rows, count)};
 
     const SavedIdentity saved = as_owner(own_table("tombstones").owner);
@@ -122,8 +122,8 @@ void lock_against_deletions(const Target *target, bool will_delete)
 
 void skip_deleted(const Target *target, Row *const *rows, int count)
 {
-    Oid types[] = {TEXTOID, TEXTARRAYOID};
-    Datum values[] = {CStringGetTextDatum(target->config.name), key_texts(target, rows, count)};
+    Oid types[] = {REGCLASSOID, TEXTARRAYOID};
+    Datum values[] = {ObjectIdGetDatum(target->config.relation), key_texts(target, rows, count)};
 
     const SavedIdentity saved = as_owner(own_table("tombstones").owner);
     run(find_statement, lengthof(values), types, values, SPI_OK_SELECT);

@@ -2,15 +2,6 @@
 
 namespace cxone_sync {
 
-int pin_search_path()
-{
-    const int level = NewGUCNestLevel();
-
-    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                            true, 0, false);
-    return level;
-}
-
 SavedIdentity as_owner(Oid owner)
 {
     SavedIdentity saved;
@@ -18,7 +9,9 @@ SavedIdentity as_owner(Oid owner)
     GetUserIdAndSecContext(&saved.user, &saved.security_context);
     SetUserIdAndSecContext(owner, saved.security_context | SECURITY_LOCAL_USERID_CHANGE |
                                       SECURITY_RESTRICTED_OPERATION);
-    saved.settings_level = pin_search_path();
+    saved.settings_level = NewGUCNestLevel();
+    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                            true, 0, false);
     return saved;
 }
 

@@ -11,9 +11,6 @@ struct SavedIdentity {
     int settings_level;
 };
 
-/* For names to mean one thing only; AtEOXact_GUC(false, what this returned) ends it. */
-int pin_search_path();
-
 /*
  * Makes the session act as `owner` in a security-restricted operation with a pinned search_path: triggers,
  * defaults and input functions are somebody's code, which gets the owner's rights and no others, and can

@@ -19,20 +19,16 @@ namespace cxone_sync {
 
 namespace {
 
-/* Notes the first thing that is wrong. */
 bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...) pg_attribute_printf(4, 5);
 bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
 {
-    TargetProblem &problem = target->problem;
+    char text[1024];
     va_list arguments;
 
-    if (problem.sqlerrcode != 0)
-        return false;
-    problem.sqlerrcode = sqlerrcode;
     va_start(arguments, format);
-    vsnprintf(problem.message, sizeof(problem.message), format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    strlcpy(problem.hint, hint, sizeof(problem.hint));
+    set_problem(target, sqlerrcode, text, hint);
     return false;
 }
 
@@ -192,6 +188,9 @@ bool describe_key(Target *target)
         key->equals = type->eq_opr;
         fmgr_info_cxt(type->cmp_proc, &key->compare, target->context);
     }
+    if (target->key_count == 0)
+        return refuse(target, ERRCODE_UNDEFINED_COLUMN, "A key consists of columns that events write.",
+                      "target \"%s\" has no key", target->config.name);
     const TargetColumn &first = key_column(target, 0);
     target->text_key = target->key_count == 1 && first.plain_text && first.type == TEXTOID &&
                        get_collation_isdeterministic(first.collation);
@@ -213,7 +212,10 @@ bool spans_the_key(const Target *target, Relation index)
     Form_pg_index form = index->rd_index;
 
     if (!form->indisunique || !form->indisvalid || !form->indimmediate ||
-        form->indnkeyatts != target->key_count || RelationGetIndexPredicate(index) != NIL)
+        form->indnkeyatts != target->key_count)
+        return false;
+    /* not RelationGetIndexPredicate(): that calls the owner's functions */
+    if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
         return false;
     for (int i = 0; i < form->indnkeyatts; i++) {
         if (!is_key_column(target, form->indkey.values[i]))
@@ -317,6 +319,43 @@ bool check_mark_column(Target *target)
                   target->config.mark_column);
 }
 
+/* Whether equal keys have the same text: tombstones are found by that. */
+bool has_one_text(const TargetColumn &column)
+{
+    switch (column.base_type) {
+    case TEXTOID:
+    case VARCHAROID:
+        return get_collation_isdeterministic(column.collation);
+    case BOOLOID:
+    case INT2OID:
+    case INT4OID:
+    case INT8OID:
+    case OIDOID:
+    case DATEOID:
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID:
+    case UUIDOID:
+        return true;
+    default:
+        return type_is_enum(column.base_type);
+    }
+}
+
+bool check_deletions(Target *target)
+{
+    if (target->config.delete_types == NIL || target->mark >= 0)
+        return true;
+    for (int i = 0; i < target->key_count; i++) {
+        if (!has_one_text(key_column(target, i)))
+            return refuse(target, ERRCODE_WRONG_OBJECT_TYPE,
+                          "Use a key of integers, texts, uuids, dates, timestamps or enums, or a mark_column.",
+                          "column \"%s\" of table %s can hold equal keys that are written differently, so "
+                          "deletions cannot be kept",
+                          NameStr(key_column(target, i).name), target->table);
+    }
+    return true;
+}
+
 bool check_unique_key(Target *target, Relation relation)
 {
     if (has_unique_key(target, relation))
@@ -349,7 +388,9 @@ void describe_table(Target *target, Relation relation)
     target->table = MemoryContextStrdup(
         target->context, quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
                                                     RelationGetRelationName(relation)));
-    target->has_triggers = relation->trigdesc != nullptr;
+    /* those of partitions are not known here */
+    target->has_triggers =
+        relation->trigdesc != nullptr || relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
     target->columns = static_cast<TargetColumn *>(
         MemoryContextAllocZero(target->context, row->natts * sizeof(TargetColumn)));
     for (int i = 0; i < row->natts; i++) {
@@ -361,11 +402,23 @@ void describe_table(Target *target, Relation relation)
     for (int i = 0; i < target->column_count; i++)
         target->columns[i].default_expression = default_of(relation, target->columns[i].number);
     (void)(check_kind(target, relation) && check_owner(target, relation) && check_order_column(target) &&
-           describe_key(target) && check_mark_column(target) && check_unique_key(target, relation) &&
+           describe_key(target) && check_mark_column(target) && check_deletions(target) &&
+           check_unique_key(target, relation) &&
            check_mapped_columns(target));
 }
 
 } // namespace
+
+void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint)
+{
+    TargetProblem &problem = target->problem;
+
+    if (problem.sqlerrcode != 0)
+        return;
+    problem.sqlerrcode = sqlerrcode;
+    clip_text(problem.message, sizeof(problem.message), message);
+    clip_text(problem.hint, sizeof(problem.hint), hint);
+}
 
 void check_owner_again(Target *target)
 {

@@ -97,6 +97,9 @@ inline const TargetColumn &key_column(const Target *target, int key)
  */
 void describe_target(Target *target);
 
+/* Notes what is wrong, if it is the first thing. */
+void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint);
+
 /* An owner may have become a superuser since, which no invalidation tells. */
 void check_owner_again(Target *target);
 

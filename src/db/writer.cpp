@@ -199,6 +199,9 @@ int compare_rows(const void *a, const void *b, void *argument)
         return order;
     if (target->field_order && x->event->time != y->event->time)
         return x->event->time < y->event->time ? -1 : 1;
+    /* of equal times the deletion wins */
+    if (target->field_order && x->event->is_deletion != y->event->is_deletion)
+        return y->event->is_deletion ? -1 : 1;
     return x->arrival < y->arrival ? -1 : 1;
 }
 
@@ -236,9 +239,17 @@ bool have_same_key(const Target *target, const Row *a, const Row *b)
 bool replaces(const Target *target, const Row *row, const Row *last)
 {
     /* what wins a tie in field order is the values' affair */
-    if (target->field_order && row->event->time == last->event->time)
+    if (target->field_order && row->event->time == last->event->time && !row->event->is_deletion)
         return row->event->raw == last->event->raw;
     return feeds_all_of(target, row->event, last->event);
+}
+
+/* True if `last` has come before and is newer; of equal times a deletion counts as that. */
+bool comes_late(const Target *target, const Row *row, const Row *last)
+{
+    return row->event->time < last->event->time ||
+           (row->event->time == last->event->time && deletes_rows(target) && last->event->is_deletion &&
+            !row->event->is_deletion);
 }
 
 /*
@@ -258,7 +269,7 @@ int fold(const Target *target, Row *const *rows, int count, Row **kept)
         row->overtaken_by = nullptr;
         row->came_late = false;
         if (last != nullptr && have_same_key(target, last, row)) {
-            if (row->event->time < last->event->time) {
+            if (comes_late(target, row, last)) {
                 row->overtaken_by = last;
                 row->came_late = true;
                 continue;
@@ -576,6 +587,8 @@ void lock_target(Batch *batch, std::uint16_t index)
 
     if (batch->postponed == nullptr) {
         LockRelationOid(relation, RowExclusiveLock);
+        if (target->is_locked)
+            doubt_target(target); /* it can be looked at now */
         return;
     }
     if (!target->is_locked && ConditionalLockRelationOid(relation, RowExclusiveLock)) {
@@ -655,6 +668,17 @@ void check_constraints_at_once(const Batch *batch)
         elog(ERROR, "could not set constraints immediate");
 }
 
+/* An event must never be answered for that nobody has looked at. */
+void check_all_settled(const Batch *batch)
+{
+    for (int i = 0; i < batch->count; i++) {
+        for (const Event &event : batch->deliveries[i]->events) {
+            if (event.outcome == Outcome::pending && !batch->deliveries[i]->is_postponed)
+                elog(ERROR, "an event was neither written nor given up");
+        }
+    }
+}
+
 void write_batch(Batch *batch)
 {
     for (int i = 0; i < batch->catalog.count; i++) {
@@ -670,6 +694,7 @@ void write_batch(Batch *batch)
             give_up_events(batch, index);
     }
     give_up_events(batch, Event::no_target);
+    check_all_settled(batch);
 }
 
 } // namespace
