@@ -56,7 +56,8 @@ void EventMapper::map(const EventWalk &walk, std::string_view raw, std::uint32_t
         if (!delivery_.only_target.empty() && delivery_.only_target != target.name)
             continue;
         const EventWalk::Value *type = walk.at(target.type_place);
-        const std::string_view type_text = type && !is_container(type->kind) ? type->text : std::string_view();
+        const std::string_view type_text =
+            type && !is_container(type->kind) ? type->text : std::string_view();
         if (!target.concerns(type_text))
             continue;
         Event &event = delivery_.events.emplace_back();
@@ -179,15 +180,15 @@ void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, const 
 
 void EventMapper::take_value(std::uint16_t column, Shape shape, const EventWalk::Value &value)
 {
-    Field field{.column = column, .is_null = value.kind == JsonKind::null, .is_json = false, .text = value.text};
+    Field field{
+        .column = column, .is_null = value.kind == JsonKind::null, .is_json = false, .text = value.text};
 
     if (shape == Shape::json) {
         field.text = value.raw;
     } else if (shape == Shape::record) {
         field.is_json = is_container(value.kind);
     } else if (shape != Shape::scalar && value.kind == JsonKind::array) {
-        field.text =
-            arena_copy(delivery_.arena, array_literal(value.raw, shape == Shape::json_array));
+        field.text = kept(array_literal(value.raw, shape == Shape::json_array));
     }
     fields_.push_back(field);
 }
@@ -212,8 +213,7 @@ std::string_view EventMapper::extra_members(std::uint16_t index, const EventWalk
     if (text_.empty())
         return {};
     text_ += '}';
-    delivery_.collected_bytes += text_.size();
-    return arena_copy(delivery_.arena, text_);
+    return kept(text_);
 }
 
 void EventMapper::note_unmapped(std::uint16_t target, const EventWalk::Member &member)
@@ -237,7 +237,7 @@ void EventMapper::check(const Mapping::Target &target, const EventWalk &walk, Ev
     text_.clear();
     for (const std::uint16_t key : target.keys)
         check_key(target, key, walk, event);
-    event.key = target.keys.size() == 1 ? event.key : arena_copy(delivery_.arena, text_);
+    event.key = target.keys.size() == 1 ? event.key : kept(text_);
     if (event.refusal.sqlstate)
         return;
     if (!time_problem_.empty())
@@ -270,10 +270,18 @@ void EventMapper::check_key(const Mapping::Target &target, std::uint16_t column,
 }
 
 /* The first reason stays. */
-void EventMapper::refuse(Event &event, const char *sqlstate, std::string_view message, std::string_view column)
+void EventMapper::refuse(Event &event, const char *sqlstate, std::string_view message,
+                         std::string_view column)
 {
     if (!event.refusal.sqlstate)
-        event.refusal = {sqlstate, arena_copy(delivery_.arena, message), arena_copy(delivery_.arena, column)};
+        event.refusal = {sqlstate, kept(message), kept(column)};
+}
+
+/* Each target makes its own, so the body's size is no measure of them. */
+std::string_view EventMapper::kept(std::string_view text)
+{
+    delivery_.collected_bytes += text.size();
+    return arena_copy(delivery_.arena, text);
 }
 
 void EventMapper::store_fields(Event &event)

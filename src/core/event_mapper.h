@@ -32,6 +32,7 @@ private:
     void check(const Mapping::Target &target, const EventWalk &walk, Event &event);
     void check_key(const Mapping::Target &target, std::uint16_t column, const EventWalk &walk, Event &event);
     void refuse(Event &event, const char *sqlstate, std::string_view message, std::string_view column = {});
+    std::string_view kept(std::string_view text);
     void store_fields(Event &event);
 
     Delivery &delivery_;
