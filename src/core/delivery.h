@@ -89,8 +89,8 @@ struct Delivery {
     Outcome outcome_of_event(std::size_t begin, std::size_t &end) const noexcept;
     DeliveryCounts counts() const noexcept;
     /*
-     * Bytes held, at most: the body, twice that for decoded strings and array literals, events, fields, and
-     * what was collected for extra columns.
+     * Bytes held, at most: the body, twice that for decoded strings, events, fields, and what was put
+     * together for each target (array literals, extra columns, keys, refusals).
      */
     std::uint64_t size() const noexcept;
     std::uint64_t collected_bytes = 0;

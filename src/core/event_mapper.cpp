@@ -75,7 +75,8 @@ void EventMapper::map(const EventWalk &walk, std::string_view raw, std::uint32_t
         if (!delivery_.only_target.empty() && delivery_.only_target != target.name)
             continue;
         const EventWalk::Value *type = walk.at(target.type_place);
-        const std::string_view type_text = type && !is_container(type->kind) ? type->text : std::string_view();
+        const std::string_view type_text =
+            type && !is_container(type->kind) ? type->text : std::string_view();
         if (!target.concerns(type_text))
             continue;
         Event &event = delivery_.events.emplace_back();
@@ -208,7 +209,7 @@ void EventMapper::take_value(std::uint16_t index, const Mapping::Column &column,
     case Shape::array:
     case Shape::json_array:
         if (value.kind == JsonKind::array)
-            field.text = collected(array_literal(value.raw, column.shape == Shape::json_array));
+            field.text = kept(array_literal(value.raw, column.shape == Shape::json_array));
         break;
     case Shape::instant:
     case Shape::local:
@@ -251,14 +252,7 @@ std::string_view EventMapper::extra_members(std::uint16_t index, const EventWalk
     if (text_.empty())
         return {};
     text_ += '}';
-    return collected(text_);
-}
-
-/* One body can be collected for many columns and targets, so each counts. */
-std::string_view EventMapper::collected(std::string_view text)
-{
-    delivery_.collected_bytes += text.size();
-    return arena_copy(delivery_.arena, text);
+    return kept(text_);
 }
 
 void EventMapper::note_unmapped(std::uint16_t target, const EventWalk::Member &member)
@@ -283,7 +277,7 @@ void EventMapper::check(const Mapping::Target &target, const EventWalk &walk, Ev
     for (const std::uint16_t key : target.keys)
         check_key(target, key, walk, event);
     if (target.keys.size() != 1)
-        event.key = collected(text_);
+        event.key = kept(text_);
     if (event.refusal.sqlstate)
         return;
     if (!time_problem_.empty())
@@ -316,10 +310,18 @@ void EventMapper::check_key(const Mapping::Target &target, std::uint16_t column,
 }
 
 /* The first reason stays. */
-void EventMapper::refuse(Event &event, const char *sqlstate, std::string_view message, std::string_view column)
+void EventMapper::refuse(Event &event, const char *sqlstate, std::string_view message,
+                         std::string_view column)
 {
     if (!event.refusal.sqlstate)
-        event.refusal = {sqlstate, arena_copy(delivery_.arena, message), arena_copy(delivery_.arena, column)};
+        event.refusal = {sqlstate, kept(message), kept(column)};
+}
+
+/* Each target makes its own, so the body's size is no measure of them. */
+std::string_view EventMapper::kept(std::string_view text)
+{
+    delivery_.collected_bytes += text.size();
+    return arena_copy(delivery_.arena, text);
 }
 
 void EventMapper::store_fields(Event &event)

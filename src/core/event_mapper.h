@@ -29,11 +29,11 @@ private:
     void take_value(std::uint16_t index, const Mapping::Column &column, const EventWalk::Value &value,
                     Event &event);
     std::string_view extra_members(std::uint16_t index, const EventWalk &walk);
-    std::string_view collected(std::string_view text);
     void note_unmapped(std::uint16_t target, const EventWalk::Member &member);
     void check(const Mapping::Target &target, const EventWalk &walk, Event &event);
     void check_key(const Mapping::Target &target, std::uint16_t column, const EventWalk &walk, Event &event);
     void refuse(Event &event, const char *sqlstate, std::string_view message, std::string_view column = {});
+    std::string_view kept(std::string_view text);
     void store_fields(Event &event);
 
     Delivery &delivery_;

@@ -1,5 +1,6 @@
 #include "core/event_walk.h"
 
+#include <algorithm>
 #include <string>
 
 namespace cxone_sync {
@@ -64,8 +65,9 @@ void EventWalk::keep(const Mapping::Node *node, JsonKind kind, std::string_view 
     if (frames_.empty() || frames_.back().is_array || !frames_.back().node)
         return;
     const Frame &object = frames_.back();
-    const std::size_t targets = object.node->rooted.size();
-    if (targets > 0 && (!node || node->taken_by.size() < targets))
+    /* others than the targets rooted here may take it as well, so their numbers say nothing */
+    const auto takes = [node](std::uint16_t target) { return node && node->is_taken_by(target); };
+    if (!std::all_of(object.node->rooted.begin(), object.node->rooted.end(), takes))
         members_.push_back(
             {object.node, node, object.raw_key, object.key, raw, entries_[object.node->number]});
 }

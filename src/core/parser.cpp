@@ -151,12 +151,12 @@ bool EnvelopeReader::refuse_position(Position position, JsonKind kind)
         return !refuse(400, "the body is not a JSON object");
     if (position != Position::events)
         return false;
+    if (found_here_)
+        return !refuse(400, shown(path_) + " appears more than once");
     if (path_.empty() && kind != JsonKind::array && kind != JsonKind::object)
         return !refuse(400, "the body is neither an event nor an array of events");
     if (!path_.empty() && kind != JsonKind::array)
         return !refuse(400, shown(path_) + " is not an array");
-    if (found_here_)
-        return !refuse(400, shown(path_) + " appears more than once");
     return false;
 }
 

@@ -4,6 +4,7 @@
 #include "http/webhook.h"
 
 #include "gzip.h"
+#include "parsed.h"
 
 #include <gtest/gtest.h>
 
@@ -248,8 +249,7 @@ protected:
     {
         auto config = std::make_shared<WebhookConfig>();
         config->max_body = max_body;
-        config->map = std::make_shared<const TargetMap>(
-            std::vector<TargetMap::Column>{{.name = "id"}, {.name = "name"}}, std::uint16_t{0}, "timestamp");
+        config->mapping = mapping_of({target_of("contacts", {"id", "name"})});
         webhook_->configure(std::move(config));
     }
 
