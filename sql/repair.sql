@@ -55,8 +55,8 @@ TABLE dead;
 SELECT cxone_sync.change_target('cases', 'cases', '{id}', event_types => '{Case,Both}');
 
 ---- filters
-ALTER TABLE cases ADD CHECK (n < 100);
 SELECT afresh();
+ALTER TABLE cases ADD CHECK (n < 100);
 SELECT deliver('{"eventType": "Case", "id": 1, "n": "x"}', '{"eventType": "Case", "id": 2, "n": 200}', '{"eventType": "Contact"}', '{"eventType": "Case", "id": 4, "n": "y"}', '{"eventType": "Lost"}', '{"eventType": "Case", "id": 6, "n": 600}');
 SELECT * FROM cxone_sync.replay_dead_letters(ids => '{2,3,99}');
 SELECT * FROM cxone_sync.replay_dead_letters('{}');
@@ -72,8 +72,6 @@ SELECT count(*) FROM cxone_sync.replay_dead_letters(most => 0);
 SELECT count(*) FROM cxone_sync.replay_dead_letters(most => NULL);
 SELECT cxone_sync.replay_dead_letters(most => -1);
 -- the history is bounded
-SELECT count(*) FROM generate_series(1, 25), LATERAL cxone_sync.replay_dead_letters('{1}') AS r WHERE r.outcome = 'dead_lettered';
-SELECT attempts > 25 AS often, jsonb_array_length(history) FROM cxone_sync.dead_letters WHERE id = 1;
 DO $$ BEGIN FOR i IN 1 .. 25 LOOP PERFORM cxone_sync.replay_dead_letters('{2}'); END LOOP; END $$;
 SELECT attempts, jsonb_array_length(history), (SELECT count(*) FROM jsonb_array_elements(history) AS h WHERE h ->> 'sqlstate' = '23514') FROM cxone_sync.dead_letters WHERE id = 2;
 -- the newest reason is the letter's, the ones before are the history's
@@ -95,14 +93,15 @@ SELECT afresh();
 SELECT deliver('{"eventType": "Case", "id": 1, "n": "x", "timestamp": "2026-01-02T00:00:00Z"}');
 SELECT deliver('{"eventType": "Case", "id": 1, "n": "y", "timestamp": "2026-01-01T00:00:00Z"}');
 SELECT deliver('{"eventType": "Case", "id": 1, "n": "z", "timestamp": "2026-01-03T00:00:00Z"}');
-UPDATE cxone_sync.dead_letters SET payload = translate(payload, 'xy', '12');
+UPDATE cxone_sync.dead_letters SET payload = replace(payload, '"x"', '1') WHERE id = 1;
+UPDATE cxone_sync.dead_letters SET payload = replace(payload, '"y"', '2') WHERE id = 2;
 SELECT * FROM cxone_sync.replay_dead_letters();
 SELECT id, n FROM cases;
 
 ---- a payload mended into something else
 SELECT afresh();
 SELECT deliver('{"eventType": "Case", "id": 1, "n": "x"}', '{"eventType": "Case", "id": 2, "n": "x"}', '{"eventType": "Case", "id": 3, "n": "x"}', '{"eventType": "Case", "id": 4, "n": "x"}', '{"eventType": "Case", "id": 5, "n": "x"}', '{"eventType": "Case", "id": 6, "n": "x"}', '{"eventType": "Case", "id": 7, "n": "x"}');
-UPDATE cxone_sync.dead_letters SET payload = (ARRAY['{"eventType": "Case", "id": 1, "n":', '', '[]', '{"events": [{"eventType": "Case", "id": 4}]}', '{"eventType": "Contact", "id": 5}', '[{"eventType": "Case", "id": 6}]', E'{"eventType": "Case", "id": 7}\n{"eventType": "Case", "id": 8}'])[id];
+UPDATE cxone_sync.dead_letters SET payload = (ARRAY['{"eventType": "Case", "id": 1, "n":', '', '7', '{"events": [{"eventType": "Case", "id": 4}]}', '{"eventType": "Contact", "id": 5}', '{"eventType": "Case", "id": 6, "n": 6} ', E'{"eventType": "Case", "id": 7}\n{"eventType": "Case", "id": 8}'])[id];
 SELECT * FROM cxone_sync.replay_dead_letters();
 SELECT id, target, sqlstate, event_key, attempts, payload FROM cxone_sync.dead_letters ORDER BY id;
 UPDATE cxone_sync.dead_letters SET payload = '{"eventType": "Case", "id": 1, "n": 1}' WHERE id = 1;
@@ -196,11 +195,11 @@ CREATE FUNCTION state() RETURNS text LANGUAGE sql AS $$
         (SELECT count(*) FROM test.seen), (SELECT string_agg(id || '/' || attempts, ' ') FROM cxone_sync.dead_letters), (SELECT count(*) FROM cxone_sync.tombstones))
 $$;
 SELECT state();
-SELECT event, target, outcome, event_key, event_time, columns, sqlstate, message, column_name FROM cxone_sync.simulate('{"events": [
+SELECT event, target, outcome, event_key, CASE WHEN event_time < '2026-02-01' THEN event_time END, CASE WHEN sqlstate IS DISTINCT FROM '22007' THEN columns END, sqlstate, message, column_name FROM cxone_sync.simulate('{"events": [
     {"eventType": "Both", "id": 2, "n": 7.0, "day": 1767312000, "email": "a@b.c", "other": [1], "timestamp": "2026-01-02T01:00:00+01:00"},
     {"eventType": "Both", "id": "x", "n": null, "timestamp": "2026-01-02T00:00:00Z"},
     {"eventType": "Case", "id": 1, "n": 2, "timestamp": "2026-01-04T00:00:00Z"},
-    {"eventType": "Case", "id": 1, "n": 3, "timestamp": "2026-01-06T00:00:00Z"},
+    {"eventType": "Case", "id": 10, "n": 3, "timestamp": "2026-01-06T00:00:00Z"},
     {"eventType": "Case", "id": 3, "n": 100, "timestamp": "2026-01-06T00:00:00Z"},
     {"eventType": "Case", "id": 4, "n": 66, "timestamp": "2026-01-06T00:00:00Z"},
     {"eventType": "Case", "id": 5, "day": "tomorrow", "timestamp": "2026-01-06T00:00:00Z"},
@@ -220,9 +219,7 @@ ALTER TABLE cases RENAME changed_ts TO updated_ts;
 SELECT cxone_sync.change_target('cases', 'cases', '{id}', event_types => '{Case,Both}', delete_types => '{Gone}');
 SELECT event, target, outcome, event_key, columns FROM cxone_sync.simulate('{"events": [{"eventType": "Gone", "id": 1, "timestamp": "2026-01-06T00:00:00Z"}, {"eventType": "Case", "id": 1, "n": 4, "timestamp": "2026-01-05T00:00:00Z"}, {"eventType": "Gone", "id": 1, "timestamp": "2026-01-04T00:00:00Z"}]}');
 SELECT state();
--- a trouble that is no event's fault is an error here too, and harms nothing
-CREATE TRIGGER trouble BEFORE INSERT ON cases FOR EACH ROW WHEN (NEW.n = 53) EXECUTE FUNCTION trouble();
-SELECT * FROM cxone_sync.simulate('{"events": [{"eventType": "Case", "id": 53, "n": 53}]}');
+-- within a transaction
 BEGIN;
 SELECT deliver('{"eventType": "Case", "id": 50, "n": 50}');
 SELECT outcome FROM cxone_sync.simulate('{"events": [{"eventType": "Case", "id": 50, "n": 51}, {"eventType": "Case", "id": 51, "n": 51}]}');
