@@ -169,7 +169,7 @@ $$;
 -- ---- the comparison ----
 
 SELECT setseed(0.25);
-CALL make_events(300);
+CALL make_events(200);
 CALL deliver(4);
 CREATE TABLE expected AS
     SELECT target, set, key, model(set, key, target = 'marked') AS result FROM (SELECT DISTINCT set, key FROM events) AS e, unnest('{deleted,marked,paired}'::text[]) AS target;
@@ -189,7 +189,7 @@ SELECT t.target, t.key, t.deleted_ts FROM cxone_sync.tombstones AS t FULL JOIN
 WHERE t.deleted_ts IS DISTINCT FROM x.deleted_ts LIMIT 5;
 
 -- the sets have held each kind of case
-SELECT target, count(*) > 300 AS keys, count(*) FILTER (WHERE result IS NULL) > 20 AS none, count(*) FILTER (WHERE result::jsonb -> 'field_times' ? 'a') > 100 AS fields_of_other_times,
+SELECT target, count(*) > 200 AS keys, count(*) FILTER (WHERE result IS NULL) > 20 AS none, count(*) FILTER (WHERE result::jsonb -> 'field_times' ? 'a') > 100 AS fields_of_other_times,
     count(*) FILTER (WHERE result::jsonb -> 'field_times' -> 'extra' ? 'x') > 50 AS members_of_other_times,
     count(*) FILTER (WHERE result::jsonb -> 'field_times' -> 'c' = 'null') > 50 AS defaults,
     count(*) FILTER (WHERE result IS NOT NULL AND (SELECT bool_or(is_deletion) FROM events AS e WHERE e.set = x.set AND e.key = x.key)) > 50 AS outlived,
