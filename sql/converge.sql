@@ -189,10 +189,10 @@ SELECT t.target, t.key, t.deleted_ts FROM cxone_sync.tombstones AS t FULL JOIN
 WHERE t.deleted_ts IS DISTINCT FROM x.deleted_ts LIMIT 5;
 
 -- the sets have held each kind of case
-SELECT target, count(*) > 200 AS keys, count(*) FILTER (WHERE result IS NULL) > 20 AS none, count(*) FILTER (WHERE result::jsonb -> 'field_times' ? 'a') > 100 AS fields_of_other_times,
-    count(*) FILTER (WHERE result::jsonb -> 'field_times' -> 'extra' ? 'x') > 50 AS members_of_other_times,
-    count(*) FILTER (WHERE result::jsonb -> 'field_times' -> 'c' = 'null') > 50 AS defaults,
-    count(*) FILTER (WHERE result IS NOT NULL AND (SELECT bool_or(is_deletion) FROM events AS e WHERE e.set = x.set AND e.key = x.key)) > 50 AS outlived,
+SELECT target, count(*) > 200 AS keys, count(*) FILTER (WHERE result IS NULL) > 20 AS none, count(*) FILTER (WHERE result::jsonb -> 'field_times' ? 'a') > 50 AS fields_of_other_times,
+    count(*) FILTER (WHERE result::jsonb -> 'field_times' -> 'extra' ? 'x') > 30 AS members_of_other_times,
+    count(*) FILTER (WHERE result::jsonb -> 'field_times' -> 'c' = 'null') > 30 AS defaults,
+    count(*) FILTER (WHERE result IS NOT NULL AND (SELECT bool_or(is_deletion) FROM events AS e WHERE e.set = x.set AND e.key = x.key)) > 30 AS outlived,
     count(*) FILTER (WHERE result::jsonb ->> 'mark' IS NOT NULL) > 20 AS marked
 FROM expected AS x GROUP BY 1 ORDER BY 1;
 SELECT name, count(*) > 20 AS ties, count(*) FILTER (WHERE nulls) > 10 AS with_null
