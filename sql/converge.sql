@@ -189,7 +189,7 @@ SELECT t.target, t.key, t.deleted_ts FROM cxone_sync.tombstones AS t FULL JOIN
 WHERE t.deleted_ts IS DISTINCT FROM x.deleted_ts LIMIT 5;
 
 -- the sets have held each kind of case
-SELECT target, count(*) > 200 AS keys, count(*) FILTER (WHERE result IS NULL) > 20 AS none, count(*) FILTER (WHERE result::jsonb -> 'field_times' ? 'a') > 50 AS fields_of_other_times,
+SELECT target, count(*) > 200 AS keys, count(*) FILTER (WHERE result IS NULL) > 20 AS none, count(*) FILTER (WHERE result::jsonb -> 'field_times' ? 'a') > 20 AS fields_of_other_times,
     count(*) FILTER (WHERE result::jsonb -> 'field_times' -> 'extra' ? 'x') > 30 AS members_of_other_times,
     count(*) FILTER (WHERE result::jsonb -> 'field_times' -> 'c' = 'null') > 30 AS defaults,
     count(*) FILTER (WHERE result IS NOT NULL AND (SELECT bool_or(is_deletion) FROM events AS e WHERE e.set = x.set AND e.key = x.key)) > 30 AS outlived,

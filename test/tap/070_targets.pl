@@ -72,28 +72,30 @@ my $load = CxoneSync::Load->start(webhook_port($node), clients => 4, name => 'pa
 	my @ids = map { "$prefix-$number-$_" } 1 .. 1 + $number % 5;
 	return (\@ids, map { qq({"eventType":"pair","id":"$_","left":"l","right":"r","timestamp":"2026-01-02T03:04:05Z"}) } @ids);
 });
-my (@oriented, @expected);
-foreach my $round (1 .. 12)
+my $session = open_session($node);
+my (@seen, @expected);
+foreach my $round (1 .. 10)
 {
 	my ($left, $right) = $round % 2 ? ('/right', '/left') : ('/left', '/right');
-	sql($node, "BEGIN; SELECT cxone_sync.map_field('pairs', 'p', '$left'); SELECT cxone_sync.map_field('pairs', 'q', '$right'); COMMIT");
-	deliver_events(event_of('pair', "after-$round", left => 'l', right => 'r'));
-	push @oriented, sql($node, "SELECT p || q FROM ann.pairs WHERE id = 'after-$round'");
+	$session->run("BEGIN; SELECT cxone_sync.map_field('pairs', 'p', '$left')");
+	$session->run("SELECT cxone_sync.map_field('pairs', 'q', '$right'); COMMIT");
+	deliver_events(event_of('pair', "swap-$round", left => 'l', right => 'r'));
+	push @seen, $session->run("SELECT p || q FROM ann.pairs WHERE id = 'swap-$round'");
 	push @expected, $round % 2 ? 'rl' : 'lr';
-	sql($node, "ALTER TABLE ann.pairs ADD COLUMN hot text");
+	$session->run('ALTER TABLE ann.pairs ADD COLUMN hot text');
 	deliver_events(event_of('pair', "hot-$round", hot => 'yes'));
-	push @oriented, sql($node, "SELECT hot FROM ann.pairs WHERE id = 'hot-$round'");
+	push @seen, $session->run("SELECT hot FROM ann.pairs WHERE id = 'hot-$round'");
 	push @expected, 'yes';
-	sql($node, "ALTER TABLE ann.pairs DROP COLUMN hot; SELECT cxone_sync.add_target('copies', 'ann.copies', '{id}', event_types => '{pair}')");
+	$session->run("ALTER TABLE ann.pairs DROP COLUMN hot; SELECT cxone_sync.add_target('copies', 'ann.copies', '{id}', event_types => '{pair}')");
 	deliver_events(event_of('pair', "copy-$round", p => 'l'));
-	push @oriented, sql($node, "SELECT p FROM ann.copies WHERE id = 'copy-$round'");
+	push @seen, $session->run("SELECT p FROM ann.copies WHERE id = 'copy-$round'");
 	push @expected, 'l';
-	sql($node, "SELECT cxone_sync.remove_target('copies')");
+	$session->run("SELECT cxone_sync.remove_target('copies')");
 	my $before = $load->count(200);
 	poll(sub { $load->count(200) >= $before + 20 }, "deliveries after round $round");
 }
 $load->stop;
-is("@oriented", "@expected", 'map_field, ADD COLUMN and add_target take effect with the next delivery, under load');
+is("@seen", "@expected", 'map_field, ADD COLUMN and add_target take effect with the next delivery, under load');
 is(join(',', grep { !/^200/ } $load->answers), '', 'every delivery in the meantime was taken');
 is(worker_pid($node), $pid, 'by the same worker');
 is(sql($node, "SELECT count(*) FROM $letters"), '0', 'without a dead letter');
@@ -127,7 +129,6 @@ is(sql($node, "SELECT count(DISTINCT p) FROM ann.pairs WHERE id LIKE 'pair-%'"),
 sub timed { my $start = time; my $reply = deliver_events(@_); return ($reply, time - $start); }
 
 my $position = log_position($node);
-my $session = open_session($node);
 $session->run('BEGIN; LOCK TABLE ann.orders IN ACCESS EXCLUSIVE MODE');
 my ($reply, $took) = timed(event_of('order', 'locked1', v => 'l'));
 retry_is($reply, 'a delivery for a target whose table is locked');
@@ -171,7 +172,7 @@ sub broken_and_mended
 	my $load = CxoneSync::Load->start(webhook_port($node), clients => 4, name => $name, events => sub {
 		my ($prefix, $number) = @_;
 		my @ids = map { "$prefix-$number-$_" } 1 .. 4;
-		return (\@ids, map { qq({"eventType":"case","id":"$_"}), qq({"eventType":"note","id":"$_"}) } @ids);
+		return (\@ids, map { (qq({"eventType":"case","id":"$_"}), qq({"eventType":"note","id":"$_"})) } @ids);
 	});
 	my $go_on = sub { my $before = $load->count(200); poll(sub { $load->count(200) >= $before + 60 }, "$name: deliveries go on"); };
 	$go_on->();
@@ -289,8 +290,11 @@ foreach my $sender (1 .. 5)
 my @statuses = map { waitpid $_, 0; $? } @senders;
 is("@statuses", '0 0 0 0 0', 'and through five connections at once, each in an order of its own');
 cmp_ok(sql($node, 'SELECT count(*) FILTER (WHERE field_times IS NOT NULL) FROM cyd.once'), '>=', 15, 'most rows have fields of several times');
-is(sql($node, 'SELECT count(*) FROM (SELECT to_jsonb(p)::text FROM cyd.parts AS p EXCEPT ALL SELECT to_jsonb(o)::text FROM cyd.once AS o) AS d'), '0', 'ends in no other rows');
-is(sql($node, 'SELECT count(*) FROM (SELECT to_jsonb(o)::text FROM cyd.once AS o EXCEPT ALL SELECT to_jsonb(p)::text FROM cyd.parts AS p) AS d'), '0', 'and misses none');
+# its type is among what no column takes
+my $once = q{SELECT replace(to_jsonb(o)::text, '"once"', '"parts"') FROM cyd.once AS o};
+my $parts = 'SELECT to_jsonb(p)::text FROM cyd.parts AS p';
+is(sql($node, "SELECT * FROM ($parts EXCEPT ALL $once) AS d LIMIT 3"), '', 'ends in no other rows');
+is(sql($node, "SELECT * FROM ($once EXCEPT ALL $parts) AS d LIMIT 3"), '', 'and misses none');
 
 # ---- envelopes ----
 
