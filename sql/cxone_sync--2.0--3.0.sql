@@ -308,6 +308,7 @@ DECLARE
     after text;    -- beyond the last key
     wins text;     -- whether what extra holds becomes the column's value
     type text;
+    initial text;  -- what the column's default gave the rows that were there
     last text[];
     page record;
     step integer := batch_size;
@@ -328,9 +329,11 @@ BEGIN
                   string_agg(format('$3[%s]::%s', n, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY n))
       INTO keys, key_texts, key_columns, same_key, after
       FROM unnest(t.key_columns) WITH ORDINALITY AS u(k, n) JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.relation AND a.attname = k;
-    SELECT format_type(a.atttypid, a.atttypmod) INTO type
-      FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = t.relation AND a.attname = column_name;
-    wins := CASE WHEN NOT t.field_order THEN format('t.%I IS NULL', column_name) -- else an event has set it since it was added
+    SELECT format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid) INTO type, initial
+      FROM pg_catalog.pg_attribute AS a LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+      WHERE a.attrelid = t.relation AND a.attname = column_name;
+    wins := CASE WHEN NOT t.field_order THEN -- else an event has set it since it was added
+            format('t.%I IS NOT DISTINCT FROM %s', column_name, coalesce(initial, 'NULL'))
         ELSE format('cxone_sync.newest_member_time(t.field_times, p.members, t.%1$I) > cxone_sync.field_time(t.field_times, %2$L, t.%2$I IS NULL, t.%1$I)',
                     t.order_column, column_name) END;
     LOOP

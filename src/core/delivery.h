@@ -66,6 +66,17 @@ struct UnmappedKey {
     std::string_view example; /* JSON text */
 };
 
+/* Where the events stand in a body. */
+struct Envelope {
+    /*
+     * The tokens of the JSON pointer to the array of events. None: the body itself is that array, or is one
+     * event.
+     */
+    std::vector<std::string> path{"events"};
+    bool is_event = false; /* the body is one event, whatever it is: a dead letter's payload */
+    bool is_lines = false; /* each line of the body is an envelope of its own (NDJSON) */
+};
+
 /* One request's events: all of them commit in one transaction, and one reply counts them. */
 struct Delivery {
     static constexpr std::size_t max_unmapped_keys = 64; /* further ones are not noted */
@@ -73,6 +84,7 @@ struct Delivery {
     MemoryShare memory;
     std::string body;
     Timestamp received = 0;
+    Envelope envelope; /* by which it was read: it is read once more by the same, whatever is set since */
     std::shared_ptr<const Mapping> mapping; /* what the events were mapped by; null: not mapped yet */
     std::string only_target;                /* a dead letter is replayed for its own target alone */
     std::int64_t dead_letter = 0;           /* its number, if it is one that is replayed */

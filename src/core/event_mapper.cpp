@@ -40,6 +40,11 @@ bool is_container(JsonKind kind) noexcept
     return kind == JsonKind::object || kind == JsonKind::array;
 }
 
+bool names_type(const EventWalk::Value &value) noexcept
+{
+    return value.kind != JsonKind::null && !is_container(value.kind);
+}
+
 TimeKind time_kind(Shape shape) noexcept
 {
     return shape == Shape::instant ? TimeKind::instant : shape == Shape::local ? TimeKind::local : TimeKind::date;
@@ -76,7 +81,7 @@ void EventMapper::map(const EventWalk &walk, std::string_view raw, std::uint32_t
             continue;
         const EventWalk::Value *type = walk.at(target.type_place);
         const std::string_view type_text =
-            type && !is_container(type->kind) ? type->text : std::string_view();
+            type && names_type(*type) ? type->text : std::string_view();
         if (!target.concerns(type_text))
             continue;
         Event &event = delivery_.events.emplace_back();
@@ -100,7 +105,7 @@ std::string EventMapper::nobody_takes(const EventWalk &walk) const
         return "target " + quoted(delivery_.only_target) + " does not exist or takes no events of this type";
     for (const Mapping::Target &target : delivery_.mapping->targets()) {
         const EventWalk::Value *type = walk.at(target.type_place);
-        if (type && !is_container(type->kind))
+        if (type && names_type(*type))
             return "no target takes events of type " + quoted(beginning_of(type->text));
     }
     return "no target takes events without a type";
@@ -217,8 +222,10 @@ void EventMapper::take_value(std::uint16_t index, const Mapping::Column &column,
         field = field_at(index, 0);
         const char *problem = read_time(value.kind, value.raw, value.text, time_kind(column.shape),
                                         limits_.time_zone.get(), field.time);
-        if (problem)
+        if (problem) {
             refuse(event, "22007", quoted(column.name) + " " + problem, column.name);
+            return;
+        }
         break;
     }
     case Shape::record:

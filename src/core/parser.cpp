@@ -149,7 +149,7 @@ bool EnvelopeReader::refuse_position(Position position, JsonKind kind)
 {
     if (position == Position::on_the_path && level_ == 0 && kind != JsonKind::object)
         return !refuse(400, "the body is not a JSON object");
-    if (position != Position::events)
+    if (position != Position::events || limits_.envelope.is_event)
         return false;
     if (found_here_)
         return !refuse(400, shown(path_) + " appears more than once");
@@ -176,7 +176,8 @@ bool EnvelopeReader::value(JsonKind kind, std::string_view raw, std::string_view
         return false;
     if (at == Position::in_event) {
         walk_.value(kind, raw, text, has_nul);
-    } else if (at == Position::event) {
+    } else if (at == Position::event || at == Position::events) {
+        found_events_ = found_here_ = true;
         if (!begin_event())
             return false;
         finish_event(kind, raw);
@@ -191,7 +192,8 @@ bool EnvelopeReader::open(JsonKind kind)
         return false;
     if (at == Position::events)
         found_events_ = found_here_ = true;
-    if (at == Position::event || (at == Position::events && kind == JsonKind::object)) {
+    const bool is_event = kind == JsonKind::object || limits_.envelope.is_event;
+    if (at == Position::event || (at == Position::events && is_event)) {
         if (!begin_event())
             return false;
         event_level_ = level_;
@@ -199,7 +201,7 @@ bool EnvelopeReader::open(JsonKind kind)
     if (in_event_)
         walk_.open(kind);
     level_++;
-    if (at == Position::events && kind == JsonKind::array)
+    if (at == Position::events && !is_event)
         events_level_ = level_;
     else if (at == Position::on_the_path && kind == JsonKind::object)
         path_level_ = level_;
@@ -273,6 +275,7 @@ BodyRefusal parse_delivery(Delivery &delivery, std::shared_ptr<const Mapping> ma
     delivery.collected_bytes = 0;
     delivery.arena.release();
     delivery.mapping = std::move(mapping);
+    delivery.envelope = limits.envelope;
 
     if (!is_valid_utf8(delivery.body))
         return {400, "the body is not valid UTF-8"};

@@ -8,16 +8,6 @@
 
 namespace cxone_sync {
 
-/* Where the events stand in a body. */
-struct Envelope {
-    /*
-     * The tokens of the JSON pointer to the array of events. None: the body itself is that array, or is one
-     * event.
-     */
-    std::vector<std::string> path{"events"};
-    bool is_lines = false; /* each line of the body is an envelope of its own (NDJSON) */
-};
-
 struct ParseLimits {
     Envelope envelope;
     unsigned max_depth = 64;                       /* nesting of the whole body */

@@ -269,7 +269,7 @@ List *all_types(const TargetConfig &config)
 bool overlap(const TargetConfig &a, const TargetConfig &b)
 {
     return a.relation == b.relation &&
-           (a.event_types == NIL || b.event_types == NIL || share_a_type(all_types(a), all_types(b)));
+           (strcmp(a.type_path, b.type_path) != 0 || a.event_types == NIL || b.event_types == NIL || share_a_type(all_types(a), all_types(b)));
 }
 
 void check_overlap(const List *targets, Target *target)
@@ -530,6 +530,15 @@ const Catalog &open_catalog()
 bool catalog_is_stale() noexcept
 {
     return changes_seen != changes_read;
+}
+
+bool a_target_is_blocked() noexcept
+{
+    for (int i = 0; i < catalog.count; i++) {
+        if (catalog.targets[i]->is_blocked)
+            return true;
+    }
+    return false;
 }
 
 void doubt_target(Target *target)

@@ -32,6 +32,9 @@ const Catalog &open_catalog();
 /* True if something has changed since open_catalog(). */
 bool catalog_is_stale() noexcept;
 
+/* True if the last write that wanted some target's table has found it locked. */
+bool a_target_is_blocked() noexcept;
+
 /* Has the target looked at once more: what ails it may have passed without an invalidation. */
 void doubt_target(Target *target);
 

@@ -67,7 +67,7 @@ Delivery *map_members(const Target *target, int column, const char *members)
             mapped_column = column;
         }
         delivery->body = json_at_pointer(target->config.root_path, members);
-        limits.envelope = {{}, false};
+        limits.envelope = {.path = {}, .is_event = true};
         limits.max_depth = UINT_MAX;
         (void)parse_delivery(*delivery, mapping, limits);
     });

@@ -45,8 +45,11 @@ Delivery *delivery_of_letter(HeapTuple tuple, TupleDesc description)
 
     delivery->received = received;
     delivery->dead_letter = id;
-    if (target != nullptr)
-        call_cpp([delivery, target] { delivery->only_target = target; });
+    call_cpp([delivery, target] {
+        delivery->envelope = {.path = {}, .is_event = true};
+        if (target != nullptr)
+            delivery->only_target = target;
+    });
     return delivery;
 }
 
@@ -86,7 +89,7 @@ void delete_applied(const Letters &letters)
     Oid type = INT8ARRAYOID;
 
     for (int i = 0; i < letters.count; i++) {
-        if (!letters.deliveries[i]->is_letter_kept)
+        if (!letters.deliveries[i]->is_letter_kept && !letters.deliveries[i]->events.empty())
             ids[count++] = Int64GetDatum(letters.deliveries[i]->dead_letter);
     }
     Datum array = PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
@@ -219,12 +222,15 @@ Datum cxone_sync_simulate(PG_FUNCTION_ARGS)
     (void)open_catalog();
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);
+    PgError error;
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(context);
-    write_deliveries(&delivery, 1, nullptr);
+    const bool written = guarded(error, [&delivery] { write_deliveries(&delivery, 1, nullptr); });
     RollbackAndReleaseCurrentSubTransaction();
     MemoryContextSwitchTo(context);
     CurrentResourceOwner = owner;
+    if (!written)
+        raise(error);
     for (const Event &event : delivery->events)
         put_simulated(result, delivery, event);
     return 0;

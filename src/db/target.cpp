@@ -197,15 +197,6 @@ bool describe_key(Target *target)
     return true;
 }
 
-bool is_key_column(const Target *target, AttrNumber number)
-{
-    for (int i = 0; i < target->key_count; i++) {
-        if (key_column(target, i).number == number)
-            return true;
-    }
-    return false;
-}
-
 /* A unique index on just the key, which ON CONFLICT can use. */
 bool spans_the_key(const Target *target, Relation index)
 {
@@ -217,8 +208,12 @@ bool spans_the_key(const Target *target, Relation index)
     /* not RelationGetIndexPredicate(): that calls the owner's functions */
     if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
         return false;
-    for (int i = 0; i < form->indnkeyatts; i++) {
-        if (!is_key_column(target, form->indkey.values[i]))
+    for (int k = 0; k < target->key_count; k++) {
+        bool is_there = false;
+
+        for (int i = 0; i < form->indnkeyatts; i++)
+            is_there |= form->indkey.values[i] == key_column(target, k).number;
+        if (!is_there)
             return false;
     }
     return true;
@@ -266,7 +261,9 @@ bool check_kind(Target *target, Relation relation)
                       "%s is not a table", target->table);
     if (form->relpersistence != RELPERSISTENCE_PERMANENT)
         return refuse(target, ERRCODE_WRONG_OBJECT_TYPE,
-                      "Its rows would not survive a crash. Run ALTER TABLE ... SET LOGGED.",
+                      form->relpersistence == RELPERSISTENCE_TEMP
+                          ? "The worker cannot see it."
+                          : "Its rows would not survive a crash. Run ALTER TABLE ... SET LOGGED.",
                       "table %s is %s", target->table,
                       form->relpersistence == RELPERSISTENCE_TEMP ? "temporary" : "unlogged");
     if (IsCatalogNamespace(form->relnamespace) || is_own_table(form))
@@ -288,14 +285,16 @@ bool check_no_superuser(Target *target)
 
 bool check_owner(Target *target, Relation relation)
 {
-    const AclMode needed = ACL_INSERT | ACL_UPDATE | ACL_SELECT;
+    const bool deletes = target->config.delete_types != NIL && target->config.mark_column == nullptr;
+    const AclMode needed = ACL_INSERT | ACL_UPDATE | ACL_SELECT | (deletes ? ACL_DELETE : 0);
 
     if (!check_no_superuser(target))
         return false;
     if (pg_class_aclmask(RelationGetRelid(relation), target->owner, needed, ACLMASK_ALL) != needed ||
         compat::schema_aclcheck(RelationGetNamespace(relation), target->owner, ACL_USAGE) != ACLCHECK_OK)
         return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
-                      "Grant SELECT, INSERT and UPDATE on the table and USAGE on its schema to the owner.",
+                      "Grant SELECT, INSERT, UPDATE (and DELETE for deletions) on the table and USAGE on its schema to "
+                      "the owner.",
                       "the owner of table %s may not write it", target->table);
     return true;
 }
@@ -371,8 +370,12 @@ bool check_mapped_columns(Target *target)
 
     foreach (cell, target->config.mapped_columns) {
         const char *name = static_cast<char *>(lfirst(cell));
+        const int column = column_named(target, name);
 
-        if (column_named(target, name) < 0 && strcmp(name, target->config.order_column) != 0)
+        if (column >= 0 && (column == target->extra || column == target->mark))
+            return refuse(target, ERRCODE_INVALID_COLUMN_REFERENCE, "Run cxone_sync.unmap_field().",
+                          "column \"%s\" of table %s is not fed from a path", name, target->table);
+        if (column < 0 && strcmp(name, target->config.order_column) != 0)
             return refuse(target, ERRCODE_UNDEFINED_COLUMN,
                           "Add the column, or run cxone_sync.unmap_field().",
                           "table %s has no column \"%s\" for what is mapped to it", target->table, name);

@@ -76,6 +76,9 @@ void give_up_row(Writer *writer, Row *row, const Fault &fault)
 
 void give_up_row(Writer *writer, Row *row, const PgError &error, const char *column)
 {
+    /* undefined, or not allowed: what is known of the table may be out of date */
+    if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == MAKE_SQLSTATE('4', '2', '0', '0', '0'))
+        doubt_target(writer->target);
     give_up_row(writer, row,
                 {.sqlstate = error.sqlstate(), .message = error.message, .hint = error.hint, .column = column});
 }
@@ -102,11 +105,10 @@ void map_again_if_changed(Delivery *delivery)
         ParseLimits limits = settings::parse_limits();
         limits.max_events = UINT_MAX;
         limits.max_depth = UINT_MAX;
-        if (delivery->dead_letter != 0) {
-            limits.envelope = {{}, false};
-            /* the future that it was ahead in may have come */
+        limits.envelope = delivery->envelope;
+        /* the future that a dead letter was ahead in may have come */
+        if (delivery->dead_letter != 0)
             limits.max_future_skew_us += now() - delivery->received;
-        }
         const BodyRefusal refusal = parse_delivery(*delivery, current_mapping(), limits);
         if (refusal.status != 0 && delivery->dead_letter != 0)
             refuse_letter(*delivery, refusal.reason);
@@ -620,6 +622,20 @@ void find_needed_targets(Batch *batch)
     }
 }
 
+/* While a table is known to be locked each batch looks whether it still is, so that the state can be told. */
+void find_released_targets(Batch *batch)
+{
+    for (int i = 0; i < batch->catalog.count; i++) {
+        Target *target = batch->catalog.targets[i];
+
+        if (batch->needs[i] || !target->is_blocked ||
+            !ConditionalLockRelationOid(target->config.relation, AccessShareLock))
+            continue;
+        UnlockRelationOid(target->config.relation, AccessShareLock);
+        target->is_blocked = false;
+    }
+}
+
 /*
  * Opens the catalog and locks what the deliveries need. While a lock is waited for the definition may change;
  * then all is done once more, by the new one.
@@ -638,6 +654,7 @@ void prepare_targets(Batch *batch)
         for (int i = 0; i < batch->count; i++)
             map_again_if_changed(batch->deliveries[i]);
         find_needed_targets(batch);
+        find_released_targets(batch);
         for (int i = 0; i < batch->catalog.count; i++) {
             Target *target = batch->catalog.targets[i];
 

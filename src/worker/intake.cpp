@@ -376,8 +376,10 @@ void Intake::note_written()
 {
     if (postponed_.count > 0)
         note_failure(postponed_.error);
-    else
+    else if (!a_target_is_blocked())
         note_success();
+    else
+        note_dead_letters();
 }
 
 void Intake::note_success()

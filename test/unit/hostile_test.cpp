@@ -92,10 +92,10 @@ TEST(Hostile, ManyGzipMembersOfLittle)
 {
     const Cost cost;
     for (const std::string_view text : {"", "x"}) {
-        std::string body = repeated(gzip(text), 200'000);
+        std::string body = repeat(gzip(text), 200'000);
         MemoryShare memory;
         EXPECT_FALSE(inflate_body(body, std::size_t{1} << 22, memory));
-        EXPECT_EQ(body, repeated(text, 200'000));
+        EXPECT_EQ(body, repeat(text, 200'000));
     }
 }
 
