@@ -163,6 +163,27 @@ TEST(TimeValue, EveryDateIsReadAsWritten)
     EXPECT_STREQ(buffer, "9999-12-31");
 }
 
+/* No reader gives these, so their text may be anything that stays in its place. */
+TEST(TimeValue, BeyondTheCalendarStaysInTheBuffer)
+{
+    struct {
+        char buffer[32];
+        char after[8];
+    } memory;
+    const std::string after(sizeof(memory.after), '#');
+    const std::int64_t year = 366 * us_per_day;
+
+    for (const TimeKind kind : {TimeKind::instant, TimeKind::local, TimeKind::date}) {
+        for (const std::int64_t us :
+             {-2000 * year - 1, -100'000 * year + 1, 8000 * year + 1, 100'000 * year - 1}) {
+            after.copy(memory.after, after.size());
+            const std::int64_t value = kind == TimeKind::date ? us / us_per_day : us;
+            EXPECT_LT(format_time(kind, value, memory.buffer), sizeof(memory.buffer)) << us;
+            EXPECT_EQ(std::string(memory.after, after.size()), after) << us;
+        }
+    }
+}
+
 TEST(TimeValue, UnitOfANumberGoesByItsSize)
 {
     EXPECT_EQ(number("0"), too_small);
