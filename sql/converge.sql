@@ -182,7 +182,7 @@ GROUP BY 1, 2, 3 HAVING count(*) <> 4 OR count(DISTINCT result) <> 1 ORDER BY se
 SELECT target, set, key, permutation, x.result AS expected, r.result FROM expected AS x CROSS JOIN generate_series(1, 4) AS permutation LEFT JOIN results AS r USING (target, set, key, permutation)
 WHERE r.result IS DISTINCT FROM x.result ORDER BY set, key, target, permutation LIMIT 5;
 SELECT count(*) AS strangers FROM results AS r LEFT JOIN expected AS x USING (target, set, key) WHERE x.result IS NULL;
--- of both columns of tombstones' keys
+-- tombstones keep the newest deletion of each key
 SELECT t.target, t.key, t.deleted_ts FROM cxone_sync.tombstones AS t FULL JOIN
     (SELECT target, CASE target WHEN 'deleted' THEN id_of(set, permutation, key) ELSE format('{%s,%s}', id_of(set, permutation, key / 2), key % 2) END AS key, max(time) AS deleted_ts
      FROM events, generate_series(1, 4) AS permutation, unnest('{deleted,paired}'::text[]) AS target WHERE is_deletion GROUP BY 1, 2) AS x USING (target, key)
