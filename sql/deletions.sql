@@ -21,7 +21,7 @@ CREATE FUNCTION gone(id text, day integer, more jsonb DEFAULT '{}') RETURNS json
     SELECT test.made(id, day, more || '{"eventType": "Gone"}')
 $$;
 CREATE VIEW dead AS SELECT target, sqlstate, event_key, column_name, message FROM cxone_sync.dead_letters ORDER BY id;
-CREATE VIEW tombs AS SELECT target, key, extract(day FROM deleted_ts) AS day FROM cxone_sync.tombstones ORDER BY target, key COLLATE "C";
+CREATE VIEW tombs AS SELECT relation, key, extract(day FROM deleted_ts) AS day FROM cxone_sync.tombstones ORDER BY relation::text, key COLLATE "C";
 \pset format unaligned
 \pset tuples_only on
 \pset null '(null)'
@@ -62,7 +62,7 @@ TABLE tombs;
 -- the other type, and a deletion without a time, which is stamped with its arrival
 SELECT deliver(gone('x', 4, '{"eventType": "Erased"}')), deliver('{"eventType": "Erased", "id": "x"}'), deliver('{"eventType": "Made", "id": "x"}');
 SELECT id, a FROM r;
-SELECT target, key, deleted_ts > now() - interval '1 hour' AS is_new FROM cxone_sync.tombstones ORDER BY key;
+SELECT relation, key, deleted_ts > now() - interval '1 hour' AS is_new FROM cxone_sync.tombstones ORDER BY key;
 -- no key; a time ahead; a key that the column takes though none has it
 SELECT deliver('{"eventType": "Gone", "timestamp": "2026-01-01T00:00:00Z"}', '{"eventType": "Gone", "id": null}', '{"eventType": "Gone", "id": {}}', '{"eventType": "Gone", "id": "q", "timestamp": "2126-01-01T00:00:00Z"}',
     '{"eventType": "Gone", "id": "q", "timestamp": "never"}', gone('q"\ü', 1));
@@ -227,32 +227,24 @@ SELECT deliver('{"eventType": "Gone", "tenant": 1, "timestamp": "2026-01-02T00:0
 TABLE dead;
 SELECT cxone_sync.remove_target('composite');
 TRUNCATE cxone_sync.tombstones, cxone_sync.dead_letters;
--- a numeric key's spellings, and a text's that a collation takes for equal
+-- keys that can be equal and yet written differently: a tombstone would not be found again
 SET ROLE regress_owner;
-CREATE TABLE amounts (id numeric PRIMARY KEY, updated_ts timestamptz);
+CREATE TABLE amounts (id numeric PRIMARY KEY, gone_ts timestamptz, updated_ts timestamptz);
 RESET ROLE;
 SELECT cxone_sync.add_target('amounts', 'amounts', '{id}', event_types => '{Made}', delete_types => '{Gone}');
-SELECT deliver(made('1', 1)), deliver(gone('01', 2)), deliver(made('1e0', 1)), deliver(made(' 1 ', 1));
-SELECT id FROM amounts;
-TABLE tombs;
+SELECT cxone_sync.add_target('amounts', 'amounts', '{id}', event_types => '{Made}', delete_types => '{Gone}', mark_column => 'gone_ts');
+SELECT deliver(made('1', 1)), deliver(gone('01', 2)), deliver(made('1e0', 1)), deliver(made(' 1.00 ', 1));
+SELECT id, extract(day FROM gone_ts) AS gone FROM amounts;
 SELECT cxone_sync.remove_target('amounts');
--- without ICU an ordinary collation and one spelling: the outcome is the same
-DO $$
-BEGIN
-    CREATE COLLATION test.nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-    CREATE FUNCTION test.spelled(word text) RETURNS text LANGUAGE sql AS 'SELECT word';
-EXCEPTION WHEN feature_not_supported THEN
-    CREATE COLLATION test.nocase FROM "C";
-    CREATE FUNCTION test.spelled(word text) RETURNS text LANGUAGE sql AS 'SELECT lower(word)';
-END
-$$;
-SET ROLE regress_owner;
-CREATE TABLE words (id text COLLATE nocase PRIMARY KEY, updated_ts timestamptz);
-RESET ROLE;
-SELECT cxone_sync.add_target('words', 'words', '{id}', event_types => '{Made}', delete_types => '{Gone}');
-SELECT deliver(made(spelled('Word'), 1)), deliver(gone(spelled('word'), 2)), deliver(made(spelled('WORD'), 1)), deliver(made('word', 1));
-SELECT id FROM words;
-SELECT cxone_sync.remove_target('words');
+-- deletions of the past are forgotten with the key that they were told by
+SELECT cxone_sync.add_target('composite', 'composite', '{tenant,part,at}', event_types => '{Made}', delete_types => '{Gone}');
+SELECT deliver('{"eventType": "Gone", "tenant": 1, "part": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "at": "2026-05-01T00:00:00Z", "timestamp": "2026-01-01T00:00:00Z"}');
+ALTER TABLE composite ADD UNIQUE (tenant);
+SELECT cxone_sync.change_target('composite', 'composite', '{tenant,part,at}', event_types => '{Made,Kept}', delete_types => '{Gone}');
+SELECT count(*) FROM cxone_sync.tombstones;
+SELECT cxone_sync.change_target('composite', 'composite', '{tenant}', event_types => '{Made}', delete_types => '{Gone}');
+SELECT count(*) FROM cxone_sync.tombstones;
+SELECT cxone_sync.remove_target('composite');
 TRUNCATE cxone_sync.tombstones;
 
 ---- marks

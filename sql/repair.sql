@@ -169,9 +169,9 @@ UPDATE cxone_sync.dead_letters SET received_at = now() - (id || ' days')::interv
 SELECT cxone_sync.purge_dead_letters('1 week'), cxone_sync.purge_dead_letters(NULL);
 SELECT cxone_sync.purge_dead_letters('36 hours');
 SELECT id FROM dead;
-INSERT INTO cxone_sync.tombstones VALUES ('cases', 'old', now() - interval '2 days'), ('cases', 'new', now()), ('nobody', 'old', now() - interval '2 days');
+INSERT INTO cxone_sync.tombstones VALUES ('cases', 'old', now() - interval '2 days'), ('cases', 'new', now()), ('cxone_sync.contact_records', 'old', now() - interval '2 days');
 SELECT cxone_sync.purge_tombstones('1 day');
-SELECT target, key FROM cxone_sync.tombstones;
+SELECT relation, key FROM cxone_sync.tombstones;
 TRUNCATE cxone_sync.tombstones;
 
 ---- what an event would do

@@ -241,7 +241,8 @@ bool have_same_key(const Target *target, const Row *a, const Row *b)
 bool replaces(const Target *target, const Row *row, const Row *last)
 {
     /* what wins a tie in field order is the values' affair */
-    if (target->field_order && row->event->time == last->event->time && !row->event->is_deletion)
+    if (target->field_order && row->event->time == last->event->time &&
+        !(deletes_rows(target) && row->event->is_deletion))
         return row->event->raw == last->event->raw;
     return feeds_all_of(target, row->event, last->event);
 }
