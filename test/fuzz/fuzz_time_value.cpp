@@ -70,7 +70,7 @@ public:
             look_at(kind, raw, text);
         return true;
     }
-    bool key(std::string_view, bool) override { return true; }
+    bool key(std::string_view, std::string_view, bool) override { return true; }
     bool open(JsonKind) override
     {
         depth_++;

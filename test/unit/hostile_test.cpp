@@ -58,6 +58,20 @@ TEST(Hostile, ManyMembersForOneColumn)
               0);
 }
 
+TEST(Hostile, ManyMembersThatReplaceOneAnother)
+{
+    const Cost cost;
+    Mapping::TargetSpec target = target_of("contacts", {"id", "city"});
+    target.columns[1].paths = {"/data/city"};
+    Mapping::TargetSpec below = target_of("below", {"city"});
+    below.root = "/data";
+    const auto mapping = mapping_of({std::move(target), std::move(below)});
+    for (const char *member : {",\"data\":1", ",\"data\":{\"city\":1,\"x\":1}", ",\"data\":{\"data\":{}}"})
+        EXPECT_EQ(
+            ParsedBody("{\"events\":[{\"id\":1" + repeat(member, 300'000) + "}]}", mapping).refusal.status,
+            0);
+}
+
 TEST(Hostile, ManyBackslashesBlanksAndLevels)
 {
     const Cost cost;
@@ -92,10 +106,10 @@ TEST(Hostile, ManyGzipMembersOfLittle)
 {
     const Cost cost;
     for (const std::string_view text : {"", "x"}) {
-        std::string body = repeated(gzip(text), 200'000);
+        std::string body = repeat(gzip(text), 200'000);
         MemoryShare memory;
         EXPECT_FALSE(inflate_body(body, std::size_t{1} << 22, memory));
-        EXPECT_EQ(body, repeated(text, 200'000));
+        EXPECT_EQ(body, repeat(text, 200'000));
     }
 }
 
