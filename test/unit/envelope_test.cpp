@@ -133,7 +133,9 @@ TEST(Envelope, LimitsHoldInEveryEnvelope)
         limits.max_depth = 3;
         limits.max_events = 2;
         EXPECT_EQ(seen(R"({"id": 1, "x": [[1]]})", limits), "1");
-        EXPECT_EQ(seen(R"({"id": 1, "x": [[[]]]})", limits), "400 JSON is nested deeper than 3 levels");
+        /* of lines, one that is too deep harms no other */
+        EXPECT_EQ(seen(R"({"id": 1, "x": [[[]]]})", limits),
+                  base.envelope.is_lines ? "(22023)" : "400 JSON is nested deeper than 3 levels");
         EXPECT_EQ(seen(R"([{"id": 1, "x": [1]}, {"id": 2}])", limits), "1 2");
         EXPECT_EQ(seen("[1, 2, 3]", limits), "413 more than 2 events in one delivery");
     }
@@ -159,7 +161,6 @@ TEST(Envelope, EachLineIsAnEnvelope)
         EXPECT_EQ(seen(body, bare_lines), "400 no event");
         EXPECT_EQ(seen(body, lines_of_events), "400 no \"events\"");
     }
-    EXPECT_EQ(seen("{}\n{\"x\": []}\n", lines_of_events), "400 no \"events\"");
     EXPECT_EQ(seen("{\"id\": 1}\n{\"id\": \"\xFF\"}", bare_lines), "400 the body is not valid UTF-8");
 }
 
@@ -197,6 +198,30 @@ TEST(Envelope, ABrokenLineIsOneRefusedEvent)
                    "{\"events\": [{\"id\": 5}]}",
                    lines_of_events),
               "1 2 (22P02) 5");
+}
+
+TEST(Envelope, ALineThatIsNoEnvelopeIsOneRefusedEvent)
+{
+    const struct {
+        std::string line, message;
+    } table[] = {
+        {"{}", "no \"events\""},
+        {R"({"event": [{"id": 8}]})", "no \"events\""},
+        {R"({"events": {"id": 8}})", "\"events\" is not an array"},
+        {R"({"events": [{"id": 8}], "events": []})", "\"events\" appears more than once"},
+        {R"([{"id": 8}])", "the body is not a JSON object"},
+        {"null", "the body is not a JSON object"},
+        {"{\"events\": [" + repeat("[", 80) + repeat("]", 80) + "]}", "JSON is nested deeper than 64 levels"},
+    };
+    const std::string a = R"({"events": [{"id": 1}]})", b = R"({"events": [{"id": 2}, 7]})";
+    for (const auto &row : table) {
+        EXPECT_EQ(seen(row.line + "\n" + a + "\n" + b, lines_of_events), "(22023) 1 2 (22023)") << row.line;
+        const Body body(a + "\n" + row.line + "\n" + b, lines_of_events);
+        EXPECT_EQ(body.seen(), "1 (22023) 2 (22023)") << row.line;
+        EXPECT_EQ(body.event(1).raw, row.line);
+        EXPECT_EQ(body.event(1).refusal.message, row.message) << row.line;
+    }
+    EXPECT_EQ(seen("{\"id\": 1}\nnull\n{\"id\": 2}\n\"x\"", bare_lines), "1 (22023) 2 (22023)");
 }
 
 TEST(Envelope, OnlyItsOwnLineIsReadAgain)

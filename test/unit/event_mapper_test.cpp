@@ -252,7 +252,7 @@ TEST(EventMapper, TheTimeBelowTheRootComesBeforeThatAtTheTop)
     const Mapped broken(R"({"timestamp": "2000-01-02T00:00:00Z", "data": {"id": 1, "timestamp": 7}})",
                         {target});
     expect_refused(broken.event(), "22007",
-                   "\"/data/timestamp\" is not a string with an RFC 3339 date and time", "updated_ts");
+                   "\"/data/timestamp\" is a number too small to be a time since 1970", "updated_ts");
     const Mapped top(R"({"timestamp": "x", "data": {"id": 1}})", {target});
     EXPECT_TRUE(top.event().refusal.message.starts_with("\"timestamp\" ")) << top.event().refusal.message;
     Mapping::TargetSpec other = target;
@@ -462,6 +462,12 @@ TEST(EventMapper, ExtraIsOfTheRootAndOfWholeMembers)
               R"({"l":2})");
     EXPECT_EQ(Mapped(R"({"data": {"id": 1, "k": 1}, "data": []})", {target}).text(3), "(no field)");
     EXPECT_EQ(Mapped(R"({"data": 7})", {target}).text(3), "(no field)");
+
+    /* also if no path leads on from the root */
+    Mapping::TargetSpec leaf = with_extra(rooted(target_of("t", {"id"}), "/data"));
+    leaf.columns[0].paths = {"/id"};
+    leaf.time_paths.clear();
+    EXPECT_EQ(Mapped(R"({"id": 1, "data": {"k": 1}, "data": {"l": 2}})", {leaf}).text(1), R"({"l":2})");
 }
 
 /* What one target takes, another with the same root may lack. */

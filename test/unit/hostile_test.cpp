@@ -58,6 +58,20 @@ TEST(Hostile, ManyMembersForOneColumn)
               0);
 }
 
+TEST(Hostile, ManyMembersThatReplaceOneAnother)
+{
+    const Cost cost;
+    Mapping::TargetSpec target = target_of("contacts", {"id", "city"});
+    target.columns[1].paths = {"/data/city"};
+    Mapping::TargetSpec below = target_of("below", {"city"});
+    below.root = "/data";
+    const auto mapping = mapping_of({std::move(target), std::move(below)});
+    for (const char *member : {",\"data\":1", ",\"data\":{\"city\":1,\"x\":1}", ",\"data\":{\"data\":{}}"})
+        EXPECT_EQ(
+            ParsedBody("{\"events\":[{\"id\":1" + repeat(member, 300'000) + "}]}", mapping).refusal.status,
+            0);
+}
+
 TEST(Hostile, ManyBackslashesBlanksAndLevels)
 {
     const Cost cost;

@@ -124,7 +124,8 @@ TEST(Parser, InvalidJsonIsRefusedAtItsByte)
 
 TEST(Parser, DepthCountsFromTheBodysObject)
 {
-    const ParseLimits limits{.envelope = {}, .max_depth = 5};
+    ParseLimits limits;
+    limits.max_depth = 5;
     const std::string reason = "JSON is nested deeper than 5 levels";
     const auto nested = [](const char *before, const char *after, std::size_t times) {
         return envelope(R"({"contact_id": "1", "details": )" + repeat(before, times) + "1" +
@@ -144,7 +145,8 @@ TEST(Parser, DepthCountsFromTheBodysObject)
 
 TEST(Parser, TooManyEvents)
 {
-    const ParseLimits limits{.envelope = {}, .max_events = 3};
+    ParseLimits limits;
+    limits.max_events = 3;
     const std::string reason = "more than 3 events in one delivery";
     EXPECT_EQ(Parsed(envelope("{}, 1, []"), make_mapping(), limits).events().size(), 3u);
     expect_refused(Parsed(envelope("{}, 1, [], {}"), make_mapping(), limits), 413, reason);
@@ -188,7 +190,11 @@ TEST(Parser, EventsThatAreRefused)
     const std::string no_key = "event has no \"contact_id\"";
     const std::string key_kind = "\"contact_id\" is neither a string nor a number";
     const std::string nul = "event holds \\u0000 or half of a surrogate pair, which no text can hold";
-    const std::string time_kind = "\"timestamp\" is not a string with an RFC 3339 date and time";
+    const std::string time_kind =
+        "\"timestamp\" is neither a string nor a number nor an object with a date and time";
+    const std::string no_offset =
+        "\"timestamp\" has no offset from UTC, and cxone_sync.time_zone does not say which zone it means";
+    const std::string too_small = "\"timestamp\" is a number too small to be a time since 1970";
     const std::string future =
         "the event's time is further in the future than cxone_sync.max_future_skew allows";
     const struct {
@@ -232,17 +238,17 @@ TEST(Parser, EventsThatAreRefused)
         {R"({"contact_id": "1", "city": "\ude00\ud83d"})", "22P05", nul, "", ""},
         {R"({"contact_id": "1", "details": [{"\udfff": 1}]})", "22P05", nul, "", ""},
 
-        {R"({"contact_id": "1", "timestamp": 1714564800})", "22007", time_kind, "updated_ts", "1"},
+        {R"({"contact_id": "1", "timestamp": 17145648})", "22007", too_small, "updated_ts", "1"},
         {R"({"contact_id": "1", "timestamp": true})", "22007", time_kind, "updated_ts", "1"},
-        {R"({"contact_id": "1", "timestamp": {}})", "22007", time_kind, "updated_ts", "1"},
+        {R"({"contact_id": "1", "timestamp": {}})", "22007",
+         "\"timestamp\" is an object, but not one of a \"date\" and a \"timezone\"", "updated_ts", "1"},
         {R"({"contact_id": "1", "timestamp": ["2024-05-01T12:00:00Z"]})", "22007", time_kind, "updated_ts",
          "1"},
         {R"({"contact_id": "1", "timestamp": ""})", "22007", "\"timestamp\" is empty", "updated_ts", "1"},
-        {R"({"contact_id": "1", "timestamp": "2024-05-01T12:00:00"})", "22007",
-         "\"timestamp\" has no offset from UTC", "updated_ts", "1"},
+        {R"({"contact_id": "1", "timestamp": "2024-05-01T12:00:00"})", "22007", no_offset, "updated_ts", "1"},
         {R"({"contact_id": "1", "timestamp": "2024-13-01T12:00:00Z"})", "22007",
          "\"timestamp\" has a month outside 01-12", "updated_ts", "1"},
-        {R"({"contact_id": "1", "timestamp": "2024-05-01T12:00:00Z", "timestamp": 7})", "22007", time_kind,
+        {R"({"contact_id": "1", "timestamp": "2024-05-01T12:00:00Z", "timestamp": 7})", "22007", too_small,
          "updated_ts", "1"},
         {R"({"timestamp": 7, "contact_id": ""})", "22023", "\"contact_id\" is empty", "contact_id", ""},
 
@@ -297,6 +303,7 @@ TEST(Parser, TheEventsTime)
         {R"(, "timestamp": "2024-05-01 14:00:00+0200")", true, arrival},
         {R"(, "timestamp": "2024-05-01T12:00:00\u005a")", true, arrival},
         {R"(, "timestamp": "2000-01-01T00:00:00Z")", true, 0},
+        {R"(, "timestamp": 1714564800)", true, arrival},
         {R"(, "timestamp": "2024-05-01T12:05:00Z")", true, arrival + 300 * second},
         {"", false, arrival},
         {R"(, "timestamp": null)", false, arrival},
@@ -333,13 +340,14 @@ TEST(Parser, EventsWithoutATimeKeepTheirOrder)
 TEST(Parser, TheSkewIsTheCallers)
 {
     const std::string body = envelope(R"({"contact_id": "1", "timestamp": "2024-05-01T12:00:01Z"})");
-    EXPECT_EQ(sqlstate(Parsed(body, make_mapping(), {.envelope = {}, .max_future_skew_us = second}).event()),
-              "");
-    EXPECT_EQ(
-        sqlstate(Parsed(body, make_mapping(), {.envelope = {}, .max_future_skew_us = second - 1}).event()),
-        "22008");
-    EXPECT_EQ(sqlstate(Parsed(body, make_mapping(), {.envelope = {}, .max_future_skew_us = 0}).event()),
-              "22008");
+    const auto with_skew = [&](std::int64_t skew) {
+        ParseLimits limits;
+        limits.max_future_skew_us = skew;
+        return sqlstate(Parsed(body, make_mapping(), limits).event());
+    };
+    EXPECT_EQ(with_skew(second), "");
+    EXPECT_EQ(with_skew(second - 1), "22008");
+    EXPECT_EQ(with_skew(0), "22008");
 }
 
 TEST(Parser, TheKey)
@@ -593,7 +601,9 @@ TEST(Parser, WithoutAMappingOnlyTheEnvelopeIsChecked)
     parsed.again(nullptr);
     EXPECT_TRUE(parsed.events().empty());
 
-    parsed.again(make_mapping(), {.envelope = {}, .max_events = 4});
+    ParseLimits limits;
+    limits.max_events = 4;
+    parsed.again(make_mapping(), limits);
     EXPECT_EQ(parsed.refusal.status, 413);
     EXPECT_TRUE(parsed.events().empty());
 }
