@@ -73,8 +73,8 @@ struct Envelope {
      * event.
      */
     std::vector<std::string> path{"events"};
-    bool is_event = false; /* the body is one event, whatever it is: a dead letter's payload */
     bool is_lines = false; /* each line of the body is an envelope of its own (NDJSON) */
+    bool is_event = false; /* the body is one event, whatever it is: a dead letter's payload */
 };
 
 /* One request's events: all of them commit in one transaction, and one reply counts them. */
