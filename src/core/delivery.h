@@ -1,7 +1,7 @@
 #pragma once
 
-#include "core/memory_budget.h"
 #include "core/mapping.h"
+#include "core/memory_budget.h"
 #include "core/timestamp.h"
 
 #include <cstdint>
@@ -36,8 +36,8 @@ enum class Outcome : std::uint8_t { pending, applied, skipped, dead_lettered };
 struct Event {
     static constexpr std::uint16_t no_target = UINT16_MAX;
 
-    std::string_view raw;     /* the event as it came, for dead_letters */
-    std::uint32_t number = 0; /* its place in the delivery */
+    std::string_view raw;             /* the event as it came, for dead_letters */
+    std::uint32_t number = 0;         /* its place in the delivery */
     std::uint16_t target = no_target; /* index into Mapping::targets(); no_target: none takes it */
     bool is_deletion = false;
     std::string_view key; /* what identifies the row, for people; empty only if refused */
@@ -108,7 +108,8 @@ struct Delivery {
     std::uint64_t collected_bytes = 0;
 
     /* Notes why the event is a dead letter; the texts are copied. */
-    void set_fault(Event &event, std::string_view sqlstate, std::string_view message, std::string_view column);
+    void set_fault(Event &event, std::string_view sqlstate, std::string_view message,
+                   std::string_view column);
 };
 
 } // namespace cxone_sync

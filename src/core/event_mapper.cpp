@@ -47,7 +47,9 @@ bool names_type(const EventWalk::Value &value) noexcept
 
 TimeKind time_kind(Shape shape) noexcept
 {
-    return shape == Shape::instant ? TimeKind::instant : shape == Shape::local ? TimeKind::local : TimeKind::date;
+    return shape == Shape::instant ? TimeKind::instant
+           : shape == Shape::local ? TimeKind::local
+                                   : TimeKind::date;
 }
 
 Field field_with(std::uint16_t column, std::string_view text) noexcept
@@ -80,8 +82,7 @@ void EventMapper::map(const EventWalk &walk, std::string_view raw, std::uint32_t
         if (!delivery_.only_target.empty() && delivery_.only_target != target.name)
             continue;
         const EventWalk::Value *type = walk.at(target.type_place);
-        const std::string_view type_text =
-            type && names_type(*type) ? type->text : std::string_view();
+        const std::string_view type_text = type && names_type(*type) ? type->text : std::string_view();
         if (!target.concerns(type_text))
             continue;
         Event &event = delivery_.events.emplace_back();

@@ -13,7 +13,8 @@ namespace cxone_sync {
 inline constexpr std::size_t max_json_pointer_size = 1000;
 inline constexpr std::size_t max_json_pointer_tokens = 64;
 
-/* The reference tokens of a JSON pointer (RFC 6901), decoded; nothing if `text` is none, or too long. "" has no tokens. */
+/* The reference tokens of a JSON pointer (RFC 6901), decoded; nothing if `text` is none, or too long. "" has
+ * no tokens. */
 std::optional<std::vector<std::string>> parse_json_pointer(std::string_view text);
 
 /* `pointer` with one more token, encoded. */

@@ -13,8 +13,8 @@ namespace cxone_sync {
 
 /*
  * How the members of an event feed the columns of the targets: an immutable snapshot of the configuration and
- * of the tables' catalog, made by the main thread and shared with the network threads. A delivery is mapped by
- * one snapshot; the writer maps it again if anything has changed since.
+ * of the tables' catalog, made by the main thread and shared with the network threads. A delivery is mapped
+ * by one snapshot; the writer maps it again if anything has changed since.
  *
  * All paths of all targets make one tree, so that each event is walked once whatever the number of targets:
  * a node with a place has its value kept, and each target then picks from the places.
@@ -42,17 +42,17 @@ public:
 
     struct TargetSpec {
         std::string name;
-        std::string root{};                     /* JSON pointer to the object whose members are the columns' */
-        std::string type_path = "/eventType";   /* JSON pointer to the event's type */
-        std::vector<std::string> types{};       /* none: every event */
+        std::string root{};                   /* JSON pointer to the object whose members are the columns' */
+        std::string type_path = "/eventType"; /* JSON pointer to the event's type */
+        std::vector<std::string> types{};     /* none: every event */
         std::vector<std::string> delete_types{};
-        std::vector<Column> columns{};          /* without the order column */
-        std::vector<std::uint16_t> keys{};      /* indexes of the key columns */
+        std::vector<Column> columns{};     /* without the order column */
+        std::vector<std::uint16_t> keys{}; /* indexes of the key columns */
         std::string order_column = "updated_ts";
-        std::vector<std::string> time_paths{};  /* where the event's time stands: the first that is there */
-        int extra_column = -1;                  /* index of the column for members that no other takes */
-        int mark_column = -1;                   /* index of the column with the time of a deletion */
-        bool is_usable = true;                  /* false: its events are only told apart, not mapped */
+        std::vector<std::string> time_paths{}; /* where the event's time stands: the first that is there */
+        int extra_column = -1;                 /* index of the column for members that no other takes */
+        int mark_column = -1;                  /* index of the column with the time of a deletion */
+        bool is_usable = true;                 /* false: its events are only told apart, not mapped */
     };
 
     static constexpr std::uint32_t no_place = UINT32_MAX;
@@ -65,8 +65,8 @@ public:
     struct Node {
         std::unordered_map<std::string, std::unique_ptr<Node>, Hash, std::equal_to<>> children{};
         std::uint32_t place = no_place;
-        std::uint32_t number = 0;            /* among all nodes */
-        std::vector<std::uint16_t> rooted{}; /* targets whose root this is */
+        std::uint32_t number = 0;              /* among all nodes */
+        std::vector<std::uint16_t> rooted{};   /* targets whose root this is */
         std::vector<std::uint16_t> taken_by{}; /* targets with a column, or the time, at this very path */
 
         const Node *find(std::string_view token) const noexcept

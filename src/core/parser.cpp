@@ -22,8 +22,8 @@ std::string shown(const std::vector<std::string> &path)
 }
 
 /*
- * Reads one envelope: follows the path to the events, hands each event's tokens to the walk, and has it mapped
- * at its end.
+ * Reads one envelope: follows the path to the events, hands each event's tokens to the walk, and has it
+ * mapped at its end.
  */
 class EnvelopeReader : public JsonHandler {
 public:
@@ -77,7 +77,8 @@ private:
     unsigned level_ = 0;      /* open arrays and objects */
     unsigned path_level_ = 0; /* of them, the outermost ones that the path leads through */
     bool path_next_ = false;  /* the innermost of those had the path's key last */
-    unsigned events_level_ = 0; /* the level at which the events stand, while inside their array; 0: outside */
+    unsigned events_level_ =
+        0; /* the level at which the events stand, while inside their array; 0: outside */
     bool in_event_ = false;
     unsigned event_level_ = 0; /* the level at which the event under way stands */
 };

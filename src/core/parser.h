@@ -23,12 +23,12 @@ struct BodyRefusal {
 };
 
 /*
- * Parses delivery.body and maps each event by `mapping`, filling delivery.mapping and delivery.events. Without
- * a mapping only the envelope is checked and no events are kept: the writer calls again once it has one. May
- * be called again with another mapping. A refused body has no events.
+ * Parses delivery.body and maps each event by `mapping`, filling delivery.mapping and delivery.events.
+ * Without a mapping only the envelope is checked and no events are kept: the writer calls again once it has
+ * one. May be called again with another mapping. A refused body has no events.
  *
- * An event that cannot be applied gets a refusal and harms no neighbour, nor does a line that is no JSON among
- * others; only what makes the whole body unreadable (RFC 8259 grammar, UTF-8, limits, no events) is a
+ * An event that cannot be applied gets a refusal and harms no neighbour, nor does a line that is no JSON
+ * among others; only what makes the whole body unreadable (RFC 8259 grammar, UTF-8, limits, no events) is a
  * BodyRefusal. Throws nothing but std::bad_alloc.
  */
 BodyRefusal parse_delivery(Delivery &delivery, std::shared_ptr<const Mapping> mapping,

@@ -21,7 +21,8 @@ namespace {
 
 constexpr const char *config_query =
     "SELECT c.name, c.relation::oid, c.key_columns, c.order_column, c.event_types, c.type_path, c.root_path, "
-    "c.delete_types, c.mark_column, c.kept_columns FROM cxone_sync.target_config c ORDER BY c.name COLLATE \"C\"";
+    "c.delete_types, c.mark_column, c.kept_columns FROM cxone_sync.target_config c ORDER BY c.name COLLATE "
+    "\"C\"";
 constexpr const char *field_map_query = "SELECT f.target, f.column_name, f.paths FROM cxone_sync.field_map f "
                                         "ORDER BY f.target COLLATE \"C\", f.column_name COLLATE \"C\"";
 
@@ -236,7 +237,8 @@ void describe_if_unlocked(Target *target)
         return;
     }
     if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation))) {
-        /* whatever of the owner's code a look may run; and defaults are kept as SQL, by a pinned search_path */
+        /* whatever of the owner's code a look may run; and defaults are kept as SQL, by a pinned search_path
+         */
         const SavedIdentity saved = as_owner(owner_of(relation));
         describe_target(target);
         back_to(saved);
@@ -268,8 +270,8 @@ List *all_types(const TargetConfig &config)
 /* Two targets with one table must not take the same event: it would be written twice. */
 bool overlap(const TargetConfig &a, const TargetConfig &b)
 {
-    return a.relation == b.relation &&
-           (strcmp(a.type_path, b.type_path) != 0 || a.event_types == NIL || b.event_types == NIL || share_a_type(all_types(a), all_types(b)));
+    return a.relation == b.relation && (strcmp(a.type_path, b.type_path) != 0 || a.event_types == NIL ||
+                                        b.event_types == NIL || share_a_type(all_types(a), all_types(b)));
 }
 
 void check_overlap(const List *targets, Target *target)
@@ -283,10 +285,11 @@ void check_overlap(const List *targets, Target *target)
             return; /* of two the later one is to blame */
         if (target->problem.sqlerrcode != 0 || !overlap(target->config, other->config))
             continue;
-        set_problem(target, ERRCODE_INVALID_PARAMETER_VALUE,
-                    psprintf("target \"%s\" takes events of the same types into the same table as target \"%s\"",
-                             target->config.name, other->config.name),
-                    "Give them event types that differ.");
+        set_problem(
+            target, ERRCODE_INVALID_PARAMETER_VALUE,
+            psprintf("target \"%s\" takes events of the same types into the same table as target \"%s\"",
+                     target->config.name, other->config.name),
+            "Give them event types that differ.");
     }
 }
 
@@ -297,8 +300,9 @@ void check_pointer(Target *target, const char *text)
 
     call_cpp([text, &is_pointer] { is_pointer = parse_json_pointer(text).has_value(); });
     if (!is_pointer)
-        set_problem(target, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("\"%s\" is not a JSON pointer", text),
-                    "JSON pointers (RFC 6901) look like /case/id; they have 64 steps and 1000 bytes at most.");
+        set_problem(
+            target, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("\"%s\" is not a JSON pointer", text),
+            "JSON pointers (RFC 6901) look like /case/id; they have 64 steps and 1000 bytes at most.");
 }
 
 void check_pointers(Target *target)
@@ -378,8 +382,8 @@ std::shared_ptr<const Mapping> mapping_of(Target *const *targets, int count)
 void replace_catalog(const List *targets)
 {
     const int count = list_length(targets);
-    auto **array = static_cast<Target **>(
-        MemoryContextAlloc(TopMemoryContext, std::max(count, 1) * sizeof(Target *)));
+    auto **array =
+        static_cast<Target **>(MemoryContextAlloc(TopMemoryContext, std::max(count, 1) * sizeof(Target *)));
 
     for (int i = 0; i < count; i++)
         array[i] = static_cast<Target *>(list_nth(targets, i));
@@ -425,11 +429,12 @@ bool is_same_config(const TargetConfig &a, const TargetConfig &b)
                         static_cast<List *>(list_nth(b.mapped_paths, i))))
             return false;
     }
-    return strcmp(a.name, b.name) == 0 && a.relation == b.relation && same_texts(a.key_columns, b.key_columns) &&
-           strcmp(a.order_column, b.order_column) == 0 && same_texts(a.event_types, b.event_types) &&
-           strcmp(a.type_path, b.type_path) == 0 && strcmp(a.root_path, b.root_path) == 0 &&
-           same_texts(a.delete_types, b.delete_types) && same_text(a.mark_column, b.mark_column) &&
-           same_texts(a.kept_columns, b.kept_columns) && same_texts(a.mapped_columns, b.mapped_columns);
+    return strcmp(a.name, b.name) == 0 && a.relation == b.relation &&
+           same_texts(a.key_columns, b.key_columns) && strcmp(a.order_column, b.order_column) == 0 &&
+           same_texts(a.event_types, b.event_types) && strcmp(a.type_path, b.type_path) == 0 &&
+           strcmp(a.root_path, b.root_path) == 0 && same_texts(a.delete_types, b.delete_types) &&
+           same_text(a.mark_column, b.mark_column) && same_texts(a.kept_columns, b.kept_columns) &&
+           same_texts(a.mapped_columns, b.mapped_columns);
 }
 
 /* Whoever has met the table's lock need not meet it again. */
@@ -457,8 +462,7 @@ Target *find_unchanged(const Target *target)
 void read_catalog()
 {
     MemoryContext caller_context = CurrentMemoryContext;
-    MemoryContext context =
-        AllocSetContextCreate(caller_context, "cxone_sync catalog", ALLOCSET_SMALL_SIZES);
+    MemoryContext context = AllocSetContextCreate(caller_context, "cxone_sync catalog", ALLOCSET_SMALL_SIZES);
 
     const uint64 changes_before = changes_seen;
 

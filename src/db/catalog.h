@@ -9,8 +9,8 @@
 namespace cxone_sync {
 
 /*
- * All targets of the database, as they are now. Changes are noticed by invalidation: of the relation cache for
- * a table's definition, and of the configuration's tables by their triggers.
+ * All targets of the database, as they are now. Changes are noticed by invalidation: of the relation cache
+ * for a table's definition, and of the configuration's tables by their triggers.
  */
 struct Catalog {
     int count;

@@ -30,10 +30,12 @@ namespace {
 constexpr int target_parameters = 10;
 
 constexpr const char *add_statement =
-    "INSERT INTO cxone_sync.target_config (name, relation, key_columns, order_column, event_types, root_path, "
+    "INSERT INTO cxone_sync.target_config (name, relation, key_columns, order_column, event_types, "
+    "root_path, "
     "type_path, delete_types, mark_column, kept_columns) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 constexpr const char *change_statement =
-    "UPDATE cxone_sync.target_config SET relation = $2, key_columns = $3, order_column = $4, event_types = $5, "
+    "UPDATE cxone_sync.target_config SET relation = $2, key_columns = $3, order_column = $4, event_types = "
+    "$5, "
     "root_path = $6, type_path = $7, delete_types = $8, mark_column = $9, kept_columns = $10 WHERE name = $1";
 /* what they say of the key no longer holds */
 constexpr const char *forget_statement = "DELETE FROM cxone_sync.tombstones WHERE relation = $1";
@@ -149,7 +151,8 @@ void check_configured(const char *name)
     const Target *other = find_overlap(target);
     if (other != nullptr)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("target \"%s\" takes events of the same types into the same table", other->config.name),
+                        errmsg("target \"%s\" takes events of the same types into the same table",
+                               other->config.name),
                         errhint("Give them event types that differ, or another table.")));
     if (target->problem.sqlerrcode != 0)
         ereport(ERROR, (errcode(target->problem.sqlerrcode), errmsg("%s", target->problem.message),
@@ -162,12 +165,13 @@ void check_not_null(FunctionCallInfo fcinfo)
     static const struct {
         int place;
         const char *name;
-    } required[] = {{0, "name"},         {1, "relation"},  {2, "key_columns"},  {3, "order_column"},
+    } required[] = {{0, "name"},      {1, "relation"},  {2, "key_columns"}, {3, "order_column"},
                     {5, "root_path"}, {6, "type_path"}, {9, "kept_columns"}};
 
     for (const auto &argument : required) {
         if (PG_ARGISNULL(argument.place))
-            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("\"%s\" must not be null", argument.name)));
+            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                            errmsg("\"%s\" must not be null", argument.name)));
     }
 }
 
@@ -198,7 +202,10 @@ Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
 
     watch_catalog();
     Target *before = require_target(name);
-    Arguments relation = {.count = 1, .values = {ObjectIdGetDatum(before->config.relation)}, .nulls = {' '}, .types = {REGCLASSOID}};
+    Arguments relation = {.count = 1,
+                          .values = {ObjectIdGetDatum(before->config.relation)},
+                          .nulls = {' '},
+                          .types = {REGCLASSOID}};
     const bool same_key = has_key_columns(before, PG_GETARG_ARRAYTYPE_P(2));
     check_caller_owns(PG_GETARG_OID(1));
     run_as_owner(change_statement, &arguments);
@@ -245,11 +252,13 @@ Datum cxone_sync_unmap_field(PG_FUNCTION_ARGS)
     PG_RETURN_VOID();
 }
 
-/* A trigger on the configuration's tables. Invalidation reaches every process, and at the commit (inval.c). */
+/* A trigger on the configuration's tables. Invalidation reaches every process, and at the commit (inval.c).
+ */
 Datum cxone_sync_config_changed(PG_FUNCTION_ARGS)
 {
     if (!CALLED_AS_TRIGGER(fcinfo))
-        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("config_changed() is a trigger")));
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                        errmsg("config_changed() is a trigger")));
     CacheInvalidateRelcache(reinterpret_cast<TriggerData *>(fcinfo->context)->tg_relation);
     return PointerGetDatum(nullptr);
 }

@@ -15,7 +15,8 @@ constexpr const char *insert_statement =
 
 /* $9, the payload, is there already. The history is bounded: nobody reads the hundredth failure. */
 constexpr const char *retry_statement =
-    "UPDATE cxone_sync.dead_letters SET history = CASE WHEN jsonb_array_length(history) < 20 THEN history ELSE history - 0 END || "
+    "UPDATE cxone_sync.dead_letters SET history = CASE WHEN jsonb_array_length(history) < 20 THEN history "
+    "ELSE history - 0 END || "
     "jsonb_build_object('at', last_attempt_at, 'sqlstate', sqlstate, 'message', message), "
     "attempts = attempts + 1, last_attempt_at = clock_timestamp(), target = $2, event_key = $3, "
     "event_time = $4, sqlstate = $5, message = $6, column_name = $7, hint = $8 "
@@ -60,11 +61,16 @@ void add_dead_letter(Delivery *delivery, Event *event, const char *target, const
                       text_datum(fault.hint),
                       text_datum(event->raw),
                       Int64GetDatum(delivery->dead_letter)};
-    const char nulls[] = {' ', null_if(target == nullptr),    null_if(event->key.empty()),
+    const char nulls[] = {' ',
+                          null_if(target == nullptr),
+                          null_if(event->key.empty()),
                           null_if(!event->has_time),
-                          ' ', ' ',
-                          null_if(fault.column.empty()), null_if(fault.hint.empty()),
-                          ' ', ' '};
+                          ' ',
+                          ' ',
+                          null_if(fault.column.empty()),
+                          null_if(fault.hint.empty()),
+                          ' ',
+                          ' '};
     SPIPlanPtr *plan = is_retry ? &retry_plan : &insert_plan;
 
     const SavedIdentity saved = as_owner(own_table("dead_letters").owner);

@@ -16,9 +16,9 @@ struct Fault {
 
 /*
  * Writes the event to dead_letters, with its text as it came, in the current transaction and as the owner of
- * that table, and sets its outcome. `target` is the name of the target that it was meant for; null: none takes
- * it. If the delivery is a dead letter that is replayed, that one gets one more attempt instead. SPI must be
- * connected. Raises what the statement raises; then the delivery cannot be acknowledged.
+ * that table, and sets its outcome. `target` is the name of the target that it was meant for; null: none
+ * takes it. If the delivery is a dead letter that is replayed, that one gets one more attempt instead. SPI
+ * must be connected. Raises what the statement raises; then the delivery cannot be acknowledged.
  */
 void add_dead_letter(Delivery *delivery, Event *event, const char *target, const Fault &fault);
 

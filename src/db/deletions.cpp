@@ -25,8 +25,10 @@ constexpr const char *keep_statement =
 int pin_text_forms()
 {
     const int level = NewGUCNestLevel();
-    const char *const settings[][2] = {
-        {"datestyle", "ISO, YMD"}, {"timezone", "UTC"}, {"intervalstyle", "postgres"}, {"extra_float_digits", "1"}};
+    const char *const settings[][2] = {{"datestyle", "ISO, YMD"},
+                                       {"timezone", "UTC"},
+                                       {"intervalstyle", "postgres"},
+                                       {"extra_float_digits", "1"}};
 
     for (const auto &setting : settings)
         (void)set_config_option(setting[0], setting[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
@@ -68,7 +70,8 @@ Datum event_times(Row *const *rows, int count)
 
     for (int r = 0; r < count; r++)
         times[r] = TimestampTzGetDatum(rows[r]->event->time);
-    return PointerGetDatum(construct_array(times, count, TIMESTAMPTZOID, sizeof(TimestampTz), true, TYPALIGN_DOUBLE));
+    return PointerGetDatum(
+        construct_array(times, count, TIMESTAMPTZOID, sizeof(TimestampTz), true, TYPALIGN_DOUBLE));
 }
 
 void run(const char *statement, int count, Oid *types, Datum *values, int expected)
@@ -110,14 +113,16 @@ bool deletes_rows(const Target *target)
 void lock_against_deletions(const Target *target, bool will_delete)
 {
     if (IsolationUsesXactSnapshot())
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("events of target \"%s\" cannot be applied in a transaction with isolation level "
-                               "repeatable read or serializable",
-                               target->config.name),
-                        errdetail("Its deletions could not be seen."),
-                        errhint("Use the isolation level read committed.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("events of target \"%s\" cannot be applied in a transaction with isolation level "
+                        "repeatable read or serializable",
+                        target->config.name),
+                 errdetail("Its deletions could not be seen."),
+                 errhint("Use the isolation level read committed.")));
     /* nobody else locks the table as an object with this sub-id */
-    LockDatabaseObject(RelationRelationId, target->config.relation, 1, will_delete ? ExclusiveLock : ShareLock);
+    LockDatabaseObject(RelationRelationId, target->config.relation, 1,
+                       will_delete ? ExclusiveLock : ShareLock);
 }
 
 void skip_deleted(const Target *target, Row *const *rows, int count)

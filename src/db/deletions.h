@@ -11,9 +11,9 @@ namespace cxone_sync {
 bool deletes_rows(const Target *target);
 
 /*
- * Keeps writers that delete rows apart from those that write some: a deletion that another transaction has not
- * committed yet cannot be seen, and its row would come back. To be called before the rows are looked at; the
- * lock goes with the transaction. Raises 0A000 in a transaction with one snapshot for all.
+ * Keeps writers that delete rows apart from those that write some: a deletion that another transaction has
+ * not committed yet cannot be seen, and its row would come back. To be called before the rows are looked at;
+ * the lock goes with the transaction. Raises 0A000 in a transaction with one snapshot for all.
  */
 void lock_against_deletions(const Target *target, bool will_delete);
 

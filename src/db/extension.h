@@ -8,8 +8,8 @@ inline constexpr const char *extension_name = "cxone_sync";
 
 /*
  * Makes sure that the extension is there in the library's version, and keeps DROP and ALTER EXTENSION away
- * until the transaction ends. Raises 55000 (object_not_in_prerequisite_state), with a hint, if it is not, or if
- * the database is not UTF-8.
+ * until the transaction ends. Raises 55000 (object_not_in_prerequisite_state), with a hint, if it is not, or
+ * if the database is not UTF-8.
  */
 void lock_extension();
 

@@ -29,8 +29,8 @@ Target *require_usable_target(const char *name)
         ereport(ERROR, (errcode(target->problem.sqlerrcode), errmsg("%s", target->problem.message),
                         errhint("%s", target->problem.hint)));
     if (target->is_locked)
-        ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("the table of target \"%s\" is locked", name),
-                        errhint("Try again later.")));
+        ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+                        errmsg("the table of target \"%s\" is locked", name), errhint("Try again later.")));
     if (target->extra < 0)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
                         errmsg("table %s has no column \"extra\" of type jsonb", target->table),
@@ -44,8 +44,9 @@ int require_column(const Target *target, const char *name)
         if (strcmp(NameStr(target->columns[i].name), name) == 0 && i != target->extra && i != target->mark)
             return i;
     }
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-                    errmsg("target \"%s\" has no column \"%s\" that events write", target->config.name, name)));
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_COLUMN),
+             errmsg("target \"%s\" has no column \"%s\" that events write", target->config.name, name)));
 }
 
 /* Maps the members anew for this column alone; the event of the delivery holds what came of it. */
@@ -101,11 +102,11 @@ Datum cxone_sync_value_from_extra(PG_FUNCTION_ARGS)
         elog(ERROR, "the members of a row could not be read");
     const Event &event = delivery->events[0];
     if (event.refusal.sqlstate != nullptr)
-        ereport(ERROR,
-                (errcode(MAKE_SQLSTATE(event.refusal.sqlstate[0], event.refusal.sqlstate[1],
-                                       event.refusal.sqlstate[2], event.refusal.sqlstate[3],
-                                       event.refusal.sqlstate[4])),
-                 errmsg("%.*s", static_cast<int>(event.refusal.message.size()), event.refusal.message.data())));
+        ereport(ERROR, (errcode(MAKE_SQLSTATE(event.refusal.sqlstate[0], event.refusal.sqlstate[1],
+                                              event.refusal.sqlstate[2], event.refusal.sqlstate[3],
+                                              event.refusal.sqlstate[4])),
+                        errmsg("%.*s", static_cast<int>(event.refusal.message.size()),
+                               event.refusal.message.data())));
     const Field *field = field_of(event, column);
     const Field *rest = field_of(event, target->extra);
     char *value = field != nullptr ? value_text(&target->columns[column], *field) : nullptr;
@@ -113,6 +114,7 @@ Datum cxone_sync_value_from_extra(PG_FUNCTION_ARGS)
     bool nulls[] = {false, value == nullptr, rest == nullptr};
 
     if (rest != nullptr)
-        values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(pnstrdup(rest->text.data(), rest->text.size())));
+        values[2] =
+            DirectFunctionCall1(jsonb_in, CStringGetDatum(pnstrdup(rest->text.data(), rest->text.size())));
     return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls));
 }

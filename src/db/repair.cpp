@@ -26,7 +26,8 @@ namespace {
 /* Locked rows are being replayed by somebody else. Those that failed most often come last. */
 constexpr const char *select_statement =
     "SELECT d.id, d.received_at, d.target, d.payload FROM cxone_sync.dead_letters d "
-    "WHERE ($1 IS NULL OR d.id = ANY ($1)) AND ($2 IS NULL OR d.target = $2) AND ($3 IS NULL OR d.sqlstate = $3) "
+    "WHERE ($1 IS NULL OR d.id = ANY ($1)) AND ($2 IS NULL OR d.target = $2) AND ($3 IS NULL OR d.sqlstate = "
+    "$3) "
     "ORDER BY d.attempts, d.id LIMIT $4 FOR UPDATE SKIP LOCKED";
 constexpr const char *delete_statement = "DELETE FROM cxone_sync.dead_letters d WHERE d.id = ANY ($1)";
 
@@ -69,7 +70,8 @@ Letters read_letters(FunctionCallInfo fcinfo)
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
     const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
-    if (SPI_execute_with_args(select_statement, lengthof(types), types, values, nulls, false, 0) != SPI_OK_SELECT)
+    if (SPI_execute_with_args(select_statement, lengthof(types), types, values, nulls, false, 0) !=
+        SPI_OK_SELECT)
         elog(ERROR, "could not read dead letters: %s", SPI_result_code_string(SPI_result));
     MemoryContext spi_context = MemoryContextSwitchTo(context);
     letters.deliveries = static_cast<Delivery **>(palloc(Max(SPI_processed, 1) * sizeof(Delivery *)));
@@ -150,7 +152,8 @@ Datum fields_of(const Mapping::Target &target, const Event &event)
         JsonbValue value = {};
         char time_text[32];
         const std::string_view text =
-            field.is_time ? time_text_of(target.columns[field.column].shape, field.time, time_text) : field.text;
+            field.is_time ? time_text_of(target.columns[field.column].shape, field.time, time_text)
+                          : field.text;
 
         key.type = jbvString;
         key.val.string = {static_cast<int>(strlen(name)), const_cast<char *>(name)};
@@ -177,9 +180,15 @@ void put_simulated(ReturnSetInfo *result, const Delivery *delivery, const Event 
                       fault ? CStringGetTextDatum(fault->sqlstate) : 0,
                       fault ? text_datum(fault->message) : 0,
                       fault ? text_datum(fault->column) : 0};
-    bool nulls[] = {false,           !has_target,      false,
-                    event.key.empty(), !has_target,    !has_fields,
-                    fault == nullptr, fault == nullptr, fault == nullptr || fault->column.empty()};
+    bool nulls[] = {false,
+                    !has_target,
+                    false,
+                    event.key.empty(),
+                    !has_target,
+                    !has_fields,
+                    fault == nullptr,
+                    fault == nullptr,
+                    fault == nullptr || fault->column.empty()};
 
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

@@ -142,11 +142,11 @@ void define_reload_settings()
     define_int("cxone_sync.max_body_size", "Largest body of a request.", &max_body_size_kb, 4 * 1024, 1,
                1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
     DefineCustomStringVariable("cxone_sync.events_path", "JSON pointer to the array of events in a body.",
-                               "Empty: the body itself is that array, or is one event.", &events_path, "/events",
-                               PGC_SIGHUP, 0, check_events_path, nullptr, nullptr);
-    DefineCustomEnumVariable("cxone_sync.body_format", "What a body consists of: one JSON text or lines of them.",
-                             nullptr, &body_format, body_format_json, body_formats, PGC_SIGHUP, 0, nullptr, nullptr,
-                             nullptr);
+                               "Empty: the body itself is that array, or is one event.", &events_path,
+                               "/events", PGC_SIGHUP, 0, check_events_path, nullptr, nullptr);
+    DefineCustomEnumVariable(
+        "cxone_sync.body_format", "What a body consists of: one JSON text or lines of them.", nullptr,
+        &body_format, body_format_json, body_formats, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     define_int("cxone_sync.max_events", "Most events of a delivery.", &max_events, 1000, 1, 1000000,
                PGC_SIGHUP, 0);
     define_int("cxone_sync.max_json_depth", "Deepest nesting of a body's JSON.", &max_json_depth, 64, 3, 1000,

@@ -188,8 +188,7 @@ void append_timed_names(StringInfo sql, const Target *target)
     for (int i = 0; i < target->column_count; i++) {
         if (!has_field_time(target, &target->columns[i]))
             continue;
-        appendStringInfo(sql, "%s%s", separator,
-                         quote_literal_cstr(NameStr(target->columns[i].name)));
+        appendStringInfo(sql, "%s%s", separator, quote_literal_cstr(NameStr(target->columns[i].name)));
         separator = ", ";
     }
     appendStringInfoString(sql, "]::text[]");
@@ -273,8 +272,8 @@ char *new_value(const Target *target, const TargetColumn *column)
 
     if (is_extra(target, column))
         return target->field_order
-                   ? psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, t.%s, t.%s, excluded.%s)", name, name,
-                              contract::field_times_column, order, order)
+                   ? psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, t.%s, t.%s, excluded.%s)", name,
+                              name, contract::field_times_column, order, order)
                    : psprintf("COALESCE(t.%s, '{}') || excluded.%s", name, name);
     if (!target->field_order)
         return psprintf("excluded.%s", name);

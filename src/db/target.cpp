@@ -19,7 +19,8 @@ namespace cxone_sync {
 
 namespace {
 
-bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...) pg_attribute_printf(4, 5);
+bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
+    pg_attribute_printf(4, 5);
 bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
 {
     char text[1024];
@@ -76,7 +77,8 @@ List *paths_for(const TargetConfig &config, const char *column)
     ListCell *name;
     ListCell *paths;
 
-    forboth (name, config.mapped_columns, paths, config.mapped_paths) {
+    forboth(name, config.mapped_columns, paths, config.mapped_paths)
+    {
         if (strcmp(static_cast<char *>(lfirst(name)), column) == 0)
             return static_cast<List *>(lfirst(paths));
     }
@@ -115,9 +117,9 @@ char *default_of(Relation relation, AttrNumber number)
 
     if (expression == nullptr)
         return nullptr;
-    return deparse_expression(expression,
-                              deparse_context_for(RelationGetRelationName(relation), RelationGetRelid(relation)),
-                              false, false);
+    return deparse_expression(
+        expression, deparse_context_for(RelationGetRelationName(relation), RelationGetRelid(relation)), false,
+        false);
 }
 
 bool is_computed(Form_pg_attribute attribute)
@@ -176,12 +178,10 @@ bool describe_key(Target *target)
 
         key->column = column_named(target, name);
         if (key->column < 0 || key->column == target->extra || key->column == target->mark)
-            return refuse(target, ERRCODE_UNDEFINED_COLUMN,
-                          "A key consists of columns that events write.",
+            return refuse(target, ERRCODE_UNDEFINED_COLUMN, "A key consists of columns that events write.",
                           "table %s has no column \"%s\" that can be part of the key", target->table, name);
         const TargetColumn &column = target->columns[key->column];
-        const TypeCacheEntry *type =
-            lookup_type_cache(column.type, TYPECACHE_CMP_PROC | TYPECACHE_EQ_OPR);
+        const TypeCacheEntry *type = lookup_type_cache(column.type, TYPECACHE_CMP_PROC | TYPECACHE_EQ_OPR);
         if (!OidIsValid(type->cmp_proc) || !OidIsValid(type->eq_opr) || column.cast_in_statement)
             return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Keys are numbers, texts, uuids and the like.",
                           "column \"%s\" of table %s has a type that cannot be a key", name, target->table);
@@ -292,10 +292,11 @@ bool check_owner(Target *target, Relation relation)
         return false;
     if (pg_class_aclmask(RelationGetRelid(relation), target->owner, needed, ACLMASK_ALL) != needed ||
         compat::schema_aclcheck(RelationGetNamespace(relation), target->owner, ACL_USAGE) != ACLCHECK_OK)
-        return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
-                      "Grant SELECT, INSERT, UPDATE (and DELETE for deletions) on the table and USAGE on its schema to "
-                      "the owner.",
-                      "the owner of table %s may not write it", target->table);
+        return refuse(
+            target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "Grant SELECT, INSERT, UPDATE (and DELETE for deletions) on the table and USAGE on its schema to "
+            "the owner.",
+            "the owner of table %s may not write it", target->table);
     return true;
 }
 
@@ -346,11 +347,12 @@ bool check_deletions(Target *target)
         return true;
     for (int i = 0; i < target->key_count; i++) {
         if (!has_one_text(key_column(target, i)))
-            return refuse(target, ERRCODE_WRONG_OBJECT_TYPE,
-                          "Use a key of integers, texts, uuids, dates, timestamps or enums, or a mark_column.",
-                          "column \"%s\" of table %s can hold equal keys that are written differently, so "
-                          "deletions cannot be kept",
-                          NameStr(key_column(target, i).name), target->table);
+            return refuse(
+                target, ERRCODE_WRONG_OBJECT_TYPE,
+                "Use a key of integers, texts, uuids, dates, timestamps or enums, or a mark_column.",
+                "column \"%s\" of table %s can hold equal keys that are written differently, so "
+                "deletions cannot be kept",
+                NameStr(key_column(target, i).name), target->table);
     }
     return true;
 }
@@ -406,8 +408,7 @@ void describe_table(Target *target, Relation relation)
         target->columns[i].default_expression = default_of(relation, target->columns[i].number);
     (void)(check_kind(target, relation) && check_owner(target, relation) && check_order_column(target) &&
            describe_key(target) && check_mark_column(target) && check_deletions(target) &&
-           check_unique_key(target, relation) &&
-           check_mapped_columns(target));
+           check_unique_key(target, relation) && check_mapped_columns(target));
 }
 
 } // namespace

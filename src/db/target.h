@@ -17,9 +17,9 @@ struct TargetColumn {
     int16 length;
     bool by_value;
     char alignment;
-    Oid parameter_type;     /* the type whose arrays carry the column's values to the statement */
-    bool plain_text;        /* text without a length: any string is a value */
-    bool cast_in_statement; /* its type has no array type: its values travel as text */
+    Oid parameter_type;       /* the type whose arrays carry the column's values to the statement */
+    bool plain_text;          /* text without a length: any string is a value */
+    bool cast_in_statement;   /* its type has no array type: its values travel as text */
     char *default_expression; /* what a new row gets by itself; null: nothing */
     Mapping::Shape shape;
     FmgrInfo input;
@@ -66,7 +66,7 @@ struct Target {
     bool is_past; /* its definition has changed: freed with the last pin */
     bool is_stale;
     bool is_blocked; /* the last write has found its table locked */
-    bool is_locked; /* its table could not be looked at: its events are sent again */
+    bool is_locked;  /* its table could not be looked at: its events are sent again */
     TargetConfig config;
     TargetProblem problem;
     Oid owner;

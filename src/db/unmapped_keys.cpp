@@ -19,8 +19,7 @@ namespace {
 /* Cuts between characters. */
 template <std::size_t Size> void copy_text(char (&target)[Size], std::string_view text)
 {
-    const int length =
-        pg_mbcliplen(text.data(), static_cast<int>(text.size()), static_cast<int>(Size) - 1);
+    const int length = pg_mbcliplen(text.data(), static_cast<int>(text.size()), static_cast<int>(Size) - 1);
 
     memcpy(target, text.data(), length);
     target[length] = '\0';
@@ -48,7 +47,8 @@ void note(UnmappedKeys &keys, const Delivery *delivery, const UnmappedKey &seen)
     copy_text(wanted.target, delivery->mapping->targets()[seen.target].name);
     copy_text(wanted.key, seen.key);
     copy_text(wanted.example, seen.example);
-    wanted.hash = hash_bytes(reinterpret_cast<unsigned char *>(wanted.key), static_cast<int>(strlen(wanted.key)));
+    wanted.hash =
+        hash_bytes(reinterpret_cast<unsigned char *>(wanted.key), static_cast<int>(strlen(wanted.key)));
     wanted.first_seen = delivery->received;
     UnmappedKeySlot *slot = find_slot(keys, wanted);
     if (slot == nullptr)

@@ -27,7 +27,8 @@ struct UnmappedKeys {
     UnmappedKeySlot slots[room];
 };
 
-/* Counts those of a delivery that is committed, or is about to be. Does nothing if the library is not preloaded. */
+/* Counts those of a delivery that is committed, or is about to be. Does nothing if the library is not
+ * preloaded. */
 void note_unmapped_keys(const Delivery *delivery);
 
 } // namespace cxone_sync

@@ -59,13 +59,14 @@ Datum convert_json(const TargetColumn *column, std::string_view json)
     bool is_null = false;
 
     fmgr_info(F_JSON_POPULATE_RECORD, &populate);
-    fmgr_info_set_expr(reinterpret_cast<Node *>(makeFuncExpr(
-                           F_JSON_POPULATE_RECORD, RECORDOID,
-                           list_make1(makeNullConst(RECORDOID, -1, InvalidOid)), InvalidOid, InvalidOid,
-                           COERCE_EXPLICIT_CALL)),
-                       &populate);
+    fmgr_info_set_expr(
+        reinterpret_cast<Node *>(makeFuncExpr(F_JSON_POPULATE_RECORD, RECORDOID,
+                                              list_make1(makeNullConst(RECORDOID, -1, InvalidOid)),
+                                              InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL)),
+        &populate);
     char *object = psprintf("{\"value\":%.*s}", static_cast<int>(json.size()), json.data());
-    Datum row = FunctionCall3(&populate, row_with_null(column), CStringGetTextDatum(object), BoolGetDatum(false));
+    Datum row =
+        FunctionCall3(&populate, row_with_null(column), CStringGetTextDatum(object), BoolGetDatum(false));
     Datum value = GetAttributeByNum(DatumGetHeapTupleHeader(row), 1, &is_null);
     getTypeOutputInfo(column->type, &output, &is_varlena);
     return CStringGetTextDatum(OidOutputFunctionCall(output, value));

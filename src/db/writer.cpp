@@ -6,11 +6,11 @@
 #include <climits>
 #include <stdexcept>
 
+#include "db/catalog.h"
 #include "db/dead_letters.h"
+#include "db/deletions.h"
 #include "db/guard.h"
 #include "db/identity.h"
-#include "db/catalog.h"
-#include "db/deletions.h"
 #include "db/upsert.h"
 #include "db/writer.h"
 
@@ -79,8 +79,9 @@ void give_up_row(Writer *writer, Row *row, const PgError &error, const char *col
     /* undefined, or not allowed: what is known of the table may be out of date */
     if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == MAKE_SQLSTATE('4', '2', '0', '0', '0'))
         doubt_target(writer->target);
-    give_up_row(writer, row,
-                {.sqlstate = error.sqlstate(), .message = error.message, .hint = error.hint, .column = column});
+    give_up_row(
+        writer, row,
+        {.sqlstate = error.sqlstate(), .message = error.message, .hint = error.hint, .column = column});
 }
 
 /* ---- events to rows ---- */
@@ -257,9 +258,9 @@ bool comes_late(const Target *target, const Row *row, const Row *last)
 
 /*
  * Copies to `kept` the rows that no other row of the batch makes superfluous; returns how many. A row is that
- * if another one has its key, is no older and writes all its columns once more; and in row order also if it is
- * older than one that came before. Whatever the table holds, the end is the same as if all had been written in
- * turn, provided that the rows kept succeed. `rows` is sorted.
+ * if another one has its key, is no older and writes all its columns once more; and in row order also if it
+ * is older than one that came before. Whatever the table holds, the end is the same as if all had been
+ * written in turn, provided that the rows kept succeed. `rows` is sorted.
  */
 int fold(const Target *target, Row *const *rows, int count, Row **kept)
 {
@@ -353,7 +354,8 @@ void write_row(Writer *writer, Row *row)
 
     if (in_subtransaction(writer->context, error, [writer, row] { write_run(writer, &row, 1); }))
         return;
-    if (row->event->is_deletion || !concerns_absent_columns(writer->target, row->event, error) || !update_row(writer->target, row))
+    if (row->event->is_deletion || !concerns_absent_columns(writer->target, row->event, error) ||
+        !update_row(writer->target, row))
         raise(error);
 }
 
@@ -577,7 +579,8 @@ void postpone_deliveries(Batch *batch, std::uint16_t index, const PgError &error
 void describe_lock(const Target *target, PgError &error)
 {
     error.sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;
-    snprintf(error.message, sizeof(error.message), "the table of target \"%s\" is locked", target->config.name);
+    snprintf(error.message, sizeof(error.message), "the table of target \"%s\" is locked",
+             target->config.name);
     strlcpy(error.hint, "Look for who holds the lock in pg_locks.", sizeof(error.hint));
 }
 
@@ -598,9 +601,9 @@ void lock_target(Batch *batch, std::uint16_t index)
         target->is_blocked = false;
         return;
     }
-    if (!target->is_blocked &&
-        in_any_subtransaction(batch->context, error,
-                              [relation] { LockRelationOid(relation, RowExclusiveLock); })) {
+    if (!target->is_blocked && in_any_subtransaction(batch->context, error, [relation] {
+            LockRelationOid(relation, RowExclusiveLock);
+        })) {
         if (target->is_locked)
             doubt_target(target); /* it can be looked at now */
         return;
@@ -649,8 +652,7 @@ void prepare_targets(Batch *batch)
         const Catalog &now = open_catalog();
 
         batch->catalog.count = now.count;
-        batch->catalog.targets =
-            static_cast<Target **>(palloc(std::max(now.count, 1) * sizeof(Target *)));
+        batch->catalog.targets = static_cast<Target **>(palloc(std::max(now.count, 1) * sizeof(Target *)));
         memcpy(batch->catalog.targets, now.targets, now.count * sizeof(Target *));
         for (int i = 0; i < batch->count; i++)
             map_again_if_changed(batch->deliveries[i]);

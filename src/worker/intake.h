@@ -70,7 +70,7 @@ private:
 
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
     std::vector<Answer> answers_;
-    Postponed postponed_; /* of the last transaction */
+    Postponed postponed_;            /* of the last transaction */
     bool accepting_ = true;          /* no stop has been asked for */
     bool failing_ = false;           /* deliveries are answered with 503 */
     std::uint64_t refused_ = 0;      /* since failing_ */
