@@ -17,7 +17,7 @@ PG_CXXFLAGS = -std=c++20 -pthread -fvisibility-inlines-hidden -Wextra -Wno-regis
 	-Wno-missing-field-initializers -MMD -MP $(COPT)
 # PostgreSQL loads libraries with global symbols: the export list keeps ours, and those of the C++ libraries
 # inlined into ours, from mixing with another extension's.
-SHLIB_LINK = $(HTTPLIB_LIBS) -pthread -lstdc++ -Wl,--version-script=$(CURDIR)/src/exports.map
+SHLIB_LINK = $(HTTPLIB_LIBS) -lz -pthread -lstdc++ -Wl,--version-script=$(CURDIR)/src/exports.map
 
 EXTRA_CLEAN = build $(OBJS:.o=.d)
 

@@ -1,9 +1,412 @@
-/* Schema version 3: any event into any table. */
+/* Schema version 3: any event into any table, and repair. */
 
 \echo Use "ALTER EXTENSION cxone_sync UPDATE TO '3.0'" to load this file. \quit
 
-ALTER TABLE contact_records ADD COLUMN extra jsonb;
-COMMENT ON COLUMN contact_records.extra IS
-    'what events carry and no column takes: absent keeps a member, null makes it null';
+/* A user may have a column of that name already: of another type it stays a column like any other. */
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
+                   WHERE attrelid = 'cxone_sync.contact_records'::regclass AND attname = 'extra' AND NOT attisdropped) THEN
+        ALTER TABLE cxone_sync.contact_records ADD COLUMN extra jsonb;
+        COMMENT ON COLUMN cxone_sync.contact_records.extra IS
+            'what events carry and no column takes: absent keeps a member, null makes it null';
+    END IF;
+END
+$$;
+
+/* ---- which events go to which table ---- */
+
+CREATE TABLE target_config (
+    name          text PRIMARY KEY CHECK (name <> ''),
+    relation      regclass NOT NULL,
+    key_columns   text[] NOT NULL CHECK (cardinality(key_columns) > 0 AND array_position(key_columns, NULL) IS NULL),
+    order_column  text NOT NULL,
+    event_types   text[] CHECK (cardinality(event_types) > 0 AND array_position(event_types, NULL) IS NULL),
+    type_path     text NOT NULL DEFAULT '/eventType',
+    root_path     text NOT NULL DEFAULT '',
+    delete_types  text[] CHECK (cardinality(delete_types) > 0 AND array_position(delete_types, NULL) IS NULL),
+    mark_column   text CHECK (mark_column IS NULL OR delete_types IS NOT NULL),
+    kept_columns  text[] NOT NULL DEFAULT '{}' CHECK (array_position(kept_columns, NULL) IS NULL)
+);
+COMMENT ON TABLE target_config IS 'what add_target() and change_target() have set; read it as the view targets';
+COMMENT ON COLUMN target_config.name IS 'name of the target';
+COMMENT ON COLUMN target_config.relation IS 'the table that it writes';
+COMMENT ON COLUMN target_config.key_columns IS 'columns that identify a row; a unique constraint spans just them';
+COMMENT ON COLUMN target_config.order_column IS 'timestamptz column for the time of the newest event applied';
+COMMENT ON COLUMN target_config.event_types IS 'types of the events that it takes; null: all';
+COMMENT ON COLUMN target_config.type_path IS 'JSON pointer to an event''s type';
+COMMENT ON COLUMN target_config.root_path IS 'JSON pointer to the object in an event whose members feed the columns of their names';
+COMMENT ON COLUMN target_config.delete_types IS 'types of the events that delete a row, or mark it as deleted';
+COMMENT ON COLUMN target_config.mark_column IS 'timestamptz column that a deletion sets and every other event clears; null: deletions delete';
+COMMENT ON COLUMN target_config.kept_columns IS 'columns that no event writes';
+
+CREATE TABLE field_map (
+    target      text REFERENCES target_config ON UPDATE CASCADE ON DELETE CASCADE,
+    column_name text CHECK (column_name <> ''),
+    paths       text[] NOT NULL CHECK (cardinality(paths) > 0 AND array_position(paths, NULL) IS NULL),
+    PRIMARY KEY (target, column_name)
+);
+COMMENT ON TABLE field_map IS 'columns that are fed from elsewhere than the key of their name, set by map_field()';
+COMMENT ON COLUMN field_map.target IS 'name of the target';
+COMMENT ON COLUMN field_map.column_name IS 'column of the target''s table; its order column for the event''s time';
+COMMENT ON COLUMN field_map.paths IS 'JSON pointers into the event; the first that is there and not null counts';
+
+ALTER TABLE target_config OWNER TO cxone_sync;
+ALTER TABLE field_map OWNER TO cxone_sync;
+
+CREATE FUNCTION config_changed() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_config_changed';
+COMMENT ON FUNCTION config_changed() IS 'tells every process that the configuration has changed, at the commit';
+REVOKE ALL ON FUNCTION config_changed() FROM PUBLIC;
+
+CREATE FUNCTION keep_restored_target() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM cxone_sync.target_config WHERE name = NEW.name AND name = 'contact_records';
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION keep_restored_target() IS
+    'lets the first target restored from a dump replace the one that CREATE EXTENSION has just written';
+REVOKE ALL ON FUNCTION keep_restored_target() FROM PUBLIC;
+
+CREATE TRIGGER keep_restored_target BEFORE INSERT ON target_config
+    FOR EACH ROW EXECUTE FUNCTION keep_restored_target();
+COMMENT ON TRIGGER keep_restored_target ON target_config IS 'makes a dump of this table restorable';
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON target_config
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+COMMENT ON TRIGGER config_changed ON target_config IS 'makes a change effective for the next delivery';
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON field_map
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+COMMENT ON TRIGGER config_changed ON field_map IS 'makes a change effective for the next delivery';
+
+SELECT pg_catalog.pg_extension_config_dump('target_config', '');
+SELECT pg_catalog.pg_extension_config_dump('field_map', '');
+
+CREATE FUNCTION add_target(
+    name text, relation regclass, key_columns text[], order_column text DEFAULT 'updated_ts',
+    event_types text[] DEFAULT NULL, root_path text DEFAULT '', type_path text DEFAULT '/eventType',
+    delete_types text[] DEFAULT NULL, mark_column text DEFAULT NULL, kept_columns text[] DEFAULT '{}')
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_add_target';
+COMMENT ON FUNCTION add_target(text, regclass, text[], text, text[], text, text, text[], text, text[]) IS
+    'sends events to a table from the next delivery on; the caller must own the table or belong to the role that does';
+
+CREATE FUNCTION change_target(
+    name text, relation regclass, key_columns text[], order_column text DEFAULT 'updated_ts',
+    event_types text[] DEFAULT NULL, root_path text DEFAULT '', type_path text DEFAULT '/eventType',
+    delete_types text[] DEFAULT NULL, mark_column text DEFAULT NULL, kept_columns text[] DEFAULT '{}')
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_change_target';
+COMMENT ON FUNCTION change_target(text, regclass, text[], text, text[], text, text, text[], text, text[]) IS
+    'replaces all that add_target() has set for this target; its field_map stays';
+
+CREATE FUNCTION remove_target(name text) RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_remove_target';
+COMMENT ON FUNCTION remove_target(text) IS 'sends no more events to its table; the table and its rows stay';
+
+CREATE FUNCTION map_field(target text, column_name text, VARIADIC paths text[]) RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_map_field';
+COMMENT ON FUNCTION map_field(text, text, text[]) IS
+    'feeds the column from these JSON pointers into the event: the first that is there and not null counts';
+
+CREATE FUNCTION unmap_field(target text, column_name text) RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_unmap_field';
+COMMENT ON FUNCTION unmap_field(text, text) IS 'feeds the column from the key of its name again';
+
+REVOKE ALL ON FUNCTION
+    add_target(text, regclass, text[], text, text[], text, text, text[], text, text[]),
+    change_target(text, regclass, text[], text, text[], text, text, text[], text, text[]),
+    remove_target(text), map_field(text, text, text[]), unmap_field(text, text)
+FROM PUBLIC;
+
+CREATE FUNCTION target_states(OUT name text, OUT field_order boolean, OUT extra boolean, OUT problem text, OUT hint text)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_target_states';
+COMMENT ON FUNCTION target_states() IS 'what the catalog says of each target';
+REVOKE ALL ON FUNCTION target_states() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION target_states() TO pg_monitor;
+
+CREATE VIEW targets AS
+SELECT c.*, CASE WHEN s.field_order THEN 'field' ELSE 'row' END AS time_order, s.extra AS keeps_extra, s.problem, s.hint
+FROM target_config c LEFT JOIN target_states() s USING (name)
+ORDER BY c.name <> 'contact_records', c.name;
+COMMENT ON VIEW targets IS 'which events go to which table, and whether that works';
+COMMENT ON COLUMN targets.name IS 'name of the target';
+COMMENT ON COLUMN targets.relation IS 'the table that it writes';
+COMMENT ON COLUMN targets.key_columns IS 'columns that identify a row; a unique constraint spans just them';
+COMMENT ON COLUMN targets.order_column IS 'timestamptz column for the time of the newest event applied';
+COMMENT ON COLUMN targets.event_types IS 'types of the events that it takes; null: all';
+COMMENT ON COLUMN targets.type_path IS 'JSON pointer to an event''s type';
+COMMENT ON COLUMN targets.root_path IS 'JSON pointer to the object in an event whose members feed the columns of their names';
+COMMENT ON COLUMN targets.delete_types IS 'types of the events that delete a row, or mark it as deleted';
+COMMENT ON COLUMN targets.mark_column IS 'timestamptz column that a deletion sets and every other event clears; null: deletions delete';
+COMMENT ON COLUMN targets.kept_columns IS 'columns that no event writes';
+COMMENT ON COLUMN targets.time_order IS
+    'field: newer fields win one by one, as the table has a column field_times; row: an older event changes nothing';
+COMMENT ON COLUMN targets.keeps_extra IS 'whether the table has a column extra for what no other column takes';
+COMMENT ON COLUMN targets.problem IS 'why its events are dead letters; null: they are not';
+COMMENT ON COLUMN targets.hint IS 'what to do about it';
+GRANT SELECT ON targets TO pg_monitor;
+
+INSERT INTO target_config (name, relation, key_columns, order_column, kept_columns)
+VALUES ('contact_records', 'contact_records', '{id}', 'updated_ts', '{sync_status}');
+
+/* ---- dead letters ---- */
+
+ALTER TABLE dead_letters ALTER COLUMN target DROP NOT NULL;
+ALTER TABLE dead_letters ADD COLUMN hint text, ADD COLUMN history jsonb NOT NULL DEFAULT '[]';
+COMMENT ON COLUMN dead_letters.target IS 'the target that it was meant for; null: none takes it';
+UPDATE dead_letters SET target = 'contact_records'; -- there was no other, and it was the table's name
+COMMENT ON COLUMN dead_letters.hint IS 'what to do about it';
+COMMENT ON COLUMN dead_letters.history IS 'earlier attempts: when, SQLSTATE and message, the last 20 of them';
+
+/*
+ * Partial events in any order. A target with a side column field_times keeps, beside the time of the row in its order
+ * column, a time for each field: a JSON object of the column's name and microseconds since 1970 in UTC, null = never set. Times
+ * of the members of extra are in an object of their own at the key extra. Only what differs from the default is kept: the
+ * row's time for a column that is not null and a member that is there, never for the others; without any it is NULL.
+ *
+ * A field of an event wins if the event is later than the field; at the same time null wins, else the greater bytes. So the
+ * end is the same for every order and any repetition. The generated statements call these as the target's owner, who may
+ * be anyone; they read and write no table.
+ */
+CREATE FUNCTION field_time(times jsonb, name text, is_null boolean, row_time timestamptz) RETURNS timestamptz
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_field_time';
+COMMENT ON FUNCTION field_time(jsonb, text, boolean, timestamptz) IS
+    'when an event last set a column, by the row''s field_times and time; -infinity: never';
+
+CREATE FUNCTION merge_field_times(
+    times jsonb, row_time timestamptz, event_time timestamptz, names text[], old_nulls boolean[], new_nulls boolean[],
+    old_extra jsonb, new_extra jsonb)
+RETURNS jsonb
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_merge_field_times';
+COMMENT ON FUNCTION merge_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, jsonb) IS
+    'field_times of a row after an event; names: the columns that events may feed, old_nulls: which are null in the row, new_nulls: which are null in the event, null where it does not carry them';
+
+CREATE FUNCTION merge_extra(
+    old_extra jsonb, new_extra jsonb, times jsonb, row_time timestamptz, event_time timestamptz)
+RETURNS jsonb
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_merge_extra';
+COMMENT ON FUNCTION merge_extra(jsonb, jsonb, jsonb, timestamptz, timestamptz) IS
+    'extra of a row after an event: each member that wins replaces the row''s';
+
+CREATE FUNCTION extra_wins(
+    old_extra jsonb, new_extra jsonb, times jsonb, row_time timestamptz, event_time timestamptz)
+RETURNS boolean
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_extra_wins';
+COMMENT ON FUNCTION extra_wins(jsonb, jsonb, jsonb, timestamptz, timestamptz) IS
+    'whether an event changes the extra of a row or a time of its members';
+
+CREATE FUNCTION reset_field_times(
+    times jsonb, row_time timestamptz, deleted_time timestamptz, names text[], nulls boolean[], default_nulls boolean[],
+    extra jsonb)
+RETURNS jsonb
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_field_times';
+COMMENT ON FUNCTION reset_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb) IS
+    'field_times of a row after a deletion that newer fields have overtaken: what is not newer was never set; default_nulls: which columns'' defaults are null';
+
+CREATE FUNCTION reset_extra(extra jsonb, times jsonb, row_time timestamptz, deleted_time timestamptz) RETURNS jsonb
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_extra';
+COMMENT ON FUNCTION reset_extra(jsonb, jsonb, timestamptz, timestamptz) IS
+    'extra of a row after such a deletion: only the newer members';
+
+CREATE FUNCTION replay_dead_letters(
+    ids bigint[] DEFAULT NULL, target text DEFAULT NULL, sqlstate text DEFAULT NULL, most integer DEFAULT 1000,
+    OUT id bigint, OUT outcome text, OUT new_sqlstate text, OUT new_message text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_replay_dead_letters';
+COMMENT ON FUNCTION replay_dead_letters(bigint[], text, text, integer) IS
+    'applies dead letters anew, those that failed least often first, and one that another session replays not at all: what succeeds is deleted, what fails again stays with one more attempt';
+
+CREATE FUNCTION purge_dead_letters(older_than interval) RETURNS bigint
+LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH purged AS (DELETE FROM cxone_sync.dead_letters WHERE received_at < now() - older_than RETURNING 1)
+    SELECT count(*) FROM purged
+$$;
+COMMENT ON FUNCTION purge_dead_letters(interval) IS 'deletes the dead letters that arrived longer ago; returns how many';
+ALTER FUNCTION purge_dead_letters(interval) OWNER TO cxone_sync;
+
+CREATE FUNCTION simulate(
+    payload jsonb, OUT event integer, OUT target text, OUT outcome text, OUT event_key text, OUT event_time timestamptz,
+    OUT columns jsonb, OUT sqlstate text, OUT message text, OUT column_name text)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_simulate';
+COMMENT ON FUNCTION simulate(jsonb) IS
+    'what ingest() would do, a row for each event and target: it is written and taken back, triggers included, so that nothing stays but numbers drawn from sequences';
+
+REVOKE ALL ON FUNCTION replay_dead_letters(bigint[], text, text, integer), purge_dead_letters(interval), simulate(jsonb)
+FROM PUBLIC;
+
+/* ---- what no column takes ---- */
+
+CREATE FUNCTION unmapped_keys(
+    OUT target text, OUT key text, OUT events bigint, OUT example text, OUT first_seen timestamptz, OUT last_seen timestamptz)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_unmapped_keys';
+COMMENT ON FUNCTION unmapped_keys() IS 'what the view unmapped_keys shows';
+
+CREATE VIEW unmapped_keys AS SELECT * FROM unmapped_keys();
+COMMENT ON VIEW unmapped_keys IS
+    'members that events carried and no column took, since the server started or reset_unmapped_keys(); 512 of them at most';
+COMMENT ON COLUMN unmapped_keys.target IS 'name of the target';
+COMMENT ON COLUMN unmapped_keys.key IS 'the member''s key';
+COMMENT ON COLUMN unmapped_keys.events IS 'how many events had it';
+COMMENT ON COLUMN unmapped_keys.example IS 'its JSON text in the first of them, cut to 127 bytes';
+COMMENT ON COLUMN unmapped_keys.first_seen IS 'when the first of them arrived';
+COMMENT ON COLUMN unmapped_keys.last_seen IS 'when the last of them arrived';
+
+CREATE FUNCTION reset_unmapped_keys() RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_unmapped_keys';
+COMMENT ON FUNCTION reset_unmapped_keys() IS 'empties the view unmapped_keys';
+
+CREATE FUNCTION value_from_extra(
+    target text, column_name text, extra jsonb, OUT found boolean, OUT value text, OUT rest jsonb)
+RETURNS record
+LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_value_from_extra';
+COMMENT ON FUNCTION value_from_extra(text, text, jsonb) IS
+    'what an event with these members would put into the column, as text, and the members that are left';
+
+CREATE FUNCTION target_definition(
+    name text, OUT relation regclass, OUT key_columns text[], OUT order_column text, OUT field_order boolean)
+RETURNS record
+LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_target_definition';
+COMMENT ON FUNCTION target_definition(text) IS 'what fill_from_extra() has to know of a target, for everybody';
+
+CREATE FUNCTION newest_member_time(times jsonb, members text[], row_time timestamptz) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT max(cxone_sync.field_time(times -> 'extra', m, false, row_time)) FROM unnest(members) AS m
+$$;
+COMMENT ON FUNCTION newest_member_time(jsonb, text[], timestamptz) IS 'the time of the newest of these members of a row''s extra';
+
+CREATE FUNCTION move_member_time(times jsonb, members text[], column_name text, wins boolean, is_null boolean, row_time timestamptz)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT nullif(CASE WHEN NOT wins THEN rest
+                       WHEN newest = row_time AND NOT is_null THEN rest - column_name
+                       ELSE rest || jsonb_build_object(column_name, (extract(epoch FROM newest) * 1000000)::bigint) END, '{}')
+    FROM (SELECT coalesce(times - 'extra', '{}') ||
+                 CASE WHEN (times -> 'extra') - members <> '{}' THEN jsonb_build_object('extra', (times -> 'extra') - members) ELSE '{}' END AS rest,
+                 cxone_sync.newest_member_time(times, members, row_time) AS newest) AS r
+$$;
+COMMENT ON FUNCTION move_member_time(jsonb, text[], text, boolean, boolean, timestamptz) IS
+    'field_times of a row whose members of extra have been moved to a column, and have become its value if they win';
+
+CREATE PROCEDURE fill_from_extra(target text, column_name text, batch_size integer DEFAULT 1000)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    t record;
+    keys text;     -- of the table's rows, by which they are walked
+    key_texts text;
+    key_columns text;
+    same_key text;
+    after text;    -- beyond the last key
+    wins text;     -- whether what extra holds becomes the column's value
+    type text;
+    initial text;  -- what the column's default gave the rows that were there
+    last text[];
+    page record;
+    step integer := batch_size;
+    filled bigint := 0;
+    failed bigint := 0;
+BEGIN
+    -- a procedure that commits can have no setting of its own, and each commit ends this one
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    IF batch_size < 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'batch_size must be at least 1';
+    END IF;
+    -- raises what is wrong with the target and the column
+    PERFORM cxone_sync.value_from_extra(target, column_name, '{}');
+    SELECT * INTO t FROM cxone_sync.target_definition(target);
+    SELECT string_agg(format('t.%I', k), ', ' ORDER BY n), string_agg(format('t.%I::text', k), ', ' ORDER BY n),
+           string_agg(format('t.%I AS key%s', k, n), ', ' ORDER BY n), string_agg(format('t.%I = p.key%s', k, n), ' AND ' ORDER BY n),
+           format('(%s) > (%s)', string_agg(format('t.%I', k), ', ' ORDER BY n),
+                  string_agg(format('$3[%s]::%s', n, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY n))
+      INTO keys, key_texts, key_columns, same_key, after
+      FROM unnest(t.key_columns) WITH ORDINALITY AS u(k, n) JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.relation AND a.attname = k;
+    SELECT format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid) INTO type, initial
+      FROM pg_catalog.pg_attribute AS a LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+      WHERE a.attrelid = t.relation AND a.attname = column_name;
+    wins := CASE WHEN NOT t.field_order THEN -- else an event has set it since it was added
+            format('t.%I IS NOT DISTINCT FROM %s', column_name, coalesce(initial, 'NULL'))
+        ELSE format('cxone_sync.newest_member_time(t.field_times, p.members, t.%1$I) > cxone_sync.field_time(t.field_times, %2$L, t.%2$I IS NULL, t.%1$I)',
+                    t.order_column, column_name) END;
+    LOOP
+        BEGIN
+            EXECUTE format(
+                'WITH page AS (SELECT %10$s, ARRAY[%2$s] AS key, t.extra FROM %3$s AS t
+                               WHERE t.extra IS NOT NULL AND ($3 IS NULL OR %4$s) ORDER BY %1$s LIMIT $4 FOR UPDATE),
+                      numbered AS (SELECT page.*, row_number() OVER () AS number FROM page),
+                      p AS (SELECT page.*, v.*, ARRAY(SELECT jsonb_object_keys(page.extra)
+                                                      EXCEPT SELECT jsonb_object_keys(coalesce(v.rest, ''{}''))) AS members
+                            FROM page, LATERAL cxone_sync.value_from_extra($1, $2, page.extra) AS v WHERE v.found),
+                      moved AS (UPDATE %3$s AS t SET %5$I = CASE WHEN %6$s THEN p.value::%7$s ELSE t.%5$I END, extra = p.rest%8$s
+                                FROM p WHERE %9$s RETURNING 1)
+                 SELECT (SELECT count(*) FROM page) AS seen, (SELECT count(*) FROM moved) AS moved,
+                        (SELECT key FROM numbered ORDER BY number DESC LIMIT 1) AS key',
+                keys, key_texts, t.relation, after, column_name, wins, type,
+                CASE WHEN t.field_order THEN
+                    format(', field_times = cxone_sync.move_member_time(t.field_times, p.members, %L, %s, p.value IS NULL, t.%I)',
+                           column_name, wins, t.order_column) ELSE '' END,
+                same_key, key_columns)
+                INTO page USING target, column_name, last, step;
+            filled := filled + page.moved;
+            step := least(step * 2, batch_size);
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+            IF step > 1 THEN
+                step := step / 2;
+                CONTINUE;
+            END IF;
+            -- this row is the one at fault
+            RAISE WARNING USING MESSAGE = format('a value stays in extra: %s', SQLERRM), ERRCODE = SQLSTATE;
+            failed := failed + 1;
+            EXECUTE format('SELECT 1::bigint AS seen, 0::bigint AS moved, ARRAY[%1$s] AS key FROM %2$s AS t WHERE t.extra IS NOT NULL AND ($1 IS NULL OR %3$s) ORDER BY %4$s LIMIT 1',
+                           key_texts, t.relation, replace(after, '$3', '$1'), keys)
+                INTO page USING last;
+        END;
+        EXIT WHEN page.seen = 0;
+        last := page.key;
+        COMMIT;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+        RAISE NOTICE '% rows filled, % left as they were', filled, failed;
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE fill_from_extra(text, text, integer) IS
+    'moves what extra holds for a column that was added later into that column, in batches with a commit each; values that the column refuses stay where they are';
+REVOKE ALL ON PROCEDURE fill_from_extra(text, text, integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION unmapped_keys(), reset_unmapped_keys() FROM PUBLIC;
+
+/* ---- deletions ---- */
+
+CREATE TABLE tombstones (
+    relation   regclass NOT NULL,
+    key        text NOT NULL,
+    deleted_ts timestamptz NOT NULL,
+    PRIMARY KEY (relation, key)
+);
+COMMENT ON TABLE tombstones IS 'keys that events have deleted, so that a late event does not bring the row back';
+COMMENT ON COLUMN tombstones.relation IS 'the table';
+COMMENT ON COLUMN tombstones.key IS 'the key''s text; of several columns an array''s';
+COMMENT ON COLUMN tombstones.deleted_ts IS 'time of the newest deletion: events up to it are skipped';
+ALTER TABLE tombstones OWNER TO cxone_sync;
+SELECT pg_catalog.pg_extension_config_dump('tombstones', '');
+
+CREATE FUNCTION purge_tombstones(older_than interval) RETURNS bigint
+LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH purged AS (DELETE FROM cxone_sync.tombstones WHERE deleted_ts < now() - older_than RETURNING 1)
+    SELECT count(*) FROM purged
+$$;
+COMMENT ON FUNCTION purge_tombstones(interval) IS
+    'forgets deletions older than any event that may still come; returns how many';
+ALTER FUNCTION purge_tombstones(interval) OWNER TO cxone_sync;
+REVOKE ALL ON FUNCTION purge_tombstones(interval) FROM PUBLIC;
 
 INSERT INTO schema_versions (version) VALUES (3);

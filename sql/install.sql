@@ -35,7 +35,11 @@ JOIN pg_index i ON m.classid = 'pg_class'::regclass AND i.indrelid = m.objid
 UNION ALL
 SELECT 'trigger ' || t.tgname, pg_get_triggerdef(t.oid) || ' | ' || obj_description(t.oid, 'pg_trigger')
 FROM members m
-JOIN pg_trigger t ON m.classid = 'pg_class'::regclass AND t.tgrelid = m.objid
+JOIN pg_trigger t ON m.classid = 'pg_class'::regclass AND t.tgrelid = m.objid AND NOT t.tgisinternal
+UNION ALL
+SELECT 'constraint ' || c.conname, pg_get_constraintdef(c.oid)
+FROM members m
+JOIN pg_constraint c ON m.classid = 'pg_class'::regclass AND c.conrelid = m.objid
 UNION ALL
 SELECT 'dumped ' || c.oid::regclass, c.condition
 FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS c(oid, condition)
@@ -52,7 +56,10 @@ SELECT cxone_sync.ingest('{"events": []}');
 ROLLBACK TO version_1;
 \set VERBOSITY terse
 INSERT INTO cxone_sync.contact_records (id) VALUES ('from version 1');
+INSERT INTO cxone_sync.dead_letters (received_at, target, sqlstate, message, payload)
+    VALUES (now(), 'cxone_sync.contact_records', '22P02', 'of version 1', '{"id": "mended", "email": "x"}');
 ALTER EXTENSION cxone_sync UPDATE;
+SELECT outcome FROM cxone_sync.replay_dead_letters();
 SELECT id, sync_status FROM cxone_sync.contact_records;
 CREATE TABLE upgraded AS SELECT * FROM definitions;
 SELECT cxone_sync.ingest('{"events": [{"id": "after the upgrade"}]}');

@@ -9,7 +9,7 @@ CREATE SCHEMA test;
 GRANT USAGE ON SCHEMA test TO PUBLIC;
 SET search_path = test;
 
-ALTER TABLE cxone_sync.contact_records ADD COLUMN n integer, ADD COLUMN q numeric, ADD COLUMN yes boolean, ADD COLUMN doc jsonb, ADD COLUMN raw json,
+ALTER TABLE cxone_sync.contact_records ADD COLUMN number integer, ADD COLUMN n integer, ADD COLUMN q numeric, ADD COLUMN yes boolean, ADD COLUMN doc jsonb, ADD COLUMN raw json,
     ADD COLUMN list text[], ADD COLUMN small integer CHECK (small < 100), ADD COLUMN stamp timestamptz, ADD COLUMN "Odd ""name" text;
 CREATE TABLE model (LIKE cxone_sync.contact_records);
 ALTER TABLE model ADD PRIMARY KEY (id), ALTER COLUMN sync_status SET DEFAULT 'pending';
@@ -44,6 +44,7 @@ BEGIN
     IF random() < 0.1 THEN e := e || jsonb_build_object('stamp', one_of('"2020-01-01T01:00:00+01:00"', '"2020-01-01T00:00:00Z"', 'null')); END IF;
     IF random() < 0.2 THEN e := e || jsonb_build_object('Odd "name', one_of('"o"', '"\"quoted\", {x}"', 'null')); END IF;
     IF random() < 0.1 THEN e := e || '{"unmapped": {"email": "no"}, "sync_status": "done", "updated_ts": "2030-01-01T00:00:00Z"}'; END IF;
+    IF random() < 0.1 THEN e := e || jsonb_build_object('unmapped', one_of('1', 'null', '"x"')); END IF;
     CASE WHEN bad < 0.03 THEN e := e || jsonb_build_object('n', one_of('"x"', '99999999999', '1.5', '[]'));
          WHEN bad < 0.05 THEN e := e || jsonb_build_object('timestamp', one_of('"infinity"', '"now"', '"2020-01-01T00:00:00"', '1', '""', '"9999-01-01T00:00:00Z"'));
          WHEN bad < 0.06 THEN e := e || jsonb_build_object('id', one_of('""', 'null', 'true', '[]'));
@@ -57,7 +58,10 @@ $$;
 -- An event as the model sees it: its values by column, and why it cannot be applied.
 CREATE FUNCTION columns_of(e jsonb) RETURNS jsonb LANGUAGE sql AS $$
     SELECT coalesce(jsonb_object_agg(key, value), '{}') || CASE WHEN e ? 'firstName' AND NOT e ? 'first_name' THEN jsonb_build_object('first_name', e -> 'firstName') ELSE '{}' END
-    FROM jsonb_each(e) WHERE key IN ('id', 'email', 'first_name', 'n', 'q', 'yes', 'doc', 'raw', 'list', 'small', 'stamp', 'Odd "name')
+    FROM jsonb_each(e) WHERE key IN ('number', 'id', 'email', 'first_name', 'n', 'q', 'yes', 'doc', 'raw', 'list', 'small', 'stamp', 'Odd "name')
+$$;
+CREATE FUNCTION extra_of(e jsonb) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_object_agg(key, value) FROM jsonb_each(e) WHERE key IN ('unmapped', 'sync_status', 'updated_ts')
 $$;
 CREATE FUNCTION fault(e jsonb) RETURNS text LANGUAGE sql AS $$
     SELECT CASE WHEN NOT e ? 'id' OR e -> 'id' IN ('null', '""', 'true', '[]') THEN 'unreadable'
@@ -108,6 +112,7 @@ BEGIN
             IF old.id IS NULL THEN old.sync_status := 'pending'; END IF;
             new := jsonb_populate_record(old, test.columns_of(e));
             new.updated_ts := times[i];
+            IF test.extra_of(e) IS NOT NULL THEN new.extra := coalesce(old.extra, '{}') || test.extra_of(e); END IF;
             DELETE FROM test.model WHERE id = new.id;
             INSERT INTO test.model SELECT new.*;
         END IF;
@@ -117,7 +122,8 @@ BEGIN
         IF times[i] < times[last_one] THEN
             late[i] := true;
         ELSE
-            IF ARRAY(SELECT jsonb_object_keys(test.columns_of(e))) @> ARRAY(SELECT jsonb_object_keys(test.columns_of(events[last_one]))) AND last_one IS NOT NULL THEN
+            IF ARRAY(SELECT jsonb_object_keys(test.columns_of(e))) @> ARRAY(SELECT jsonb_object_keys(test.columns_of(events[last_one])))
+               AND test.extra_of(events[last_one]) IS NULL AND last_one IS NOT NULL THEN
                 replaced_by[last_one] := i;
             END IF;
             last_of := last_of || jsonb_build_object(e ->> 'id', i);

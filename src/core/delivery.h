@@ -1,7 +1,7 @@
 #pragma once
 
+#include "core/mapping.h"
 #include "core/memory_budget.h"
-#include "core/target_map.h"
 #include "core/timestamp.h"
 
 #include <cstdint>
@@ -15,10 +15,12 @@ namespace cxone_sync {
 
 /* The value that an event carries for one column. Views point into the delivery: its body or its arena. */
 struct Field {
-    std::uint16_t column;  /* index into TargetMap::columns() */
-    bool exact;            /* came from the column's own name, not from its camelCase form */
+    std::uint16_t column;  /* index into the columns of the event's target */
     bool is_null;          /* JSON null: clears the column */
+    bool is_json;          /* text is a JSON object or array, for a column that takes records */
+    bool is_time;          /* `time` is the value, and there is no text */
     std::string_view text; /* what the column's input function gets */
+    std::int64_t time;     /* as read_time() gives it for the column's shape */
 };
 
 /* Why an event cannot be applied. Texts are static or live in the delivery's arena. */
@@ -30,9 +32,15 @@ struct Refusal {
 
 enum class Outcome : std::uint8_t { pending, applied, skipped, dead_lettered };
 
+/* An event as one target takes it: an event that concerns several targets is there once for each. */
 struct Event {
-    std::string_view raw; /* the event as it came, for dead_letters */
-    std::string_view key; /* what identifies the row; empty only if refused */
+    static constexpr std::uint16_t no_target = UINT16_MAX;
+
+    std::string_view raw;             /* the event as it came, for dead_letters */
+    std::uint32_t number = 0;         /* its place in the delivery */
+    std::uint16_t target = no_target; /* index into Mapping::targets(); no_target: none takes it */
+    bool is_deletion = false;
+    std::string_view key; /* what identifies the row, for people; empty only if refused */
     Timestamp time = 0;   /* the event's time, or its arrival if it carries none */
     bool has_time = false;
     Outcome outcome = Outcome::pending;
@@ -40,6 +48,7 @@ struct Event {
     const Field *fields = nullptr;  /* in column order, the key's included */
     std::uint16_t field_count = 0;
     Refusal refusal;
+    const Refusal *fault = nullptr; /* why it is a dead letter, once it is one */
 };
 
 struct DeliveryCounts {
@@ -49,18 +58,58 @@ struct DeliveryCounts {
     std::uint32_t dead_lettered = 0;
 };
 
+/* A member that a target has no column for. */
+struct UnmappedKey {
+    std::uint16_t target;
+    std::uint32_t events; /* how many of the delivery have it */
+    std::string_view key;
+    std::string_view example; /* JSON text */
+};
+
+/* Where the events stand in a body. */
+struct Envelope {
+    /*
+     * The tokens of the JSON pointer to the array of events. None: the body itself is that array, or is one
+     * event.
+     */
+    std::vector<std::string> path{"events"};
+    bool is_lines = false; /* each line of the body is an envelope of its own (NDJSON) */
+    bool is_event = false; /* the body is one event, whatever it is: a dead letter's payload */
+};
+
 /* One request's events: all of them commit in one transaction, and one reply counts them. */
 struct Delivery {
+    static constexpr std::size_t max_unmapped_keys = 64; /* further ones are not noted */
+
     MemoryShare memory;
     std::string body;
     Timestamp received = 0;
-    std::shared_ptr<const TargetMap> map; /* what the events were mapped by; null: not mapped yet */
+    Envelope envelope; /* by which it was read: it is read once more by the same, whatever is set since */
+    std::shared_ptr<const Mapping> mapping; /* what the events were mapped by; null: not mapped yet */
+    std::string only_target;                /* a dead letter is replayed for its own target alone */
+    std::int64_t dead_letter = 0;           /* its number, if it is one that is replayed */
+    bool is_letter_kept = false;            /* that one has failed once more */
+    bool is_postponed = false;              /* not written now, but to be sent again */
     std::pmr::monotonic_buffer_resource arena{1024};
-    std::vector<Event> events;
+    std::vector<Event> events; /* those of one event stand side by side */
+    std::vector<UnmappedKey> unmapped;
 
+    /*
+     * What became of the event whose entries begin at `begin`, `end` is set behind them: dead-lettered if one
+     * of its targets could not take it, else applied if one has.
+     */
+    Outcome outcome_of_event(std::size_t begin, std::size_t &end) const noexcept;
     DeliveryCounts counts() const noexcept;
-    /* Bytes held, at most: the body, twice that for decoded strings and array literals, events, fields. */
+    /*
+     * Bytes held, at most: the body, twice that for decoded strings, events, fields, and what was put
+     * together for each target (array literals, extra columns, keys, refusals).
+     */
     std::uint64_t size() const noexcept;
+    std::uint64_t collected_bytes = 0;
+
+    /* Notes why the event is a dead letter; the texts are copied. */
+    void set_fault(Event &event, std::string_view sqlstate, std::string_view message,
+                   std::string_view column);
 };
 
 } // namespace cxone_sync

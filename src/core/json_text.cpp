@@ -82,8 +82,9 @@ public:
 
     bool Key(const char *decoded, rapidjson::SizeType length, bool)
     {
-        const Text text = keep(string_token(), decoded, length);
-        return handler_.key(text.text, text.has_nul);
+        const std::string_view raw = string_token();
+        const Text text = keep(raw, decoded, length);
+        return handler_.key(raw, text.text, text.has_nul);
     }
 
     bool StartObject() { return open(JsonKind::object); }
@@ -332,7 +333,7 @@ public:
         return true;
     }
 
-    bool key(std::string_view, bool) override { return true; }
+    bool key(std::string_view, std::string_view, bool) override { return true; }
 
     bool open(JsonKind kind) override
     {
@@ -404,6 +405,26 @@ std::string array_literal(std::string_view json_array, bool json_elements)
     ArrayLiteral literal(json_elements);
     read_json(json_array, arena, literal);
     return std::move(literal.text);
+}
+
+std::string json_quoted(std::string_view text)
+{
+    static constexpr char hex[] = "0123456789abcdef";
+    std::string json = "\"";
+    for (char c : text) {
+        const auto code = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            json += '\\';
+            json += c;
+        } else if (code < 0x20) {
+            json += "\\u00";
+            json += hex[code >> 4];
+            json += hex[code & 15];
+        } else {
+            json += c;
+        }
+    }
+    return json += '"';
 }
 
 } // namespace cxone_sync

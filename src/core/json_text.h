@@ -25,7 +25,8 @@ public:
      * cannot.
      */
     virtual bool value(JsonKind kind, std::string_view raw, std::string_view text, bool has_nul) = 0;
-    virtual bool key(std::string_view text, bool has_nul) = 0;
+    /* The key of the member that comes next; `raw` is its JSON text. */
+    virtual bool key(std::string_view raw, std::string_view text, bool has_nul) = 0;
     virtual bool open(JsonKind kind) = 0;
     /* The end of an array or object; `raw` is all of its JSON text. */
     virtual bool close(JsonKind kind, std::string_view raw) = 0;
@@ -45,6 +46,9 @@ std::string read_json(std::string_view json, std::pmr::memory_resource &arena, J
  * and so do strings if the elements are to be JSON.
  */
 std::string array_literal(std::string_view json_array, bool json_elements = false);
+
+/* `text` as a JSON string. */
+std::string json_quoted(std::string_view text);
 
 std::string_view arena_copy(std::pmr::memory_resource &arena, std::string_view text);
 

@@ -8,10 +8,8 @@
 namespace cxone_sync {
 namespace {
 
-constexpr std::int64_t us_per_second = 1'000'000;
 constexpr std::int64_t us_per_minute = 60 * us_per_second;
 constexpr std::int64_t us_per_hour = 60 * us_per_minute;
-constexpr std::int64_t us_per_day = 24 * us_per_hour;
 
 /*
  * PostgreSQL copies its input to a buffer and refuses texts from 150 characters on; this stays clear of it.
@@ -91,10 +89,9 @@ const char *read_date(Rest &rest, std::int64_t &days) noexcept
     return nullptr;
 }
 
+/* This and the readers of an offset need at least one character. */
 const char *read_separator(Rest &rest) noexcept
 {
-    if (rest.size() == 0)
-        return "has no time of day";
     if (*rest.at != 'T' && *rest.at != 't' && *rest.at != ' ')
         return "has neither a T nor a blank after the date";
     rest.at++;
@@ -183,9 +180,6 @@ const char *read_numeric_offset(Rest &rest, std::int64_t &offset_us) noexcept
 
 const char *read_offset(Rest &rest, std::int64_t &offset_us) noexcept
 {
-    if (rest.size() == 0)
-        return "has no offset from UTC";
-
     switch (*rest.at) {
     case 'Z':
     case 'z':
@@ -201,7 +195,7 @@ const char *read_offset(Rest &rest, std::int64_t &offset_us) noexcept
 
 } // namespace
 
-const char *parse_timestamp(std::string_view text, Timestamp &result) noexcept
+const char *read_written_time(std::string_view text, WrittenTime &result) noexcept
 {
     if (text.empty())
         return "is empty";
@@ -209,28 +203,64 @@ const char *parse_timestamp(std::string_view text, Timestamp &result) noexcept
         return "is longer than 128 characters";
 
     Rest rest{text.data(), text.data() + text.size()};
-    std::int64_t days = 0;
-    std::int64_t time_us = 0;
+    WrittenTime written;
     std::int64_t fraction_us = 0;
-    std::int64_t offset_us = 0;
 
-    if (const char *wrong = read_date(rest, days))
+    if (const char *wrong = read_date(rest, written.days))
         return wrong;
-    if (const char *wrong = read_separator(rest))
+    written.has_time = rest.size() != 0;
+    if (written.has_time) {
+        if (const char *wrong = read_separator(rest))
+            return wrong;
+        if (const char *wrong = read_time_of_day(rest, written.time_us))
+            return wrong;
+        if (const char *wrong = read_fraction(rest, fraction_us))
+            return wrong;
+    }
+    written.has_offset = rest.size() != 0;
+    if (written.has_offset) {
+        if (const char *wrong = read_offset(rest, written.offset_us))
+            return wrong;
+        if (rest.size() != 0)
+            return "has text after the offset from UTC";
+    }
+    /* PostgreSQL lets a day end with 23:59:60, but not a microsecond later. */
+    written.time_us += fraction_us;
+    if (written.time_us > us_per_day)
+        return "has a fraction after 23:59:60";
+
+    result = written;
+    return nullptr;
+}
+
+const char *parse_timestamp(std::string_view text, Timestamp &result) noexcept
+{
+    WrittenTime written;
+
+    if (const char *wrong = read_written_time(text, written))
         return wrong;
-    if (const char *wrong = read_time_of_day(rest, time_us))
-        return wrong;
-    if (const char *wrong = read_fraction(rest, fraction_us))
-        return wrong;
-    if (const char *wrong = read_offset(rest, offset_us))
+    if (!written.has_time)
+        return "has no time of day";
+    if (!written.has_offset)
+        return "has no offset from UTC";
+
+    result = written.local() - written.offset_us;
+    return nullptr;
+}
+
+const char *read_utc_offset(std::string_view text, std::int64_t &offset_us) noexcept
+{
+    if (text.empty())
+        return "is empty";
+
+    Rest rest{text.data(), text.data() + text.size()};
+    std::int64_t offset = 0;
+
+    if (const char *wrong = read_offset(rest, offset))
         return wrong;
     if (rest.size() != 0)
         return "has text after the offset from UTC";
-    /* PostgreSQL lets a day end with 23:59:60, but not a microsecond later. */
-    if (time_us + fraction_us > us_per_day)
-        return "has a fraction after 23:59:60";
-
-    result = days * us_per_day + time_us + fraction_us - offset_us;
+    offset_us = offset;
     return nullptr;
 }
 

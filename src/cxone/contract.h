@@ -17,16 +17,12 @@ inline constexpr std::string_view metrics_path = "/metrics";
 /* The member of the request's object that holds the array of events. */
 inline constexpr std::string_view events_key = "events";
 
-/* The event's time, and the column of the target that it feeds and that orders updates. */
+/* The member with an event's time, in any target that does not say otherwise. */
 inline constexpr std::string_view time_key = "timestamp";
-inline constexpr const char *order_column = "updated_ts";
 
-/*
- * The target, its key column, and the column that belongs to the user's downstream job: never written here.
- */
-inline constexpr const char *target_table = "contact_records";
-inline constexpr const char *key_column = "id";
-inline constexpr const char *downstream_column = "sync_status";
+/* Columns with a meaning of their own in every target: members that no column takes, times of fields. */
+inline constexpr const char *extra_column = "extra";
+inline constexpr const char *field_times_column = "field_times";
 
 /* The exposed buckets of cxone_sync_lag_seconds: 0.1 s x 2^i for i = 0 to 7. */
 inline constexpr int lag_bucket_count = 8;

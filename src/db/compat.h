@@ -51,6 +51,16 @@ inline void reserve_setting_prefix(const char *prefix)
 #endif
 }
 
+/* Since 16 one function checks privileges on objects of every class. */
+inline AclResult schema_aclcheck(Oid schema, Oid role, AclMode mode)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(NamespaceRelationId, schema, role, mode);
+#else
+    return pg_namespace_aclcheck(schema, role, mode);
+#endif
+}
+
 /* Lets a set-returning function put its rows into a tuplestore. */
 inline ReturnSetInfo *begin_result_set(FunctionCallInfo fcinfo)
 {

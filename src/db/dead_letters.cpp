@@ -1,16 +1,26 @@
 #include "core/delivery.h"
 
 #include "db/dead_letters.h"
+#include "db/extension.h"
 #include "db/identity.h"
 
 namespace cxone_sync {
 
 namespace {
 
-constexpr const char *statement =
+constexpr const char *insert_statement =
     "INSERT INTO cxone_sync.dead_letters "
-    "(received_at, target, event_key, event_time, sqlstate, message, column_name, payload) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    "(received_at, target, event_key, event_time, sqlstate, message, column_name, hint, payload) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
+/* $9, the payload, is there already. The history is bounded: nobody reads the hundredth failure. */
+constexpr const char *retry_statement =
+    "UPDATE cxone_sync.dead_letters SET history = CASE WHEN jsonb_array_length(history) < 20 THEN history "
+    "ELSE history - 0 END || "
+    "jsonb_build_object('at', last_attempt_at, 'sqlstate', sqlstate, 'message', message), "
+    "attempts = attempts + 1, last_attempt_at = clock_timestamp(), target = $2, event_key = $3, "
+    "event_time = $4, sqlstate = $5, message = $6, column_name = $7, hint = $8 "
+    "WHERE id = $10 AND received_at = $1 AND $9 IS NOT NULL";
 
 Datum text_datum(std::string_view text)
 {
@@ -22,64 +32,58 @@ char null_if(bool is_null)
     return is_null ? 'n' : ' ';
 }
 
-Oid owner_of(Oid relation)
+SPIPlanPtr prepare(const char *statement, int count)
 {
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+    Oid types[] = {TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID,
+                   TEXTOID,        TEXTOID, TEXTOID, TEXTOID,        INT8OID};
+    SPIPlanPtr plan = SPI_prepare(statement, count, types);
 
-    if (!HeapTupleIsValid(tuple))
-        elog(ERROR, "cache lookup failed for relation %u", relation);
-    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-    ReleaseSysCache(tuple);
-    return owner;
-}
-
-Oid dead_letters_owner()
-{
-    const Oid schema = get_namespace_oid("cxone_sync", false);
-    const Oid table = get_relname_relid("dead_letters", schema);
-
-    if (!OidIsValid(table))
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("table \"cxone_sync.dead_letters\" does not exist"),
-                        errhint("It may have been renamed: give it its name back.")));
-    const Oid owner = owner_of(table);
-    if (superuser_arg(owner))
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("table \"cxone_sync.dead_letters\" is owned by a superuser"),
-                        errhint("Run ALTER TABLE cxone_sync.dead_letters OWNER TO cxone_sync.")));
-    return owner;
+    if (plan == nullptr || SPI_keepplan(plan) != 0)
+        elog(ERROR, "could not prepare \"%s\": %s", statement, SPI_result_code_string(SPI_result));
+    return plan;
 }
 
 } // namespace
 
-void add_dead_letter(const Delivery *delivery, Event *event, const char *target, const char *sqlstate,
-                     std::string_view message, std::string_view column)
+void add_dead_letter(Delivery *delivery, Event *event, const char *target, const Fault &fault)
 {
-    static SPIPlanPtr plan = nullptr;
-    Oid types[] = {TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+    static SPIPlanPtr insert_plan = nullptr;
+    static SPIPlanPtr retry_plan = nullptr;
+    /* one that was meant for no target may fail for several: each needs a letter */
+    const bool is_retry = delivery->dead_letter != 0 && !delivery->is_letter_kept;
     Datum values[] = {TimestampTzGetDatum(delivery->received),
-                      CStringGetTextDatum(target),
+                      CStringGetTextDatum(target != nullptr ? target : ""),
                       text_datum(event->key),
                       TimestampTzGetDatum(event->time),
-                      CStringGetTextDatum(sqlstate),
-                      text_datum(message),
-                      text_datum(column),
-                      text_datum(event->raw)};
-    const char nulls[] = {' ', ' ', null_if(event->key.empty()), null_if(!event->has_time),
-                          ' ', ' ', null_if(column.empty()),     ' '};
+                      CStringGetTextDatum(fault.sqlstate),
+                      text_datum(fault.message),
+                      text_datum(fault.column),
+                      text_datum(fault.hint),
+                      text_datum(event->raw),
+                      Int64GetDatum(delivery->dead_letter)};
+    const char nulls[] = {' ',
+                          null_if(target == nullptr),
+                          null_if(event->key.empty()),
+                          null_if(!event->has_time),
+                          ' ',
+                          ' ',
+                          null_if(fault.column.empty()),
+                          null_if(fault.hint.empty()),
+                          ' ',
+                          ' '};
+    SPIPlanPtr *plan = is_retry ? &retry_plan : &insert_plan;
 
-    const SavedIdentity saved = as_owner(dead_letters_owner());
-    if (plan == nullptr) {
-        SPIPlanPtr prepared = SPI_prepare(statement, lengthof(types), types);
-
-        if (prepared == nullptr || SPI_keepplan(prepared) != 0)
-            elog(ERROR, "could not prepare \"%s\": %s", statement, SPI_result_code_string(SPI_result));
-        plan = prepared;
-    }
-    const int result = SPI_execute_plan(plan, values, nulls, false, 0);
-    if (result != SPI_OK_INSERT)
+    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
+    if (*plan == nullptr)
+        *plan = is_retry ? prepare(retry_statement, 10) : prepare(insert_statement, 9);
+    const int result = SPI_execute_plan(*plan, values, nulls, false, 0);
+    if (result != (is_retry ? SPI_OK_UPDATE : SPI_OK_INSERT))
         elog(ERROR, "could not write a dead letter: %s", SPI_result_code_string(result));
     back_to(saved);
+    call_cpp([delivery, event, &fault] {
+        delivery->set_fault(*event, fault.sqlstate, fault.message, fault.column);
+    });
+    delivery->is_letter_kept |= is_retry;
     event->outcome = Outcome::dead_lettered;
 }
 

@@ -6,13 +6,21 @@
 
 namespace cxone_sync {
 
+/* Why an event cannot be applied. */
+struct Fault {
+    const char *sqlstate;
+    std::string_view message;
+    std::string_view hint;
+    std::string_view column;
+};
+
 /*
  * Writes the event to dead_letters, with its text as it came, in the current transaction and as the owner of
- * that table, and sets its outcome. `target` is the table it was meant for. SPI must be connected. Raises
- * what the INSERT raises; then the delivery cannot be acknowledged.
+ * that table, and sets its outcome. `target` is the name of the target that it was meant for; null: none
+ * takes it. If the delivery is a dead letter that is replayed, that one gets one more attempt instead. SPI
+ * must be connected. Raises what the statement raises; then the delivery cannot be acknowledged.
  */
-void add_dead_letter(const Delivery *delivery, Event *event, const char *target, const char *sqlstate,
-                     std::string_view message, std::string_view column);
+void add_dead_letter(Delivery *delivery, Event *event, const char *target, const Fault &fault);
 
 /*
  * True if the error is no event's fault but passes by itself or by a DBA's hand: the delivery is to be sent

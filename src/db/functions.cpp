@@ -9,9 +9,10 @@
 #include <limits>
 #include <string>
 
+#include "db/catalog.h"
 #include "db/guard.h"
+#include "db/held_delivery.h"
 #include "db/shared_state.h"
-#include "db/target.h"
 #include "db/writer.h"
 
 extern "C" {
@@ -24,49 +25,6 @@ PG_FUNCTION_INFO_V1(cxone_sync_sync_status);
 using namespace cxone_sync;
 
 namespace {
-
-/* ---- ingest ---- */
-
-/* A delivery that lives as long as the memory context it was made in. */
-struct HeldDelivery {
-    MemoryContextCallback callback;
-    Delivery *delivery;
-};
-
-void drop_delivery(void *held)
-{
-    delete static_cast<HeldDelivery *>(held)->delivery;
-}
-
-Delivery *make_delivery(const char *body)
-{
-    auto *held = static_cast<HeldDelivery *>(palloc0(sizeof(HeldDelivery)));
-
-    held->callback.func = drop_delivery;
-    held->callback.arg = held;
-    MemoryContextRegisterResetCallback(CurrentMemoryContext, &held->callback);
-    call_cpp([held, body] {
-        held->delivery = new Delivery;
-        held->delivery->body = body;
-        held->delivery->received = now();
-    });
-    return held->delivery;
-}
-
-void parse_or_refuse(Delivery *delivery)
-{
-    char reason[256] = "";
-
-    call_cpp([delivery, &reason] {
-        const BodyRefusal refusal = parse_delivery(*delivery, current_target_map(), settings::parse_limits());
-        if (refusal.status != 0)
-            strlcpy(reason, refusal.reason.c_str(), sizeof(reason));
-    });
-    if (reason[0] != '\0')
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("delivery is refused: %s", reason),
-                        errhint("A delivery looks like {\"events\": [{\"id\": \"c1\", \"timestamp\": "
-                                "\"2026-01-02T03:04:05Z\"}]}.")));
-}
 
 /* ---- statistics ---- */
 
@@ -127,11 +85,12 @@ Datum cxone_sync_ingest(PG_FUNCTION_ARGS)
 {
     Jsonb *payload = PG_GETARG_JSONB_P(0);
 
-    watch_target_changes();
-    (void)open_target(nullptr); /* its map is what the events are mapped by */
+    watch_catalog();
+    (void)open_catalog(); /* by its mapping the events are mapped */
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);
-    write_deliveries(&delivery, 1);
+    write_deliveries(&delivery, 1, nullptr);
+    note_unmapped_keys(delivery);
 
     const DeliveryCounts counts = delivery->counts();
     char *reply = psprintf("{\"received\": %u, \"applied\": %u, \"skipped\": %u, \"dead_lettered\": %u}",

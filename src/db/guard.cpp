@@ -2,10 +2,7 @@
 
 namespace cxone_sync {
 
-namespace {
-
-/* Copies at most `size` - 1 bytes, never half a character. */
-void copy_text(char *target, std::size_t size, const char *source)
+void clip_text(char *target, std::size_t size, const char *source)
 {
     if (source == nullptr) {
         target[0] = '\0';
@@ -16,19 +13,17 @@ void copy_text(char *target, std::size_t size, const char *source)
     target[length] = '\0';
 }
 
-} // namespace
-
 void take_error(PgError &error, MemoryContext caller_context)
 {
     MemoryContextSwitchTo(caller_context);
     ErrorData *caught = CopyErrorData();
     FlushErrorState();
     error.sqlerrcode = caught->sqlerrcode;
-    copy_text(error.message, sizeof(error.message), caught->message);
-    copy_text(error.detail, sizeof(error.detail), caught->detail);
-    copy_text(error.hint, sizeof(error.hint), caught->hint);
-    copy_text(error.column, sizeof(error.column), caught->column_name);
-    copy_text(error.constraint, sizeof(error.constraint), caught->constraint_name);
+    clip_text(error.message, sizeof(error.message), caught->message);
+    clip_text(error.detail, sizeof(error.detail), caught->detail);
+    clip_text(error.hint, sizeof(error.hint), caught->hint);
+    clip_text(error.column, sizeof(error.column), caught->column_name);
+    clip_text(error.constraint, sizeof(error.constraint), caught->constraint_name);
     FreeErrorData(caught);
 }
 

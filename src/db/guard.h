@@ -27,6 +27,9 @@ struct PgError {
     const char *sqlstate() const { return unpack_sql_state(sqlerrcode); }
 };
 
+/* Copies at most `size` - 1 bytes, never half a character. */
+void clip_text(char *target, std::size_t size, const char *source);
+
 /*
  * Fills `error` from the error being caught and ends PostgreSQL's handling of it. To be called in PG_CATCH.
  */

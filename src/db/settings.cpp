@@ -1,8 +1,10 @@
 #include "db/settings.h"
 
+#include "core/json_pointer.h"
+
 #include <arpa/inet.h>
 
-#include "db/pg.h"
+#include "db/time_zone.h"
 
 namespace cxone_sync::settings {
 
@@ -15,6 +17,8 @@ int batch_size;
 int flush_interval_ms;
 int queue_size_kb;
 int max_body_size_kb;
+char *events_path;
+int body_format;
 int max_events;
 int max_json_depth;
 int max_connections;
@@ -26,6 +30,9 @@ int statement_timeout_ms;
 int drain_timeout_ms;
 
 namespace {
+
+char *time_zone_name;
+pg_tz *time_zone; /* null: none is set */
 
 bool is_loopback(const char *address)
 {
@@ -55,6 +62,50 @@ bool check_database(char **value, void **, GucSource)
         return true;
     GUC_check_errdetail("A database name has 1 to %d bytes.", NAMEDATALEN - 1);
     return false;
+}
+
+const config_enum_entry body_formats[] = {
+    {"json", body_format_json, false}, {"ndjson", body_format_ndjson, false}, {nullptr, 0, false}};
+
+/* Also called by the postmaster, and outside of any transaction. */
+bool check_events_path(char **value, void **, GucSource)
+{
+    bool is_pointer = false;
+
+    try {
+        is_pointer = parse_json_pointer(*value).has_value();
+    } catch (...) {
+        GUC_check_errdetail("Out of memory.");
+    }
+    if (is_pointer)
+        return true;
+    GUC_check_errdetail("\"%s\" is not a JSON pointer.", *value);
+    GUC_check_errhint("JSON pointers (RFC 6901) look like /events. An empty one stands for the whole body.");
+    return false;
+}
+
+bool check_time_zone(char **value, void **, GucSource)
+{
+    if (**value == '\0')
+        return true;
+
+    pg_tz *zone = pg_tzset(*value);
+    if (!zone) {
+        GUC_check_errdetail("\"%s\" is not a time zone that this server knows.", *value);
+        GUC_check_errhint("pg_timezone_names lists those it knows.");
+        return false;
+    }
+    if (!pg_tz_acceptable(zone)) {
+        GUC_check_errdetail("\"%s\" counts leap seconds, which PostgreSQL does not.", *value);
+        return false;
+    }
+    return true;
+}
+
+/* The check has had the zone loaded, so this finds it in memory and cannot fail. */
+void assign_time_zone(const char *value, void *)
+{
+    time_zone = *value == '\0' ? nullptr : pg_tzset(value);
 }
 
 void define_int(const char *name, const char *description, int *variable, int initial, int low, int high,
@@ -90,6 +141,12 @@ void define_reload_settings()
                &queue_size_kb, 32 * 1024, 1024, 16 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
     define_int("cxone_sync.max_body_size", "Largest body of a request.", &max_body_size_kb, 4 * 1024, 1,
                1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+    DefineCustomStringVariable("cxone_sync.events_path", "JSON pointer to the array of events in a body.",
+                               "Empty: the body itself is that array, or is one event.", &events_path,
+                               "/events", PGC_SIGHUP, 0, check_events_path, nullptr, nullptr);
+    DefineCustomEnumVariable(
+        "cxone_sync.body_format", "What a body consists of: one JSON text or lines of them.", nullptr,
+        &body_format, body_format_json, body_formats, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     define_int("cxone_sync.max_events", "Most events of a delivery.", &max_events, 1000, 1, 1000000,
                PGC_SIGHUP, 0);
     define_int("cxone_sync.max_json_depth", "Deepest nesting of a body's JSON.", &max_json_depth, 64, 3, 1000,
@@ -102,6 +159,9 @@ void define_reload_settings()
                &idle_timeout_ms, 60000, 100, 86400000, PGC_SIGHUP, GUC_UNIT_MS);
     define_int("cxone_sync.max_future_skew", "How far an event's time may be ahead of its arrival.",
                &max_future_skew_s, 300, 0, 86400 * 365, PGC_SIGHUP, GUC_UNIT_S);
+    DefineCustomStringVariable(
+        "cxone_sync.time_zone", "Time zone that times without an offset are in; empty: they are refused.",
+        nullptr, &time_zone_name, "", PGC_SIGHUP, 0, check_time_zone, assign_time_zone, nullptr);
     define_int("cxone_sync.lock_timeout",
                "Longest wait of the worker for a lock, after which a delivery is answered with 503.",
                &lock_timeout_ms, 1000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
@@ -127,9 +187,12 @@ ParseLimits parse_limits()
 {
     ParseLimits limits;
 
+    limits.envelope.path = *parse_json_pointer(events_path);
+    limits.envelope.is_lines = body_format == body_format_ndjson;
     limits.max_depth = max_json_depth;
     limits.max_events = max_events;
     limits.max_future_skew_us = static_cast<std::int64_t>(max_future_skew_s) * USECS_PER_SEC;
+    limits.time_zone = time_zone_of(time_zone);
     return limits;
 }
 

@@ -14,6 +14,8 @@ extern int batch_size;
 extern int flush_interval_ms;
 extern int queue_size_kb;
 extern int max_body_size_kb;
+extern char *events_path;
+extern int body_format; /* a BodyFormat */
 extern int max_events;
 extern int max_json_depth;
 extern int max_connections;
@@ -24,9 +26,12 @@ extern int lock_timeout_ms;
 extern int statement_timeout_ms;
 extern int drain_timeout_ms;
 
+enum BodyFormat { body_format_json, body_format_ndjson };
+
 /* Defines them; those that take effect at server start only exist when the library is preloaded. */
 void define(bool preloaded);
 
+/* Throws nothing but std::bad_alloc. */
 ParseLimits parse_limits();
 
 } // namespace cxone_sync::settings

@@ -19,6 +19,7 @@ void request_shared_memory()
     if (previous_request_hook)
         previous_request_hook();
     RequestAddinShmemSpace(sizeof(SharedState));
+    RequestNamedLWLockTranche("cxone_sync", 1);
 }
 
 void attach_shared_memory()
@@ -95,6 +96,11 @@ SharedState &require_shared_state()
                         errmsg("cxone_sync is not loaded by the server"),
                         errhint("Add cxone_sync to shared_preload_libraries and restart the server.")));
     return *state;
+}
+
+LWLock *unmapped_keys_lock() noexcept
+{
+    return &GetNamedLWLockTranche("cxone_sync")->lock;
 }
 
 void show_address(WorkerSlot &slot, const char *address)

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "db/pg.h"
+#include "db/unmapped_keys.h"
 
 namespace cxone_sync {
 
@@ -36,6 +37,7 @@ inline constexpr int worker_count = 1;
 
 struct SharedState {
     WorkerSlot workers[worker_count];
+    UnmappedKeys unmapped_keys{};
 };
 
 /* Asks for shared memory at server start; to be called by _PG_init when preloaded. */
@@ -46,6 +48,9 @@ SharedState *shared_state() noexcept;
 
 /* Like shared_state(), but raises an error that says what to do. */
 SharedState &require_shared_state();
+
+/* Guards SharedState::unmapped_keys; only there when preloaded. */
+LWLock *unmapped_keys_lock() noexcept;
 
 void show_address(WorkerSlot &slot, const char *address);
 void show_schema_version(WorkerSlot &slot, const char *version);

@@ -1,4 +1,5 @@
-#include "core/target_map.h"
+#include "core/mapping.h"
+#include "cxone/contract.h"
 
 #include "db/statements.h"
 
@@ -29,18 +30,33 @@ bool equal_means_identical(const TargetColumn *column)
     }
 }
 
-void append_difference(StringInfo sql, const TargetColumn *column)
+const char *name_of(const TargetColumn *column)
 {
-    const char *name = quote_identifier(NameStr(column->name));
+    return quote_identifier(NameStr(column->name));
+}
 
-    /* the cast keeps the parser from comparing the rows column by column, with the column type's own *<> */
-    if (equal_means_identical(column))
-        appendStringInfo(sql, "t.%s IS DISTINCT FROM excluded.%s", name, name);
-    else
-        appendStringInfo(sql,
-                         "ROW(t.%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) "
-                         "ROW(excluded.%s)::pg_catalog.record",
-                         name, name);
+const char *order_name(const Target *target)
+{
+    return name_of(&target->order);
+}
+
+bool is_key(const Target *target, const TargetColumn *column)
+{
+    for (int i = 0; i < target->key_count; i++) {
+        if (column == &key_column(target, i))
+            return true;
+    }
+    return false;
+}
+
+bool is_extra(const Target *target, const TargetColumn *column)
+{
+    return target->extra >= 0 && column == &target->columns[target->extra];
+}
+
+bool is_order(const Target *target, const TargetColumn *column)
+{
+    return column->number == target->order.number;
 }
 
 /* The parameter list unnest($1, $2, …) AS u(c1, c2, …) for `count` columns. */
@@ -55,20 +71,184 @@ void append_unnest(StringInfo sql, int count)
     appendStringInfoChar(sql, ')');
 }
 
-bool is_key(const Target *target, const TargetColumn *column)
+void append_key_names(StringInfo sql, const Target *target, const char *prefix)
 {
-    return strcmp(NameStr(column->name), NameStr(target->columns[target->key].name)) == 0;
+    for (int i = 0; i < target->key_count; i++)
+        appendStringInfo(sql, "%s%s%s", i > 0 ? ", " : "", prefix, name_of(&key_column(target, i)));
 }
 
-const char *key_name(const Target *target)
+/* The key's columns of t equal what `format` makes of the column's name and number. */
+using KeyValue = const char *(*)(const TargetColumn *column, int number);
+
+void append_key_match(StringInfo sql, const Target *target, KeyValue value)
 {
-    return quote_identifier(NameStr(target->columns[target->key].name));
+    for (int i = 0; i < target->key_count; i++) {
+        const TargetColumn *column = &key_column(target, i);
+        HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(target->keys[i].equals));
+
+        if (!HeapTupleIsValid(tuple))
+            elog(ERROR, "cache lookup failed for operator %u", target->keys[i].equals);
+        const auto *form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
+        /* the type's own operator, which the pinned search_path may not find */
+        appendStringInfo(sql, "%st.%s OPERATOR(%s.%s) %s", i > 0 ? " AND " : "", name_of(column),
+                         quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname),
+                         value(column, i + 1));
+        ReleaseSysCache(tuple);
+    }
 }
 
-const char *order_name(const Target *target)
+const char *proposed_key(const TargetColumn *column, int)
 {
-    return quote_identifier(NameStr(target->order.name));
+    return psprintf("excluded.%s", name_of(column));
 }
+
+const char *listed_key(const TargetColumn *, int number)
+{
+    return psprintf("u.c%d", number);
+}
+
+/* The keys and times of events, unnest($1, …, $n) AS u(c1, …, time). */
+void append_listed_keys(StringInfo sql, const Target *target, const char *option, const char *more_columns)
+{
+    appendStringInfoString(sql, "unnest(");
+    for (int i = 1; i <= target->key_count + 1; i++)
+        appendStringInfo(sql, "%s$%d", i > 1 ? ", " : "", i);
+    appendStringInfo(sql, ")%s AS u(", option);
+    for (int i = 1; i <= target->key_count; i++)
+        appendStringInfo(sql, "c%d, ", i);
+    appendStringInfo(sql, "time%s)", more_columns);
+}
+
+/* ---- field order ---- */
+
+/* The time of the row's value of this column (field_order.cpp). */
+char *field_time(const Target *target, const TargetColumn *column)
+{
+    return psprintf("cxone_sync.field_time(t.%s, %s, t.%s IS NULL, t.%s)", contract::field_times_column,
+                    quote_literal_cstr(NameStr(column->name)), name_of(column), order_name(target));
+}
+
+/* Of values with the same time null wins, else the one with the greater bytes: any fixed rule would do. */
+void append_wins(StringInfo sql, const Target *target, const TargetColumn *column)
+{
+    const char *order = order_name(target);
+    const char *time = field_time(target, column);
+
+    if (is_extra(target, column)) {
+        appendStringInfo(sql, "cxone_sync.extra_wins(t.%s, excluded.%s, t.%s, t.%s, excluded.%s)",
+                         name_of(column), name_of(column), contract::field_times_column, order, order);
+        return;
+    }
+    appendStringInfo(sql,
+                     "(excluded.%s > %s OR (excluded.%s = %s AND ROW(excluded.%s)::pg_catalog.record "
+                     "OPERATOR(pg_catalog.*>) ROW(t.%s)::pg_catalog.record))",
+                     order, time, order, time, name_of(column), name_of(column));
+}
+
+const TargetColumn *find_column(const TargetColumn *const *columns, int count, const TargetColumn *wanted)
+{
+    for (int i = 0; i < count; i++) {
+        if (columns[i] == wanted)
+            return wanted;
+    }
+    return nullptr;
+}
+
+bool has_field_time(const Target *target, const TargetColumn *column)
+{
+    return !is_key(target, column) && !is_extra(target, column);
+}
+
+/* What tells of each column with a time: whether a row has a null there. */
+using NullTest = const char *(*)(const TargetColumn *column, bool is_carried);
+
+void append_null_tests(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count,
+                       NullTest test)
+{
+    const char *separator = "";
+
+    appendStringInfoString(sql, "ARRAY[");
+    for (int i = 0; i < target->column_count; i++) {
+        const TargetColumn *column = &target->columns[i];
+
+        if (!has_field_time(target, column))
+            continue;
+        appendStringInfo(sql, "%s%s", separator,
+                         test(column, find_column(columns, count, column) != nullptr));
+        separator = ", ";
+    }
+    appendStringInfoString(sql, "]::boolean[]");
+}
+
+void append_timed_names(StringInfo sql, const Target *target)
+{
+    const char *separator = "";
+
+    appendStringInfoString(sql, "ARRAY[");
+    for (int i = 0; i < target->column_count; i++) {
+        if (!has_field_time(target, &target->columns[i]))
+            continue;
+        appendStringInfo(sql, "%s%s", separator, quote_literal_cstr(NameStr(target->columns[i].name)));
+        separator = ", ";
+    }
+    appendStringInfoString(sql, "]::text[]");
+}
+
+const char *null_before(const TargetColumn *column, bool)
+{
+    return psprintf("t.%s IS NULL", name_of(column));
+}
+/* a new row gets a default where the event carries nothing */
+const char *null_at_first(const TargetColumn *column, bool)
+{
+    return column->default_expression ? "false" : "true";
+}
+const char *null_proposed(const TargetColumn *column, bool is_carried)
+{
+    return is_carried ? psprintf("excluded.%s IS NULL", name_of(column)) : "NULL";
+}
+const char *null_in_source(const TargetColumn *column, bool is_carried)
+{
+    return is_carried ? psprintf("s.%s IS NULL", name_of(column)) : "NULL";
+}
+
+const char *extra_of(const Target *target, const TargetColumn *const *columns, int count, const char *row)
+{
+    if (target->extra < 0)
+        return "NULL";
+    const TargetColumn *column = &target->columns[target->extra];
+
+    return find_column(columns, count, column) ? psprintf("%s.%s", row, name_of(column)) : "NULL";
+}
+
+void append_merged_times(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
+{
+    const char *order = order_name(target);
+    const TargetColumn *extra = target->extra >= 0 ? &target->columns[target->extra] : nullptr;
+
+    appendStringInfo(sql, "cxone_sync.merge_field_times(t.%s, t.%s, excluded.%s, ",
+                     contract::field_times_column, order, order);
+    append_timed_names(sql, target);
+    appendStringInfoString(sql, ", ");
+    append_null_tests(sql, target, columns, count, null_before);
+    appendStringInfoString(sql, ", ");
+    append_null_tests(sql, target, columns, count, null_proposed);
+    appendStringInfo(sql, ", %s, %s)", extra ? psprintf("t.%s", name_of(extra)) : "NULL",
+                     extra_of(target, columns, count, "excluded"));
+}
+
+void append_first_times(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
+{
+    appendStringInfo(sql, "cxone_sync.merge_field_times(NULL, NULL, s.%s, ", order_name(target));
+    append_timed_names(sql, target);
+    appendStringInfoString(sql, ", ");
+    append_null_tests(sql, target, columns, count, null_at_first);
+    appendStringInfoString(sql, ", ");
+    append_null_tests(sql, target, columns, count, null_in_source);
+    appendStringInfo(sql, ", NULL, %s)", extra_of(target, columns, count, "s"));
+}
+
+/* ---- what is written ---- */
 
 /* SELECT with a column for each parameter, of the target's names and types. */
 void append_source(StringInfo sql, const TargetColumn *const *columns, int count)
@@ -78,41 +258,93 @@ void append_source(StringInfo sql, const TargetColumn *const *columns, int count
         appendStringInfo(sql, "%su.c%d", i > 0 ? ", " : "", i + 1);
         if (columns[i]->cast_in_statement)
             appendStringInfo(sql, "::%s", format_type_be_qualified(columns[i]->type));
-        appendStringInfo(sql, " AS %s", quote_identifier(NameStr(columns[i]->name)));
+        appendStringInfo(sql, " AS %s", name_of(columns[i]));
     }
     append_unnest(sql, count);
 }
 
-/* What is set, from a row called excluded to one called t. */
+/* What the column becomes, from a row called excluded to one called t. */
+char *new_value(const Target *target, const TargetColumn *column)
+{
+    const char *name = name_of(column);
+    const char *order = order_name(target);
+    StringInfoData sql;
+
+    if (is_extra(target, column))
+        return target->field_order
+                   ? psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, t.%s, t.%s, excluded.%s)", name,
+                              name, contract::field_times_column, order, order)
+                   : psprintf("COALESCE(t.%s, '{}') || excluded.%s", name, name);
+    if (!target->field_order)
+        return psprintf("excluded.%s", name);
+    if (is_order(target, column))
+        return psprintf("GREATEST(t.%s, excluded.%s)", name, name);
+    initStringInfo(&sql);
+    appendStringInfo(&sql, "CASE WHEN excluded.%s > t.%s OR ", order, order);
+    append_wins(&sql, target, column);
+    appendStringInfo(&sql, " THEN excluded.%s ELSE t.%s END", name, name);
+    return sql.data;
+}
+
 void append_assignments(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
 {
     const char *separator = "";
 
     for (int i = 0; i < count; i++) {
-        const char *name = quote_identifier(NameStr(columns[i]->name));
-
         if (is_key(target, columns[i]))
             continue;
-        appendStringInfo(sql, "%s%s = excluded.%s", separator, name, name);
+        appendStringInfo(sql, "%s%s = %s", separator, name_of(columns[i]), new_value(target, columns[i]));
         separator = ", ";
+    }
+    if (target->field_order) {
+        appendStringInfo(sql, ", %s = ", contract::field_times_column);
+        append_merged_times(sql, target, columns, count);
     }
 }
 
-/* Time order wins, not arrival order; and what would not change is left alone. */
+void append_difference(StringInfo sql, const Target *target, const TargetColumn *column)
+{
+    /* the cast keeps the parser from comparing the rows column by column, with the column type's own *<> */
+    if (equal_means_identical(column))
+        appendStringInfo(sql, "t.%s IS DISTINCT FROM excluded.%s", name_of(column), name_of(column));
+    else
+        appendStringInfo(sql,
+                         "ROW(t.%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record",
+                         name_of(column), new_value(target, column));
+}
+
+/*
+ * Time order wins, not arrival order; and what would not change is left alone. The time is compared first,
+ * since a newer event makes all further looks superfluous.
+ */
 void append_conditions(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
 {
     const char *order = order_name(target);
-    const char *separator = "";
 
-    appendStringInfo(sql, "(t.%s IS NULL OR excluded.%s >= t.%s) AND (", order, order, order);
+    if (!target->field_order)
+        appendStringInfo(sql, "(t.%s IS NULL OR excluded.%s >= t.%s) AND (t.%s IS DISTINCT FROM excluded.%s",
+                         order, order, order, order, order);
+    else
+        appendStringInfo(sql, "(t.%s IS NULL OR excluded.%s > t.%s", order, order, order);
     for (int i = 0; i < count; i++) {
-        if (is_key(target, columns[i]))
+        if (is_key(target, columns[i]) || is_order(target, columns[i]))
             continue;
-        appendStringInfoString(sql, separator);
-        append_difference(sql, columns[i]);
-        separator = " OR ";
+        appendStringInfoString(sql, " OR ");
+        if (target->field_order)
+            append_wins(sql, target, columns[i]);
+        else
+            append_difference(sql, target, columns[i]);
     }
     appendStringInfoChar(sql, ')');
+}
+
+/* In field order a late event may be written in part, so the time alone does not tell. */
+void append_returning(StringInfo sql, const Target *target)
+{
+    if (!target->field_order)
+        return;
+    appendStringInfoString(sql, " RETURNING ");
+    append_key_names(sql, target, "t.");
 }
 
 } // namespace
@@ -122,15 +354,26 @@ char *upsert_statement(const Target *target, const TargetColumn *const *columns,
     StringInfoData sql;
 
     initStringInfo(&sql);
-    appendStringInfo(&sql, "INSERT INTO %s AS t (", target->name);
+    appendStringInfo(&sql, "INSERT INTO %s AS t (", target->table);
     for (int i = 0; i < count; i++)
-        appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", quote_identifier(NameStr(columns[i]->name)));
-    appendStringInfoString(&sql, ") ");
-    append_source(&sql, columns, count);
-    appendStringInfo(&sql, " ON CONFLICT (%s) DO UPDATE SET ", key_name(target));
+        appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", name_of(columns[i]));
+    if (target->field_order) {
+        appendStringInfo(&sql, ", %s) SELECT s.*, ", contract::field_times_column);
+        append_first_times(&sql, target, columns, count);
+        appendStringInfoString(&sql, " FROM (");
+        append_source(&sql, columns, count);
+        appendStringInfoString(&sql, ") AS s");
+    } else {
+        appendStringInfoString(&sql, ") ");
+        append_source(&sql, columns, count);
+    }
+    appendStringInfoString(&sql, " ON CONFLICT (");
+    append_key_names(&sql, target, "");
+    appendStringInfoString(&sql, ") DO UPDATE SET ");
     append_assignments(&sql, target, columns, count);
     appendStringInfoString(&sql, " WHERE ");
     append_conditions(&sql, target, columns, count);
+    append_returning(&sql, target);
     return sql.data;
 }
 
@@ -139,25 +382,93 @@ char *update_statement(const Target *target, const TargetColumn *const *columns,
     StringInfoData sql;
 
     initStringInfo(&sql);
-    appendStringInfo(&sql, "UPDATE %s AS t SET ", target->name);
+    appendStringInfo(&sql, "UPDATE %s AS t SET ", target->table);
     append_assignments(&sql, target, columns, count);
     appendStringInfoString(&sql, " FROM (");
     append_source(&sql, columns, count);
-    appendStringInfo(&sql, ") AS excluded WHERE t.%s = excluded.%s AND ", key_name(target), key_name(target));
+    appendStringInfoString(&sql, ") AS excluded WHERE ");
+    append_key_match(&sql, target, proposed_key);
+    appendStringInfoString(&sql, " AND ");
     append_conditions(&sql, target, columns, count);
+    append_returning(&sql, target);
     return sql.data;
 }
 
 char *overtaken_statement(const Target *target)
 {
-    return psprintf("SELECT u.number FROM unnest($1, $2) WITH ORDINALITY AS u(key, time, number) "
-                    "JOIN %s AS t ON t.%s = u.key WHERE t.%s > u.time",
-                    target->name, key_name(target), order_name(target));
+    StringInfoData sql;
+
+    initStringInfo(&sql);
+    appendStringInfoString(&sql, "SELECT u.number FROM ");
+    append_listed_keys(&sql, target, " WITH ORDINALITY", ", number");
+    appendStringInfo(&sql, " JOIN %s AS t ON ", target->table);
+    append_key_match(&sql, target, listed_key);
+    appendStringInfo(&sql, " WHERE t.%s > u.time", order_name(target));
+    return sql.data;
+}
+
+char *delete_statement(const Target *target)
+{
+    StringInfoData sql;
+
+    initStringInfo(&sql);
+    appendStringInfo(&sql, "DELETE FROM %s AS t USING ", target->table);
+    append_listed_keys(&sql, target, "", "");
+    appendStringInfoString(&sql, " WHERE ");
+    append_key_match(&sql, target, listed_key);
+    appendStringInfo(&sql, " AND (t.%s IS NULL OR t.%s <= u.time)", order_name(target), order_name(target));
+    return sql.data;
+}
+
+char *reset_statement(const Target *target)
+{
+    const char *order = order_name(target);
+    const TargetColumn *extra = target->extra >= 0 ? &target->columns[target->extra] : nullptr;
+    StringInfoData sql;
+
+    initStringInfo(&sql);
+    appendStringInfo(&sql, "UPDATE %s AS t SET %s = cxone_sync.reset_field_times(t.%s, t.%s, u.time, ",
+                     target->table, contract::field_times_column, contract::field_times_column, order);
+    append_timed_names(&sql, target);
+    appendStringInfoString(&sql, ", ");
+    append_null_tests(&sql, target, nullptr, 0, null_before);
+    appendStringInfoString(&sql, ", ");
+    append_null_tests(&sql, target, nullptr, 0, null_at_first);
+    appendStringInfo(&sql, ", %s)", extra ? psprintf("t.%s", name_of(extra)) : "NULL");
+    if (extra)
+        appendStringInfo(&sql, ", %s = cxone_sync.reset_extra(t.%s, t.%s, t.%s, u.time)", name_of(extra),
+                         name_of(extra), contract::field_times_column, order);
+    for (int i = 0; i < target->column_count; i++) {
+        const TargetColumn *column = &target->columns[i];
+
+        if (has_field_time(target, column))
+            appendStringInfo(&sql, ", %s = CASE WHEN %s <= u.time THEN %s ELSE t.%s END", name_of(column),
+                             field_time(target, column),
+                             column->default_expression ? column->default_expression : "NULL",
+                             name_of(column));
+    }
+    appendStringInfoString(&sql, " FROM ");
+    append_listed_keys(&sql, target, "", "");
+    appendStringInfoString(&sql, " WHERE ");
+    append_key_match(&sql, target, listed_key);
+    return sql.data;
 }
 
 char *lock_statement(const Target *target)
 {
-    return psprintf("SELECT FROM %s AS t WHERE t.%s = ANY ($1) FOR UPDATE", target->name, key_name(target));
+    StringInfoData sql;
+
+    initStringInfo(&sql);
+    appendStringInfo(&sql, "SELECT FROM %s AS t", target->table);
+    for (int i = 0; i < target->key_count; i++)
+        appendStringInfo(&sql, "%s$%d", i == 0 ? ", unnest(" : ", ", i + 1);
+    appendStringInfoString(&sql, ") AS u(");
+    for (int i = 1; i <= target->key_count; i++)
+        appendStringInfo(&sql, "%sc%d", i > 1 ? ", " : "", i);
+    appendStringInfoString(&sql, ") WHERE ");
+    append_key_match(&sql, target, listed_key);
+    appendStringInfoString(&sql, " FOR UPDATE OF t");
+    return sql.data;
 }
 
 } // namespace cxone_sync

@@ -1,134 +1,91 @@
-#include "core/counters.h"
-#include "core/delivery.h"
+#include "core/json_pointer.h"
+#include "core/mapping.h"
 #include "cxone/contract.h"
 
-#include <vector>
+#include <cstdarg>
 
+#include "db/extension.h"
 #include "db/guard.h"
-#include "db/shared_state.h"
 #include "db/target.h"
-#include "db/upsert.h"
+extern "C" {
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/ruleutils.h"
+#include "utils/typcache.h"
+}
 
 namespace cxone_sync {
 
 namespace {
 
-constexpr const char *extension_name = "cxone_sync";
-
-Target *current = nullptr;
-Oid watched_relation = InvalidOid;
-bool definition_is_stale = true;
-char extension_version[32] = "";
-
-std::shared_ptr<const TargetMap> &map_of_current() noexcept
+bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
+    pg_attribute_printf(4, 5);
+bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
 {
-    static std::shared_ptr<const TargetMap> map;
-    return map;
+    char text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    set_problem(target, sqlerrcode, text, hint);
+    return false;
 }
 
-/* Also called for every relation at once, with InvalidOid. */
-void on_relation_change(Datum, Oid relation)
+bool is_in(const List *names, const char *name)
 {
-    if (relation == InvalidOid || relation == watched_relation)
-        definition_is_stale = true;
-}
-
-/* ---- the extension ---- */
-
-/*
- * Looks the extension up and keeps its version; InvalidOid if it is not there. In the catalog itself: the
- * worker is woken by the commit of CREATE EXTENSION, just before that tells other sessions' caches (xact.c),
- * and since PostgreSQL 18 get_extension_oid() asks such a cache.
- */
-Oid find_extension()
-{
-    ScanKeyData key;
-    bool is_null = true;
-    Oid extension = InvalidOid;
-
-    extension_version[0] = '\0';
-    Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
-    ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-                CStringGetDatum(extension_name));
-    SysScanDesc scan = systable_beginscan(catalog, ExtensionNameIndexId, true, nullptr, 1, &key);
-    HeapTuple tuple = systable_getnext(scan);
-    if (HeapTupleIsValid(tuple)) {
-        Datum version =
-            heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(catalog), &is_null);
-        extension = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple))->oid;
-        if (!is_null)
-            text_to_cstring_buffer(DatumGetTextPP(version), extension_version, sizeof(extension_version));
-    }
-    systable_endscan(scan);
-    table_close(catalog, AccessShareLock);
-    return extension;
-}
-
-/*
- * The lock keeps DROP EXTENSION away until the transaction ends. It may have come first, so the extension is
- * looked up once more when the lock is ours.
- */
-void lock_extension()
-{
-    const Oid seen = find_extension();
-
-    if (OidIsValid(seen))
-        LockDatabaseObject(ExtensionRelationId, seen, 0, AccessShareLock);
-    if (!OidIsValid(seen) || find_extension() != seen)
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("extension \"%s\" does not exist in database \"%s\"", extension_name,
-                               get_database_name(MyDatabaseId)),
-                        errhint("Run CREATE EXTENSION cxone_sync there, or set cxone_sync.database.")));
-    if (strcmp(extension_version, library_version) != 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                 errmsg("extension \"%s\" has version %s, its library needs version %s", extension_name,
-                        extension_version, library_version),
-                 errhint("Run ALTER EXTENSION cxone_sync UPDATE. If that does not help, install the library "
-                         "of that version and restart the server.")));
-}
-
-/* JSON is UTF-8 (RFC 8259 section 8.1), and values go into tables byte for byte. */
-void check_encoding()
-{
-    if (GetDatabaseEncoding() != PG_UTF8)
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("database \"%s\" has encoding %s, cxone_sync needs UTF8",
-                               get_database_name(MyDatabaseId), GetDatabaseEncodingName()),
-                        errhint("Create a database with ENCODING 'UTF8' and set cxone_sync.database.")));
-}
-
-/* ---- the table ---- */
-
-[[noreturn]] void refuse_target(Relation relation, const char *problem, const char *hint)
-{
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("target \"%s.%s\" %s", get_namespace_name(RelationGetNamespace(relation)),
-                           RelationGetRelationName(relation), problem),
-                    errhint("%s", hint)));
-    pg_unreachable();
-}
-
-/* A unique index on just this column, which ON CONFLICT can use. */
-bool is_unique(Relation relation, AttrNumber column)
-{
-    bool unique = false;
-    List *indexes = RelationGetIndexList(relation);
     ListCell *cell;
 
-    foreach (cell, indexes) {
-        Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-        Form_pg_index form = index->rd_index;
-
-        unique |= form->indisunique && form->indisvalid && form->indimmediate && form->indnkeyatts == 1 &&
-                  form->indkey.values[0] == column && RelationGetIndexPredicate(index) == NIL;
-        index_close(index, AccessShareLock);
+    foreach (cell, names) {
+        if (strcmp(static_cast<char *>(lfirst(cell)), name) == 0)
+            return true;
     }
-    list_free(indexes);
-    return unique;
+    return false;
 }
 
-void describe_column(Form_pg_attribute attribute, MemoryContext context, TargetColumn *column)
+/* ---- one column ---- */
+
+bool is_json(Oid type)
+{
+    return type == JSONOID || type == JSONBOID;
+}
+
+Mapping::Shape shape_of(Oid base_type)
+{
+    const Oid element = get_element_type(base_type);
+
+    if (is_json(base_type))
+        return Mapping::Shape::json;
+    if (base_type == TIMESTAMPTZOID)
+        return Mapping::Shape::instant;
+    if (base_type == TIMESTAMPOID)
+        return Mapping::Shape::local;
+    if (base_type == DATEOID)
+        return Mapping::Shape::date;
+    if (type_is_rowtype(base_type))
+        return Mapping::Shape::record;
+    if (!OidIsValid(element))
+        return Mapping::Shape::scalar;
+    if (type_is_rowtype(getBaseType(element)))
+        return Mapping::Shape::record;
+    return is_json(getBaseType(element)) ? Mapping::Shape::json_array : Mapping::Shape::array;
+}
+
+List *paths_for(const TargetConfig &config, const char *column)
+{
+    ListCell *name;
+    ListCell *paths;
+
+    forboth(name, config.mapped_columns, paths, config.mapped_paths)
+    {
+        if (strcmp(static_cast<char *>(lfirst(name)), column) == 0)
+            return static_cast<List *>(lfirst(paths));
+    }
+    return NIL;
+}
+
+void describe_column(const Target *target, Form_pg_attribute attribute, TargetColumn *column)
 {
     Oid input_function;
 
@@ -139,8 +96,10 @@ void describe_column(Form_pg_attribute attribute, MemoryContext context, TargetC
     column->collation = attribute->attcollation;
     column->typmod = attribute->atttypmod;
     column->plain_text = column->type == TEXTOID || (column->type == VARCHAROID && column->typmod < 0);
+    column->shape = shape_of(column->base_type);
+    column->paths = paths_for(target->config, NameStr(attribute->attname));
     getTypeInputInfo(column->type, &input_function, &column->input_parameter);
-    fmgr_info_cxt(input_function, &column->input, context);
+    fmgr_info_cxt(input_function, &column->input, target->context);
 
     column->parameter_type = column->type;
     /* unnest() would spread an array of rows over several columns */
@@ -151,187 +110,340 @@ void describe_column(Form_pg_attribute attribute, MemoryContext context, TargetC
     get_typlenbyvalalign(column->parameter_type, &column->length, &column->by_value, &column->alignment);
 }
 
-bool is_written_from_events(Form_pg_attribute attribute)
+/* As SQL; null if there is none. An identity column has that of its sequence. */
+char *default_of(Relation relation, AttrNumber number)
 {
-    return !attribute->attisdropped && attribute->attgenerated == '\0' &&
-           attribute->attidentity != ATTRIBUTE_IDENTITY_ALWAYS &&
-           strcmp(NameStr(attribute->attname), contract::downstream_column) != 0;
+    Node *expression = build_column_default(relation, number);
+
+    if (expression == nullptr)
+        return nullptr;
+    return deparse_expression(
+        expression, deparse_context_for(RelationGetRelationName(relation), RelationGetRelid(relation)), false,
+        false);
 }
 
-/* Fills `target` from the table's definition; which columns, is the rule of TargetMap. */
-void describe_table(Relation relation, Target *target)
+bool is_computed(Form_pg_attribute attribute)
+{
+    return attribute->attgenerated != '\0' || attribute->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
+}
+
+bool is_named(Form_pg_attribute attribute, const char *name)
+{
+    return name != nullptr && strcmp(NameStr(attribute->attname), name) == 0;
+}
+
+/* Takes one column of the table for what it is to the target. */
+void take_column(Target *target, Form_pg_attribute attribute)
+{
+    const TargetConfig &config = target->config;
+    const int index = target->column_count;
+
+    if (is_named(attribute, config.order_column)) {
+        describe_column(target, attribute, &target->order);
+        return;
+    }
+    if (is_named(attribute, contract::field_times_column) && attribute->atttypid == JSONBOID) {
+        target->field_order = true;
+        return;
+    }
+    if (is_computed(attribute) || is_in(config.kept_columns, NameStr(attribute->attname)))
+        return;
+    if (is_named(attribute, contract::extra_column) && attribute->atttypid == JSONBOID)
+        target->extra = index;
+    else if (is_named(attribute, config.mark_column))
+        target->mark = index;
+    describe_column(target, attribute, &target->columns[target->column_count++]);
+}
+
+int column_named(const Target *target, const char *name)
+{
+    for (int i = 0; i < target->column_count; i++) {
+        if (strcmp(NameStr(target->columns[i].name), name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* ---- the key ---- */
+
+bool describe_key(Target *target)
+{
+    ListCell *cell;
+
+    target->keys = static_cast<KeyColumn *>(
+        MemoryContextAllocZero(target->context, list_length(target->config.key_columns) * sizeof(KeyColumn)));
+    foreach (cell, target->config.key_columns) {
+        const char *name = static_cast<char *>(lfirst(cell));
+        KeyColumn *key = &target->keys[target->key_count++];
+
+        key->column = column_named(target, name);
+        if (key->column < 0 || key->column == target->extra || key->column == target->mark)
+            return refuse(target, ERRCODE_UNDEFINED_COLUMN, "A key consists of columns that events write.",
+                          "table %s has no column \"%s\" that can be part of the key", target->table, name);
+        const TargetColumn &column = target->columns[key->column];
+        const TypeCacheEntry *type = lookup_type_cache(column.type, TYPECACHE_CMP_PROC | TYPECACHE_EQ_OPR);
+        if (!OidIsValid(type->cmp_proc) || !OidIsValid(type->eq_opr) || column.cast_in_statement)
+            return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Keys are numbers, texts, uuids and the like.",
+                          "column \"%s\" of table %s has a type that cannot be a key", name, target->table);
+        key->equals = type->eq_opr;
+        fmgr_info_cxt(type->cmp_proc, &key->compare, target->context);
+    }
+    if (target->key_count == 0)
+        return refuse(target, ERRCODE_UNDEFINED_COLUMN, "A key consists of columns that events write.",
+                      "target \"%s\" has no key", target->config.name);
+    const TargetColumn &first = key_column(target, 0);
+    target->text_key = target->key_count == 1 && first.plain_text && first.type == TEXTOID &&
+                       get_collation_isdeterministic(first.collation);
+    return true;
+}
+
+/* A unique index on just the key, which ON CONFLICT can use. */
+bool spans_the_key(const Target *target, Relation index)
+{
+    Form_pg_index form = index->rd_index;
+
+    if (!form->indisunique || !form->indisvalid || !form->indimmediate ||
+        form->indnkeyatts != target->key_count)
+        return false;
+    /* not RelationGetIndexPredicate(): that calls the owner's functions */
+    if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
+        return false;
+    for (int k = 0; k < target->key_count; k++) {
+        bool is_there = false;
+
+        for (int i = 0; i < form->indnkeyatts; i++)
+            is_there |= form->indkey.values[i] == key_column(target, k).number;
+        if (!is_there)
+            return false;
+    }
+    return true;
+}
+
+bool has_unique_key(const Target *target, Relation relation)
+{
+    bool unique = false;
+    List *indexes = RelationGetIndexList(relation);
+    ListCell *cell;
+
+    foreach (cell, indexes) {
+        Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+        unique |= spans_the_key(target, index);
+        index_close(index, AccessShareLock);
+    }
+    list_free(indexes);
+    return unique;
+}
+
+/* ---- the table ---- */
+
+/* One that the sync writes for its own purposes. */
+bool is_own_table(Form_pg_class form)
+{
+    static const char *const names[] = {"target_config", "field_map", "dead_letters", "tombstones",
+                                        "schema_versions"};
+
+    if (form->relnamespace != get_namespace_oid(extension_name, true))
+        return false;
+    for (const char *name : names) {
+        if (strcmp(NameStr(form->relname), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool check_kind(Target *target, Relation relation)
+{
+    const Form_pg_class form = relation->rd_rel;
+
+    if (form->relkind != RELKIND_RELATION && form->relkind != RELKIND_PARTITIONED_TABLE)
+        return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "A target is an ordinary or a partitioned table.",
+                      "%s is not a table", target->table);
+    if (form->relpersistence != RELPERSISTENCE_PERMANENT)
+        return refuse(target, ERRCODE_WRONG_OBJECT_TYPE,
+                      form->relpersistence == RELPERSISTENCE_TEMP
+                          ? "The worker cannot see it."
+                          : "Its rows would not survive a crash. Run ALTER TABLE ... SET LOGGED.",
+                      "table %s is %s", target->table,
+                      form->relpersistence == RELPERSISTENCE_TEMP ? "temporary" : "unlogged");
+    if (IsCatalogNamespace(form->relnamespace) || is_own_table(form))
+        return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Make a table of your own.",
+                      "table %s belongs to the system", target->table);
+    return true;
+}
+
+/* The worker writes as the owner, so the owner has to be somebody who may, and no more than that. */
+bool check_no_superuser(Target *target)
+{
+    if (!superuser_arg(target->owner))
+        return true;
+    return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                  "Run ALTER TABLE ... OWNER TO cxone_sync, or to another role that is no superuser: its "
+                  "triggers run as its owner.",
+                  "table %s is owned by a superuser", target->table);
+}
+
+bool check_owner(Target *target, Relation relation)
+{
+    const bool deletes = target->config.delete_types != NIL && target->config.mark_column == nullptr;
+    const AclMode needed = ACL_INSERT | ACL_UPDATE | ACL_SELECT | (deletes ? ACL_DELETE : 0);
+
+    if (!check_no_superuser(target))
+        return false;
+    if (pg_class_aclmask(RelationGetRelid(relation), target->owner, needed, ACLMASK_ALL) != needed ||
+        compat::schema_aclcheck(RelationGetNamespace(relation), target->owner, ACL_USAGE) != ACLCHECK_OK)
+        return refuse(
+            target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "Grant SELECT, INSERT, UPDATE (and DELETE for deletions) on the table and USAGE on its schema to "
+            "the owner.",
+            "the owner of table %s may not write it", target->table);
+    return true;
+}
+
+bool check_order_column(Target *target)
+{
+    if (target->order.type == TIMESTAMPTZOID)
+        return true;
+    return refuse(target, ERRCODE_UNDEFINED_COLUMN, "Add the column, or change the target.",
+                  "table %s has no column \"%s\" of type timestamptz", target->table,
+                  target->config.order_column);
+}
+
+bool check_mark_column(Target *target)
+{
+    if (target->config.mark_column == nullptr ||
+        (target->mark >= 0 && target->columns[target->mark].type == TIMESTAMPTZOID))
+        return true;
+    return refuse(target, ERRCODE_UNDEFINED_COLUMN, "Add the column, or change the target.",
+                  "table %s has no column \"%s\" of type timestamptz for deletions", target->table,
+                  target->config.mark_column);
+}
+
+/* Whether equal keys have the same text: tombstones are found by that. */
+bool has_one_text(const TargetColumn &column)
+{
+    switch (column.base_type) {
+    case TEXTOID:
+    case VARCHAROID:
+        return get_collation_isdeterministic(column.collation);
+    case BOOLOID:
+    case INT2OID:
+    case INT4OID:
+    case INT8OID:
+    case OIDOID:
+    case DATEOID:
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID:
+    case UUIDOID:
+        return true;
+    default:
+        return type_is_enum(column.base_type);
+    }
+}
+
+bool check_deletions(Target *target)
+{
+    if (target->config.delete_types == NIL || target->mark >= 0)
+        return true;
+    for (int i = 0; i < target->key_count; i++) {
+        if (!has_one_text(key_column(target, i)))
+            return refuse(
+                target, ERRCODE_WRONG_OBJECT_TYPE,
+                "Use a key of integers, texts, uuids, dates, timestamps or enums, or a mark_column.",
+                "column \"%s\" of table %s can hold equal keys that are written differently, so "
+                "deletions cannot be kept",
+                NameStr(key_column(target, i).name), target->table);
+    }
+    return true;
+}
+
+bool check_unique_key(Target *target, Relation relation)
+{
+    if (has_unique_key(target, relation))
+        return true;
+    return refuse(target, ERRCODE_INVALID_OBJECT_DEFINITION,
+                  "Add a primary key or a unique constraint, not deferrable, on the target's key columns.",
+                  "table %s has no unique constraint on just its key", target->table);
+}
+
+bool check_mapped_columns(Target *target)
+{
+    ListCell *cell;
+
+    foreach (cell, target->config.mapped_columns) {
+        const char *name = static_cast<char *>(lfirst(cell));
+        const int column = column_named(target, name);
+
+        if (column >= 0 && (column == target->extra || column == target->mark))
+            return refuse(target, ERRCODE_INVALID_COLUMN_REFERENCE, "Run cxone_sync.unmap_field().",
+                          "column \"%s\" of table %s is not fed from a path", name, target->table);
+        if (column < 0 && strcmp(name, target->config.order_column) != 0)
+            return refuse(target, ERRCODE_UNDEFINED_COLUMN,
+                          "Add the column, or run cxone_sync.unmap_field().",
+                          "table %s has no column \"%s\" for what is mapped to it", target->table, name);
+    }
+    return true;
+}
+
+void describe_table(Target *target, Relation relation)
 {
     TupleDesc row = RelationGetDescr(relation);
-    bool has_order = false;
 
-    target->relation = RelationGetRelid(relation);
     target->owner = relation->rd_rel->relowner;
-    target->name = MemoryContextStrdup(
+    target->table = MemoryContextStrdup(
         target->context, quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
                                                     RelationGetRelationName(relation)));
-    target->has_triggers = relation->trigdesc != nullptr;
+    /* those of partitions are not known here */
+    target->has_triggers =
+        relation->trigdesc != nullptr || relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
     target->columns = static_cast<TargetColumn *>(
         MemoryContextAllocZero(target->context, row->natts * sizeof(TargetColumn)));
-    target->key = -1;
-
     for (int i = 0; i < row->natts; i++) {
         Form_pg_attribute attribute = TupleDescAttr(row, i);
 
-        if (!is_written_from_events(attribute))
-            continue;
-        if (strcmp(NameStr(attribute->attname), contract::order_column) == 0) {
-            describe_column(attribute, target->context, &target->order);
-            has_order = true;
-            continue;
-        }
-        if (strcmp(NameStr(attribute->attname), contract::key_column) == 0 &&
-            is_unique(relation, attribute->attnum))
-            target->key = target->column_count;
-        describe_column(attribute, target->context, &target->columns[target->column_count++]);
+        if (!attribute->attisdropped)
+            take_column(target, attribute);
     }
-
-    if (target->key < 0 || target->columns[target->key].type != TEXTOID)
-        refuse_target(relation, "has no unique column \"id\" of type text",
-                      "Restore the column and its primary key.");
-    if (!has_order || target->order.type != TIMESTAMPTZOID)
-        refuse_target(relation, "has no column \"updated_ts\" of type timestamptz", "Restore the column.");
-    if (superuser_arg(target->owner))
-        refuse_target(relation, "is owned by a superuser",
-                      "Run ALTER TABLE ... OWNER TO cxone_sync, or to another role that is no superuser: its "
-                      "triggers run as its owner.");
-}
-
-bool is_json(Oid type)
-{
-    return type == JSONOID || type == JSONBOID;
-}
-
-TargetMap::Shape shape_of(const TargetColumn &column)
-{
-    const Oid element = get_element_type(column.base_type);
-
-    if (is_json(column.base_type))
-        return TargetMap::Shape::json;
-    if (!OidIsValid(element))
-        return TargetMap::Shape::scalar;
-    return is_json(getBaseType(element)) ? TargetMap::Shape::json_array : TargetMap::Shape::array;
-}
-
-/* The same columns for the pure rooms. */
-void publish_map(const Target *target)
-{
-    auto *shapes = static_cast<TargetMap::Shape *>(palloc(target->column_count * sizeof(TargetMap::Shape)));
-
     for (int i = 0; i < target->column_count; i++)
-        shapes[i] = shape_of(target->columns[i]);
-    call_cpp([target, shapes] {
-        std::vector<TargetMap::Column> columns;
-        for (int i = 0; i < target->column_count; i++)
-            columns.push_back({.name = NameStr(target->columns[i].name), .shape = shapes[i]});
-        map_of_current() = std::make_shared<const TargetMap>(
-            std::move(columns), static_cast<std::uint16_t>(target->key), contract::time_key);
-    });
-    pfree(shapes);
-}
-
-void free_target(Target *target)
-{
-    free_plans(target);
-    MemoryContextDelete(target->context);
-}
-
-/* The present definition holds no longer. A trigger may call ingest() in the midst of a write that still uses
- * it. */
-void retire_target()
-{
-    Target *old = current;
-
-    current = nullptr;
-    if (old != nullptr && old->pins == 0)
-        free_target(old);
-    else if (old != nullptr)
-        old->is_past = true;
-}
-
-void unpin_target(void *pinned)
-{
-    auto *target = static_cast<Target *>(pinned);
-
-    if (--target->pins == 0 && target->is_past)
-        free_target(target);
-}
-
-/* A reset callback, so that an error unpins as well. */
-void pin_target(Target *target, MemoryContext user)
-{
-    auto *callback =
-        static_cast<MemoryContextCallback *>(MemoryContextAlloc(user, sizeof(MemoryContextCallback)));
-
-    callback->func = unpin_target;
-    callback->arg = target;
-    MemoryContextRegisterResetCallback(user, callback);
-    target->pins++;
-}
-
-void read_definition(Relation relation)
-{
-    retire_target();
-    /* Before reading: a change that arrives meanwhile marks it stale again. */
-    definition_is_stale = false;
-    watched_relation = RelationGetRelid(relation);
-
-    MemoryContext context =
-        AllocSetContextCreate(CurrentMemoryContext, "cxone_sync target", ALLOCSET_SMALL_SIZES);
-    auto *target = static_cast<Target *>(MemoryContextAllocZero(context, sizeof(Target)));
-
-    target->context = context;
-    describe_table(relation, target);
-    publish_map(target);
-    /* From here on it outlives the transaction; an error before has freed it with its parent. */
-    MemoryContextSetParent(context, TopMemoryContext);
-    current = target;
+        target->columns[i].default_expression = default_of(relation, target->columns[i].number);
+    (void)(check_kind(target, relation) && check_owner(target, relation) && check_order_column(target) &&
+           describe_key(target) && check_mark_column(target) && check_deletions(target) &&
+           check_unique_key(target, relation) && check_mapped_columns(target));
 }
 
 } // namespace
 
-void watch_target_changes()
+void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint)
 {
-    static bool watching = false;
+    TargetProblem &problem = target->problem;
 
-    if (!watching)
-        CacheRegisterRelcacheCallback(on_relation_change, 0);
-    watching = true;
+    if (problem.sqlerrcode != 0)
+        return;
+    problem.sqlerrcode = sqlerrcode;
+    clip_text(problem.message, sizeof(problem.message), message);
+    clip_text(problem.hint, sizeof(problem.hint), hint);
 }
 
-Target *open_target(MemoryContext user)
+void check_owner_again(Target *target)
 {
-    check_encoding();
-    lock_extension();
-
-    const Oid schema = get_namespace_oid(extension_name, false);
-    const Oid relation_oid = get_relname_relid(contract::target_table, schema);
-
-    if (!OidIsValid(relation_oid))
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("target \"%s.%s\" does not exist", extension_name, contract::target_table),
-                        errhint("It may have been renamed: give it its name back.")));
-    Relation relation = table_open(relation_oid, RowExclusiveLock);
-    if (current == nullptr || current->relation != relation_oid || definition_is_stale)
-        read_definition(relation);
-    table_close(relation, NoLock);
-    if (user != nullptr)
-        pin_target(current, user);
-    return current;
+    if (target->problem.sqlerrcode == 0)
+        (void)check_no_superuser(target);
 }
 
-const std::shared_ptr<const TargetMap> &current_target_map() noexcept
+void describe_target(Target *target)
 {
-    return map_of_current();
-}
+    Relation relation = try_relation_open(target->config.relation, NoLock);
 
-const char *found_extension_version() noexcept
-{
-    return extension_version;
+    target->extra = target->mark = -1;
+    target->table = MemoryContextStrdup(target->context, "");
+    if (relation == nullptr) {
+        refuse(target, ERRCODE_UNDEFINED_TABLE,
+               "Run cxone_sync.change_target() with another table, or cxone_sync.remove_target().",
+               "the table of target \"%s\" does not exist", target->config.name);
+        return;
+    }
+    describe_table(target, relation);
+    relation_close(relation, NoLock);
 }
 
 } // namespace cxone_sync

@@ -1,8 +1,6 @@
 #pragma once
 
-#include "core/target_map.h"
-
-#include <memory>
+#include "core/mapping.h"
 
 #include "db/pg.h"
 
@@ -19,51 +17,90 @@ struct TargetColumn {
     int16 length;
     bool by_value;
     char alignment;
-    Oid parameter_type;     /* the type whose arrays carry the column's values to the statement */
-    bool plain_text;        /* text without a length: any string is a value */
-    bool cast_in_statement; /* its type has no array type: its values travel as text */
+    Oid parameter_type;       /* the type whose arrays carry the column's values to the statement */
+    bool plain_text;          /* text without a length: any string is a value */
+    bool cast_in_statement;   /* its type has no array type: its values travel as text */
+    char *default_expression; /* what a new row gets by itself; null: nothing */
+    Mapping::Shape shape;
     FmgrInfo input;
     Oid input_parameter;
+    List *paths; /* of field_map: char *; NIL: fed by the key of its name */
+};
+
+/* How rows are told apart by one column of their key: as its type's btree compares. */
+struct KeyColumn {
+    int column; /* index into Target::columns */
+    FmgrInfo compare;
+    Oid equals; /* the operator */
+};
+
+/* What is configured for a target; all of it in the target's memory context. Lists are of char *. */
+struct TargetConfig {
+    char *name;
+    Oid relation;
+    List *key_columns;
+    char *order_column;
+    List *event_types; /* NIL: all */
+    char *type_path;
+    char *root_path;
+    List *delete_types;
+    char *mark_column; /* null: none */
+    List *kept_columns;
+    List *mapped_columns; /* of field_map, parallel to mapped_paths: char *, List * */
+    List *mapped_paths;
+};
+
+/* Why a target cannot be used until somebody mends it: its events are dead letters. */
+struct TargetProblem {
+    int sqlerrcode = 0; /* 0: it can be used */
+    char message[256] = "";
+    char hint[256] = "";
 };
 
 struct SavedPlan;
 
-/* The target as its catalog describes it, in a memory context of its own. */
+/* A target as its configuration and its table's catalog describe it, in a memory context of its own. */
 struct Target {
     MemoryContext context;
     int pins;     /* writes that use it: one, and those inside its triggers */
     bool is_past; /* its definition has changed: freed with the last pin */
-    Oid relation;
+    bool is_stale;
+    bool is_blocked; /* the last write has found its table locked */
+    bool is_locked;  /* its table could not be looked at: its events are sent again */
+    TargetConfig config;
+    TargetProblem problem;
     Oid owner;
-    char *name;       /* schema-qualified and quoted */
-    int column_count; /* as TargetMap::columns(), in the same order */
+    char *table;      /* schema-qualified and quoted */
+    int column_count; /* as Mapping's, in the same order */
     TargetColumn *columns;
-    int key;                   /* index of the key among them */
+    int key_count;
+    KeyColumn *keys;
+    bool text_key;             /* a single text column whose equal values are the same bytes */
     TargetColumn order;        /* the column that holds the event's time */
+    int extra;                 /* index of the column for what no other takes, or -1 */
+    int mark;                  /* index of the column that tells of deletions, or -1 */
+    bool field_order;          /* the table has a column field_times: newer fields win one by one */
     bool has_triggers;         /* constraints too: they may wait for the commit, or write where others do */
     SavedPlan *plans;          /* for each set of columns seen, most recent first */
     SPIPlanPtr overtaken_plan; /* these two are null until they are needed */
     SPIPlanPtr lock_plan;
 };
 
-/* To be called once in each process that opens the target. */
-void watch_target_changes();
+inline const TargetColumn &key_column(const Target *target, int key)
+{
+    return target->columns[target->keys[key].column];
+}
 
 /*
- * Opens the target for a write that lasts as long as the memory context `user`, or only to look at it if that
- * is null. To be called inside a transaction: makes sure that the extension is there in the library's version
- * and stays for the transaction, locks the table as an INSERT does, and reads its definition anew if it has
- * changed.
- *
- * Raises 55000 (object_not_in_prerequisite_state), with a hint, whenever deliveries cannot be taken: no
- * extension, another version, a database that is not UTF-8, a target that the sync cannot use.
+ * Fills `target` from the catalog, by its configuration. The table must be locked against changes of its
+ * definition, if it exists. What makes it unusable is in target->problem.
  */
-Target *open_target(MemoryContext user);
+void describe_target(Target *target);
 
-/* The map of the target last opened; null before. Pure C++: may be shared with the network threads. */
-const std::shared_ptr<const TargetMap> &current_target_map() noexcept;
+/* Notes what is wrong, if it is the first thing. */
+void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint);
 
-/* What open_target() found as the extension's version; empty if there is none. */
-const char *found_extension_version() noexcept;
+/* An owner may have become a superuser since, which no invalidation tells. */
+void check_owner_again(Target *target);
 
 } // namespace cxone_sync

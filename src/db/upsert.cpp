@@ -1,9 +1,12 @@
 #include "core/delivery.h"
+#include "core/time_value.h"
 
 #include "db/statements.h"
 #include "db/upsert.h"
 extern "C" {
+#include "nodes/makefuncs.h"
 #include "utils/array.h"
+#include "utils/date.h"
 }
 
 namespace cxone_sync {
@@ -27,10 +30,69 @@ const TargetColumn *converting = nullptr;
 
 /* ---- values ---- */
 
-Datum convert_value(TargetColumn *column, std::string_view text)
+Datum text_value(std::string_view text)
 {
+    return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+}
+
+/* A row without a name, with one null of the column's type. */
+Datum row_with_null(const TargetColumn *column)
+{
+    Datum value = 0;
+    bool is_null = true;
+    TupleDesc row = CreateTemplateTupleDesc(1);
+
+    TupleDescInitEntry(row, 1, "value", column->type, column->typmod, 0);
+    BlessTupleDesc(row);
+    return HeapTupleGetDatum(heap_form_tuple(row, &value, &is_null));
+}
+
+/*
+ * A JSON object, or an array of them, for a column of a row type: json_populate_record() knows how, if it is
+ * to fill a row with that column. Returns the value's text.
+ */
+Datum convert_json(const TargetColumn *column, std::string_view json)
+{
+    FmgrInfo populate;
+    Oid output;
+    bool is_varlena;
+    bool is_null = false;
+
+    fmgr_info(F_JSON_POPULATE_RECORD, &populate);
+    fmgr_info_set_expr(
+        reinterpret_cast<Node *>(makeFuncExpr(F_JSON_POPULATE_RECORD, RECORDOID,
+                                              list_make1(makeNullConst(RECORDOID, -1, InvalidOid)),
+                                              InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL)),
+        &populate);
+    char *object = psprintf("{\"value\":%.*s}", static_cast<int>(json.size()), json.data());
+    Datum row =
+        FunctionCall3(&populate, row_with_null(column), CStringGetTextDatum(object), BoolGetDatum(false));
+    Datum value = GetAttributeByNum(DatumGetHeapTupleHeader(row), 1, &is_null);
+    getTypeOutputInfo(column->type, &output, &is_varlena);
+    return CStringGetTextDatum(OidOutputFunctionCall(output, value));
+}
+
+/* Its values are what read_time() gives; else, for a domain or a precision, its input function has a say. */
+bool is_plain_time(const TargetColumn *column)
+{
+    return column->type == DATEOID ||
+           ((column->type == TIMESTAMPTZOID || column->type == TIMESTAMPOID) && column->typmod < 0);
+}
+
+Datum convert_value(TargetColumn *column, const Field &field)
+{
+    std::string_view text = field.text;
+    char time_text[32];
+
+    if (field.is_time && is_plain_time(column))
+        return column->type == DATEOID ? DateADTGetDatum(static_cast<DateADT>(field.time))
+                                       : TimestampTzGetDatum(field.time);
+    if (field.is_time)
+        text = time_text_of(column->shape, field.time, time_text);
+    if (field.is_json)
+        return convert_json(column, text);
     if (column->plain_text)
-        return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+        return text_value(text);
 
     char *terminated = pnstrdup(text.data(), text.size());
     Datum value = InputFunctionCall(&column->input, terminated, column->input_parameter, column->typmod);
@@ -170,9 +232,17 @@ void execute(SPIPlanPtr plan, Datum *parameters, int expected)
 struct Parameters {
     Datum *arrays;
     int count;
-    Datum keys;  /* of arrays: that of the key column */
-    Datum times; /* and that of the order column, the last */
+    Datum *keys_and_time; /* of arrays: those of the key's columns, and that of the order column */
 };
+
+int field_for(const Event *event, int column)
+{
+    for (int i = 0; i < event->field_count; i++) {
+        if (event->fields[i].column == column)
+            return i;
+    }
+    elog(ERROR, "an event without its key was to be written");
+}
 
 Parameters make_parameters(const Target *target, Row *const *rows, int count)
 {
@@ -192,10 +262,11 @@ Parameters make_parameters(const Target *target, Row *const *rows, int count)
             nulls[r] = !is_order && rows[r]->event->fields[c].is_null;
         }
         parameters.arrays[c] = PointerGetDatum(make_array(column, values, nulls, count));
-        if (!is_order && first->fields[c].column == target->key)
-            parameters.keys = parameters.arrays[c];
     }
-    parameters.times = parameters.arrays[parameters.count - 1];
+    parameters.keys_and_time = static_cast<Datum *>(palloc((target->key_count + 1) * sizeof(Datum)));
+    for (int k = 0; k < target->key_count; k++)
+        parameters.keys_and_time[k] = parameters.arrays[field_for(first, target->keys[k].column)];
+    parameters.keys_and_time[target->key_count] = parameters.arrays[first->field_count];
     pfree(values);
     pfree(nulls);
     return parameters;
@@ -206,58 +277,106 @@ void free_parameters(const Parameters &parameters)
     for (int c = 0; c < parameters.count; c++)
         pfree(DatumGetPointer(parameters.arrays[c]));
     pfree(parameters.arrays);
+    pfree(parameters.keys_and_time);
+}
+
+/* The types of keys_and_time. */
+Oid *key_and_time_types(const Target *target)
+{
+    auto *types = static_cast<Oid *>(palloc((target->key_count + 1) * sizeof(Oid)));
+
+    for (int k = 0; k < target->key_count; k++)
+        types[k] = get_array_type(key_column(target, k).type);
+    types[target->key_count] = TIMESTAMPTZARRAYOID;
+    return types;
 }
 
 /* ---- outcomes ---- */
 
-/* Tells the rows that the target has newer from those that were written or would not have changed. */
-void mark_skipped(Target *target, Row *const *rows, int count, const Parameters &written)
+/* Tells the rows that the target has newer from those that change nothing. */
+void mark_skipped(Target *target, Row *const *rows, int count, Datum *keys_and_time)
 {
-    Datum parameters[] = {written.keys, written.times};
-
-    if (target->overtaken_plan == nullptr) {
-        Oid types[] = {TEXTARRAYOID, TIMESTAMPTZARRAYOID};
-
-        target->overtaken_plan = prepare(overtaken_statement(target), lengthof(types), types);
-    }
-    execute(target->overtaken_plan, parameters, SPI_OK_SELECT);
+    if (target->overtaken_plan == nullptr)
+        target->overtaken_plan =
+            prepare(overtaken_statement(target), target->key_count + 1, key_and_time_types(target));
+    execute(target->overtaken_plan, keys_and_time, SPI_OK_SELECT);
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool is_null;
         const int64 number =
             DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null));
 
-        if (number >= 1 && number <= count)
+        if (number >= 1 && number <= count && !rows[number - 1]->is_written)
             rows[number - 1]->event->outcome = Outcome::skipped;
     }
     SPI_freetuptable(SPI_tuptable);
 }
 
+int compare_datums(KeyColumn *key, Oid collation, Datum a, Datum b)
+{
+    return DatumGetInt32(FunctionCall2Coll(&key->compare, collation, a, b));
+}
+
+bool has_returned_key(const Target *target, const Row *row, uint64 number)
+{
+    for (int k = 0; k < target->key_count; k++) {
+        bool is_null;
+        Datum value = SPI_getbinval(SPI_tuptable->vals[number], SPI_tuptable->tupdesc, k + 1, &is_null);
+
+        if (is_null ||
+            compare_datums(&target->keys[k], key_column(target, k).collation, value, row->keys[k]) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* The statement returned the keys it wrote, in the order of the rows. */
+void mark_returned(const Target *target, Row *const *rows, int count)
+{
+    uint64 next = 0;
+
+    for (int r = 0; r < count && next < SPI_processed; r++) {
+        rows[r]->is_written = has_returned_key(target, rows[r], next);
+        next += rows[r]->is_written;
+    }
+    SPI_freetuptable(SPI_tuptable);
+}
+
 /* To be called right after the statement that has written them. */
-void set_outcomes(Target *target, Row *const *rows, int count, const Parameters &written)
+void set_outcomes(Target *target, Row *const *rows, int count, const Parameters &parameters)
 {
     const bool all_written = SPI_processed == static_cast<uint64>(count);
 
-    for (int r = 0; r < count; r++)
+    for (int r = 0; r < count; r++) {
         rows[r]->event->outcome = Outcome::applied;
+        rows[r]->is_written = false;
+    }
+    if (target->field_order)
+        mark_returned(target, rows, count);
     if (!all_written)
-        mark_skipped(target, rows, count, written);
+        mark_skipped(target, rows, count, parameters.keys_and_time);
 }
 
 /* True if the row is there; then it stays until the transaction ends. */
 bool lock_row(Target *target, const Parameters &parameters)
 {
-    Oid type = TEXTARRAYOID;
-    Datum keys = parameters.keys;
-
     if (target->lock_plan == nullptr)
-        target->lock_plan = prepare(lock_statement(target), 1, &type);
-    execute(target->lock_plan, &keys, SPI_OK_SELECT);
+        target->lock_plan = prepare(lock_statement(target), target->key_count, key_and_time_types(target));
+    execute(target->lock_plan, parameters.keys_and_time, SPI_OK_SELECT);
     const bool is_there = SPI_processed > 0;
     SPI_freetuptable(SPI_tuptable);
     return is_there;
 }
 
 } // namespace
+
+std::string_view time_text_of(Mapping::Shape shape, std::int64_t time, char (&buffer)[32]) noexcept
+{
+    const TimeKind kind = shape == Mapping::Shape::instant ? TimeKind::instant
+                          : shape == Mapping::Shape::local ? TimeKind::local
+                                                           : TimeKind::date;
+
+    return {buffer, format_time(kind, time, buffer)};
+}
 
 const TargetColumn *column_being_converted() noexcept
 {
@@ -276,13 +395,44 @@ void convert_row(Target *target, Row *row)
         converting = &target->columns[field.column];
         /* a domain may refuse even a null */
         if (!field.is_null)
-            row->values[i] = convert_value(&target->columns[field.column], field.text);
+            row->values[i] = convert_value(&target->columns[field.column], field);
         else if (converting->base_type != converting->type)
             InputFunctionCall(&target->columns[field.column].input, nullptr, converting->input_parameter,
                               converting->typmod);
     }
     converting = nullptr;
     row->values[event->field_count] = TimestampTzGetDatum(event->time);
+    row->keys = static_cast<Datum *>(palloc(target->key_count * sizeof(Datum)));
+    for (int k = 0; k < target->key_count; k++)
+        row->keys[k] = row->values[field_for(event, target->keys[k].column)];
+}
+
+char *value_text(TargetColumn *column, const Field &field)
+{
+    Oid output;
+    bool is_varlena;
+
+    if (field.is_null)
+        return nullptr;
+    Datum value = convert_value(column, field);
+    if (column->cast_in_statement)
+        return TextDatumGetCString(value);
+    getTypeOutputInfo(column->type, &output, &is_varlena);
+    return OidOutputFunctionCall(output, value);
+}
+
+int compare_keys(const Target *target, const Row *a, const Row *b)
+{
+    if (target->text_key)
+        return a->event->key.compare(b->event->key);
+    for (int k = 0; k < target->key_count; k++) {
+        const int order =
+            compare_datums(&target->keys[k], key_column(target, k).collation, a->keys[k], b->keys[k]);
+
+        if (order != 0)
+            return order;
+    }
+    return 0;
 }
 
 bool feed_same_columns(const Row *a, const Row *b)
@@ -303,7 +453,8 @@ void upsert_rows(Target *target, Row *const *rows, int count)
 {
     const Parameters parameters = make_parameters(target, rows, count);
 
-    execute(plan_for(target, rows[0]->event)->upsert, parameters.arrays, SPI_OK_INSERT);
+    execute(plan_for(target, rows[0]->event)->upsert, parameters.arrays,
+            target->field_order ? SPI_OK_INSERT_RETURNING : SPI_OK_INSERT);
     set_outcomes(target, rows, count, parameters);
     free_parameters(parameters);
 }
@@ -317,12 +468,39 @@ bool update_row(Target *target, Row *row)
     if (lock_row(target, parameters)) {
         if (plan->update == nullptr)
             plan->update = prepare_for(target, row->event, update_statement);
-        execute(plan->update, parameters.arrays, SPI_OK_UPDATE);
+        execute(plan->update, parameters.arrays,
+                target->field_order ? SPI_OK_UPDATE_RETURNING : SPI_OK_UPDATE);
         set_outcomes(target, &row, 1, parameters);
         is_there = true;
     }
     free_parameters(parameters);
     return is_there;
+}
+
+void key_arrays(const Target *target, Row *const *rows, int count, Datum *values, Oid *types)
+{
+    const Oid *wanted = key_and_time_types(target);
+    auto *column = static_cast<Datum *>(palloc(count * sizeof(Datum)));
+
+    for (int k = 0; k <= target->key_count; k++) {
+        for (int r = 0; r < count; r++)
+            column[r] = k < target->key_count ? rows[r]->keys[k] : TimestampTzGetDatum(rows[r]->event->time);
+        const TargetColumn *of = k < target->key_count ? &key_column(target, k) : &target->order;
+        values[k] = PointerGetDatum(make_array(of, column, nullptr, count));
+        types[k] = wanted[k];
+    }
+    pfree(column);
+}
+
+void skip_overtaken(Target *target, Row *const *rows, int count)
+{
+    auto *values = static_cast<Datum *>(palloc((target->key_count + 1) * sizeof(Datum)));
+    auto *types = static_cast<Oid *>(palloc((target->key_count + 1) * sizeof(Oid)));
+
+    for (int r = 0; r < count; r++)
+        rows[r]->is_written = false;
+    key_arrays(target, rows, count, values, types);
+    mark_skipped(target, rows, count, values);
 }
 
 void free_plans(Target *target)

@@ -1,3 +1,4 @@
+#include "core/json_text.h"
 #include "core/parser.h"
 #include "db/settings.h"
 
@@ -5,10 +6,11 @@
 #include <climits>
 #include <stdexcept>
 
+#include "db/catalog.h"
 #include "db/dead_letters.h"
+#include "db/deletions.h"
 #include "db/guard.h"
 #include "db/identity.h"
-#include "db/target.h"
 #include "db/upsert.h"
 #include "db/writer.h"
 
@@ -18,35 +20,48 @@ namespace {
 
 bool reached_rows = false;
 
-/* One call's working set, all of it in `context`. */
+/* The working set for one target, all of it in `context`. */
 struct Writer {
     MemoryContext context;
     Target *target;
-    Row *rows; /* every event of the batch, by arrival */
+    Row *rows; /* every event for the target, by arrival */
     int row_count;
+};
+
+/* One call's deliveries and the targets that they need. */
+struct Batch {
+    MemoryContext context;
+    Delivery *const *deliveries;
+    int count;
+    Postponed *postponed;
+    Catalog catalog; /* a copy: a trigger may make the catalog change */
+    bool *needs;     /* parallel to its targets */
 };
 
 /* ---- subtransactions ---- */
 
-/*
- * Runs `work` in a subtransaction. If it raises an error the subtransaction is rolled back and the error is
- * in `error`, unless it is transient: that one goes on upwards, since no event is to blame.
- */
-template <typename Work> bool in_subtransaction(MemoryContext context, PgError &error, Work work)
+/* Runs `work` in a subtransaction, which is rolled back if it raises an error; then that is in `error`. */
+template <typename Work> bool in_any_subtransaction(MemoryContext context, PgError &error, Work work)
 {
     const ResourceOwner owner = CurrentResourceOwner;
 
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(context);
-    if (guarded(error, work)) {
+    const bool ok = guarded(error, work);
+    if (ok)
         ReleaseCurrentSubTransaction();
-        MemoryContextSwitchTo(context);
-        CurrentResourceOwner = owner;
-        return true;
-    }
-    RollbackAndReleaseCurrentSubTransaction();
+    else
+        RollbackAndReleaseCurrentSubTransaction();
     MemoryContextSwitchTo(context);
     CurrentResourceOwner = owner;
+    return ok;
+}
+
+/* The same, but a transient error goes on upwards, since no event is to blame. */
+template <typename Work> bool in_subtransaction(MemoryContext context, PgError &error, Work work)
+{
+    if (in_any_subtransaction(context, error, work))
+        return true;
     if (is_transient(error.sqlerrcode))
         raise(error);
     return false;
@@ -54,56 +69,80 @@ template <typename Work> bool in_subtransaction(MemoryContext context, PgError &
 
 /* ---- dead letters ---- */
 
-void give_up_row(Writer *writer, Row *row, const char *sqlstate, std::string_view message,
-                 std::string_view column)
+void give_up_row(Writer *writer, Row *row, const Fault &fault)
 {
-    add_dead_letter(row->delivery, row->event, writer->target->name, sqlstate, message, column);
+    add_dead_letter(row->delivery, row->event, writer->target->config.name, fault);
 }
 
-void give_up_row(Writer *writer, Row *row, const PgError &error)
+void give_up_row(Writer *writer, Row *row, const PgError &error, const char *column)
 {
-    give_up_row(writer, row, error.sqlstate(), error.message, error.column);
+    /* undefined, or not allowed: what is known of the table may be out of date */
+    if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == MAKE_SQLSTATE('4', '2', '0', '0', '0'))
+        doubt_target(writer->target);
+    give_up_row(
+        writer, row,
+        {.sqlstate = error.sqlstate(), .message = error.message, .hint = error.hint, .column = column});
 }
 
 /* ---- events to rows ---- */
 
-/* The definition may have changed between the network thread's look at it and ours. */
+/* A payload that was mended into what is no JSON. */
+void refuse_letter(Delivery &delivery, std::string_view reason)
+{
+    Event &event = delivery.events.emplace_back();
+
+    event.raw = delivery.body;
+    event.time = delivery.received;
+    event.refusal = {"22P02", arena_copy(delivery.arena, reason), {}};
+}
+
+/* The catalog may have changed between the network thread's look at it and ours. */
 void map_again_if_changed(Delivery *delivery)
 {
-    if (delivery->map == current_target_map())
+    if (delivery->mapping == current_mapping())
         return;
     call_cpp([delivery] {
         /* its size was judged when it arrived */
         ParseLimits limits = settings::parse_limits();
         limits.max_events = UINT_MAX;
         limits.max_depth = UINT_MAX;
-        const BodyRefusal refusal = parse_delivery(*delivery, current_target_map(), limits);
-        if (refusal.status != 0)
+        limits.envelope = delivery->envelope;
+        /* the future that a dead letter was ahead in may have come */
+        if (delivery->dead_letter != 0)
+            limits.max_future_skew_us += now() - delivery->received;
+        const BodyRefusal refusal = parse_delivery(*delivery, current_mapping(), limits);
+        if (refusal.status != 0 && delivery->dead_letter != 0)
+            refuse_letter(*delivery, refusal.reason);
+        else if (refusal.status != 0)
             throw std::runtime_error("an accepted delivery could not be read again: " + refusal.reason);
     });
 }
 
-void collect_rows(Writer *writer, Delivery *const *deliveries, int count)
+void collect_rows(Writer *writer, const Batch *batch, std::uint16_t target)
 {
     int row_count = 0;
 
-    for (int i = 0; i < count; i++) {
-        map_again_if_changed(deliveries[i]);
-        row_count += static_cast<int>(deliveries[i]->events.size());
+    for (int i = 0; i < batch->count; i++) {
+        for (const Event &event : batch->deliveries[i]->events)
+            row_count += event.target == target;
     }
     writer->rows = static_cast<Row *>(palloc_extended(std::max(row_count, 1) * sizeof(Row), MCXT_ALLOC_HUGE));
     writer->row_count = 0;
-    for (int i = 0; i < count; i++) {
-        for (Event &event : deliveries[i]->events) {
-            Row *row = &writer->rows[writer->row_count];
+    for (int i = 0; i < batch->count; i++) {
+        Delivery *delivery = batch->deliveries[i];
 
-            event.outcome = Outcome::pending;
-            *row = {.event = &event,
-                    .delivery = deliveries[i],
-                    .arrival = writer->row_count++,
-                    .values = nullptr,
-                    .overtaken_by = nullptr,
-                    .came_late = false};
+        for (Event &event : delivery->events) {
+            if (event.target != target || delivery->is_postponed)
+                continue;
+            writer->rows[writer->row_count] = {.event = &event,
+                                               .delivery = delivery,
+                                               .arrival = writer->row_count,
+                                               .values = nullptr,
+                                               .keys = nullptr,
+                                               .overtaken_by = nullptr,
+                                               .is_written = false,
+                                               .came_late = false};
+            writer->row_count++;
         }
     }
 }
@@ -130,8 +169,7 @@ void convert_rows(Writer *writer)
             break;
         Row *row = &writer->rows[next++];
         const TargetColumn *column = column_being_converted();
-        give_up_row(writer, row, error.sqlstate(), error.message,
-                    column ? NameStr(column->name) : error.column);
+        give_up_row(writer, row, error, column ? NameStr(column->name) : error.column);
     }
 }
 
@@ -142,45 +180,89 @@ void give_up_refused(Writer *writer)
         const Refusal &refusal = row->event->refusal;
 
         if (refusal.sqlstate != nullptr)
-            give_up_row(writer, row, refusal.sqlstate, refusal.message, refusal.column);
+            give_up_row(writer, row,
+                        {.sqlstate = refusal.sqlstate,
+                         .message = refusal.message,
+                         .hint = {},
+                         .column = refusal.column});
     }
 }
 
 /* ---- order ---- */
 
-bool comes_before(const Row *a, const Row *b)
+/* By key; in field order the events of one key by their time, since that is how they act. */
+int compare_rows(const void *a, const void *b, void *argument)
 {
-    const int order = a->event->key.compare(b->event->key);
+    const auto *target = static_cast<const Target *>(argument);
+    const Row *x = *static_cast<Row *const *>(a);
+    const Row *y = *static_cast<Row *const *>(b);
+    const int order = compare_keys(target, x, y);
 
-    return order != 0 ? order < 0 : a->arrival < b->arrival;
+    if (order != 0)
+        return order;
+    if (target->field_order && x->event->time != y->event->time)
+        return x->event->time < y->event->time ? -1 : 1;
+    /* of equal times the deletion wins */
+    if (target->field_order && x->event->is_deletion != y->event->is_deletion)
+        return y->event->is_deletion ? -1 : 1;
+    return x->arrival < y->arrival ? -1 : 1;
 }
 
-/* True if every column that `old` feeds is fed by `young` too. Both list their columns in ascending order. */
-bool feeds_all_of(const Event *young, const Event *old)
+void sort_rows(const Target *target, Row **rows, int count)
+{
+    qsort_arg(rows, count, sizeof(Row *), compare_rows, const_cast<Target *>(target));
+}
+
+/*
+ * True if every column that `old` feeds is fed by `young` too. Both list their columns in ascending order.
+ * Members of extra are many fields in one, so that column is never fed for good.
+ */
+bool feeds_all_of(const Target *target, const Event *young, const Event *old)
 {
     int y = 0;
 
+    if (deletes_rows(target) && (young->is_deletion || old->is_deletion))
+        return young->is_deletion;
     for (int o = 0; o < old->field_count; o++) {
         while (y < young->field_count && young->fields[y].column < old->fields[o].column)
             y++;
-        if (y == young->field_count || young->fields[y].column != old->fields[o].column)
+        if (y == young->field_count || young->fields[y].column != old->fields[o].column ||
+            old->fields[o].column == target->extra)
             return false;
     }
     return true;
 }
 
-bool have_same_key(const Row *a, const Row *b)
+bool have_same_key(const Target *target, const Row *a, const Row *b)
 {
-    return a->event->key == b->event->key;
+    return compare_keys(target, a, b) == 0;
+}
+
+/* True if `row`, which comes later in order, makes `last` superfluous. */
+bool replaces(const Target *target, const Row *row, const Row *last)
+{
+    /* what wins a tie in field order is the values' affair */
+    if (target->field_order && row->event->time == last->event->time &&
+        !(deletes_rows(target) && row->event->is_deletion))
+        return row->event->raw == last->event->raw;
+    return feeds_all_of(target, row->event, last->event);
+}
+
+/* True if `last` has come before and is newer; of equal times a deletion counts as that. */
+bool comes_late(const Target *target, const Row *row, const Row *last)
+{
+    return row->event->time < last->event->time ||
+           (row->event->time == last->event->time && deletes_rows(target) && last->event->is_deletion &&
+            !row->event->is_deletion);
 }
 
 /*
  * Copies to `kept` the rows that no other row of the batch makes superfluous; returns how many. A row is that
- * if the other one has its key and is newer, or is no older, came after it and writes all its columns once
- * more. Whatever the table holds, the end is the same as if all had been written in turn, provided that the
- * rows kept succeed. `rows` is sorted.
+ * if another one has its key, is no older and writes all its columns once more; and in row order also if it
+ * is older than one that came before. Whatever the table holds, the end is the same as if all had been
+ * written in turn, provided that the rows kept succeed. `rows` is sorted.
  */
-int fold(Row *const *rows, int count, Row **kept)
+int fold(const Target *target, Row *const *rows, int count, Row **kept)
 {
     int kept_count = 0;
 
@@ -190,14 +272,15 @@ int fold(Row *const *rows, int count, Row **kept)
 
         row->overtaken_by = nullptr;
         row->came_late = false;
-        if (last != nullptr && have_same_key(last, row)) {
-            if (row->event->time < last->event->time) {
+        if (last != nullptr && have_same_key(target, last, row)) {
+            if (comes_late(target, row, last)) {
                 row->overtaken_by = last;
                 row->came_late = true;
                 continue;
             }
-            if (feeds_all_of(row->event, last->event)) {
+            if (replaces(target, row, last)) {
                 last->overtaken_by = row;
+                last->came_late = last->arrival > row->arrival;
                 kept_count--;
             }
         }
@@ -208,15 +291,24 @@ int fold(Row *const *rows, int count, Row **kept)
 
 /* ---- writing ---- */
 
+void write_run(Writer *writer, Row *const *rows, int count)
+{
+    if (rows[0]->event->is_deletion && deletes_rows(writer->target))
+        delete_rows(writer->target, rows, count);
+    else
+        upsert_rows(writer->target, rows, count);
+}
+
 /* One statement for each run of rows that can share one, in the order of their keys. */
 void write_runs(Writer *writer, Row *const *rows, int count)
 {
     for (int begin = 0, end; begin < count; begin = end) {
         end = begin + 1;
-        while (end < count && feed_same_columns(rows[begin], rows[end]) &&
-               !have_same_key(rows[end - 1], rows[end]))
+        while (end < count && rows[begin]->event->is_deletion == rows[end]->event->is_deletion &&
+               feed_same_columns(rows[begin], rows[end]) &&
+               !have_same_key(writer->target, rows[end - 1], rows[end]))
             end++;
-        upsert_rows(writer->target, rows + begin, end - begin);
+        write_run(writer, rows + begin, end - begin);
     }
 }
 
@@ -237,13 +329,13 @@ bool concerns_absent_columns(const Target *target, const Event *event, const PgE
     int number = -1;
 
     if (error.sqlerrcode == ERRCODE_NOT_NULL_VIOLATION)
-        return !feeds_column(target, event, get_attnum(target->relation, error.column));
+        return !feeds_column(target, event, get_attnum(target->config.relation, error.column));
     if (error.sqlerrcode != ERRCODE_CHECK_VIOLATION)
         return false;
 
     Oid constraint;
     const Bitmapset *numbers =
-        get_relation_constraint_attnos(target->relation, error.constraint, true, &constraint);
+        get_relation_constraint_attnos(target->config.relation, error.constraint, true, &constraint);
     while ((number = bms_next_member(numbers, number)) >= 0) {
         if (!feeds_column(target, event,
                           static_cast<AttrNumber>(number + FirstLowInvalidHeapAttributeNumber)))
@@ -260,9 +352,10 @@ void write_row(Writer *writer, Row *row)
 {
     PgError error;
 
-    if (in_subtransaction(writer->context, error, [writer, row] { upsert_rows(writer->target, &row, 1); }))
+    if (in_subtransaction(writer->context, error, [writer, row] { write_run(writer, &row, 1); }))
         return;
-    if (!concerns_absent_columns(writer->target, row->event, error) || !update_row(writer->target, row))
+    if (row->event->is_deletion || !concerns_absent_columns(writer->target, row->event, error) ||
+        !update_row(writer->target, row))
         raise(error);
 }
 
@@ -284,19 +377,19 @@ void write_key(Writer *writer, Row *const *rows, int count)
 
     if (!in_subtransaction(writer->context, error,
                            [writer, rows, count, &next] { write_from(writer, rows, count, &next); }))
-        give_up_row(writer, rows[std::min(next, count - 1)], error);
+        give_up_row(writer, rows[std::min(next, count - 1)], error, error.column);
 }
 
 /* Where to split sorted rows near their middle without parting rows of one key; 0: they have one key. */
-int middle_between_keys(Row *const *rows, int count)
+int middle_between_keys(const Target *target, Row *const *rows, int count)
 {
     int middle = count / 2;
 
-    while (middle > 0 && middle < count && have_same_key(rows[middle - 1], rows[middle]))
+    while (middle > 0 && middle < count && have_same_key(target, rows[middle - 1], rows[middle]))
         middle++;
     if (middle == count) {
         middle = count / 2;
-        while (middle > 0 && have_same_key(rows[middle - 1], rows[middle]))
+        while (middle > 0 && have_same_key(target, rows[middle - 1], rows[middle]))
             middle--;
     }
     return middle;
@@ -312,7 +405,7 @@ void write_or_bisect(Writer *writer, Row *const *rows, int count)
     if (count == 0 ||
         in_subtransaction(writer->context, error, [writer, rows, count] { write_runs(writer, rows, count); }))
         return;
-    const int middle = middle_between_keys(rows, count);
+    const int middle = middle_between_keys(writer->target, rows, count);
     if (middle == 0) {
         write_key(writer, rows, count);
         return;
@@ -347,12 +440,12 @@ void settle_left_out(Row *const *rows, int count)
  * Settles the keys that were written. The others had a dead letter, and without it their rows may fare
  * otherwise: those are moved to the front of `rows`, for another round; returns how many.
  */
-int settle_keys(Row **rows, int count)
+int settle_keys(const Target *target, Row **rows, int count)
 {
     int again = 0;
 
     for (int begin = 0, end; begin < count; begin = end) {
-        for (end = begin + 1; end < count && have_same_key(rows[begin], rows[end]);)
+        for (end = begin + 1; end < count && have_same_key(target, rows[begin], rows[end]);)
             end++;
         if (!has_failed(rows + begin, end - begin)) {
             settle_left_out(rows + begin, end - begin);
@@ -373,24 +466,211 @@ Row **allocate_rows(int count)
     return static_cast<Row **>(palloc_extended(std::max(count, 1) * sizeof(Row *), MCXT_ALLOC_HUGE));
 }
 
-/* The end is as if all rows that are no dead letters had been written in turn. */
-void write_rows(Writer *writer)
+/* Copies the rows that are still to be written to `rows`; returns how many. */
+int pending_rows(const Writer *writer, Row **rows)
 {
-    Row **rows = allocate_rows(writer->row_count);
-    Row **kept = allocate_rows(writer->row_count);
     int count = 0;
 
     for (int i = 0; i < writer->row_count; i++) {
         if (writer->rows[i].event->outcome == Outcome::pending)
             rows[count++] = &writer->rows[i];
     }
-    std::sort(rows, rows + count, comes_before);
+    return count;
+}
+
+/* The end is as if all rows that are no dead letters had been written in turn. */
+void write_rows(Writer *writer)
+{
+    const Target *target = writer->target;
+    Row **rows = allocate_rows(writer->row_count);
+    Row **kept = allocate_rows(writer->row_count);
+    int count = pending_rows(writer, rows);
+
+    if (deletes_rows(target) && count > 0) {
+        skip_deleted(target, rows, count);
+        count = pending_rows(writer, rows);
+    }
+    sort_rows(target, rows, count);
     while (count > 0) {
-        write_or_bisect(writer, kept, fold(rows, count, kept));
-        count = settle_keys(rows, count);
+        write_or_bisect(writer, kept, fold(target, rows, count, kept));
+        count = settle_keys(target, rows, count);
     }
     pfree(rows);
     pfree(kept);
+}
+
+bool has_deletion(const Writer *writer)
+{
+    for (int i = 0; i < writer->row_count; i++) {
+        if (writer->rows[i].event->is_deletion)
+            return true;
+    }
+    return false;
+}
+
+/* All events for one target that can be used. */
+void write_target(const Batch *batch, std::uint16_t index)
+{
+    Writer writer = {};
+
+    writer.context = batch->context;
+    writer.target = batch->catalog.targets[index];
+    collect_rows(&writer, batch, index);
+    if (deletes_rows(writer.target))
+        lock_against_deletions(writer.target, has_deletion(&writer));
+    const SavedIdentity saved = as_owner(writer.target->owner);
+    give_up_refused(&writer);
+    convert_rows(&writer);
+    write_rows(&writer);
+    back_to(saved);
+}
+
+/* The same for events without a target, or with one that cannot be used. */
+void give_up_events(const Batch *batch, std::uint16_t index)
+{
+    const Target *target = index == Event::no_target ? nullptr : batch->catalog.targets[index];
+
+    for (int i = 0; i < batch->count; i++) {
+        Delivery *delivery = batch->deliveries[i];
+
+        for (Event &event : delivery->events) {
+            if (event.target != index || delivery->is_postponed)
+                continue;
+            if (target == nullptr)
+                add_dead_letter(delivery, &event,
+                                delivery->only_target.empty() ? nullptr : delivery->only_target.c_str(),
+                                {event.refusal.sqlstate, event.refusal.message, {}, event.refusal.column});
+            else
+                add_dead_letter(delivery, &event, target->config.name,
+                                {unpack_sql_state(target->problem.sqlerrcode), target->problem.message,
+                                 target->problem.hint, std::string_view()});
+        }
+    }
+}
+
+/* ---- the batch ---- */
+
+void begin_events(const Batch *batch)
+{
+    for (int i = 0; i < batch->count; i++) {
+        batch->deliveries[i]->is_letter_kept = false;
+        for (Event &event : batch->deliveries[i]->events) {
+            event.outcome = Outcome::pending;
+            event.fault = nullptr;
+        }
+    }
+}
+
+void postpone_deliveries(Batch *batch, std::uint16_t index, const PgError &error)
+{
+    for (int i = 0; i < batch->count; i++) {
+        Delivery *delivery = batch->deliveries[i];
+
+        for (const Event &event : delivery->events) {
+            if (event.target != index || delivery->is_postponed)
+                continue;
+            delivery->is_postponed = true;
+            batch->postponed->count++;
+            batch->postponed->error = error;
+        }
+    }
+}
+
+void describe_lock(const Target *target, PgError &error)
+{
+    error.sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;
+    snprintf(error.message, sizeof(error.message), "the table of target \"%s\" is locked",
+             target->config.name);
+    strlcpy(error.hint, "Look for who holds the lock in pg_locks.", sizeof(error.hint));
+}
+
+/* Locks the target's table as a write does, or postpones its deliveries. */
+void lock_target(Batch *batch, std::uint16_t index)
+{
+    Target *target = batch->catalog.targets[index];
+    const Oid relation = target->config.relation;
+    PgError error;
+
+    if (batch->postponed == nullptr) {
+        LockRelationOid(relation, RowExclusiveLock);
+        if (target->is_locked)
+            doubt_target(target); /* it can be looked at now */
+        return;
+    }
+    if (!target->is_locked && ConditionalLockRelationOid(relation, RowExclusiveLock)) {
+        target->is_blocked = false;
+        return;
+    }
+    if (!target->is_blocked && in_any_subtransaction(batch->context, error, [relation] {
+            LockRelationOid(relation, RowExclusiveLock);
+        })) {
+        if (target->is_locked)
+            doubt_target(target); /* it can be looked at now */
+        return;
+    }
+    if (error.sqlerrcode != 0 && error.sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+        raise(error);
+    target->is_blocked = true;
+    describe_lock(target, error);
+    postpone_deliveries(batch, index, error);
+}
+
+void find_needed_targets(Batch *batch)
+{
+    batch->needs = static_cast<bool *>(palloc0(batch->catalog.count * sizeof(bool)));
+    for (int i = 0; i < batch->count; i++) {
+        for (const Event &event : batch->deliveries[i]->events) {
+            if (event.target != Event::no_target && !batch->deliveries[i]->is_postponed)
+                batch->needs[event.target] = true;
+        }
+    }
+}
+
+/* While a table is known to be locked each batch looks whether it still is, so that the state can be told. */
+void find_released_targets(Batch *batch)
+{
+    for (int i = 0; i < batch->catalog.count; i++) {
+        Target *target = batch->catalog.targets[i];
+
+        if (batch->needs[i] || !target->is_blocked ||
+            !ConditionalLockRelationOid(target->config.relation, AccessShareLock))
+            continue;
+        UnlockRelationOid(target->config.relation, AccessShareLock);
+        target->is_blocked = false;
+    }
+}
+
+/*
+ * Opens the catalog and locks what the deliveries need. While a lock is waited for the definition may change;
+ * then all is done once more, by the new one.
+ */
+void prepare_targets(Batch *batch)
+{
+    constexpr int max_turns = 10;
+
+    for (int turn = 0; turn < max_turns; turn++) {
+        const Catalog &now = open_catalog();
+
+        batch->catalog.count = now.count;
+        batch->catalog.targets = static_cast<Target **>(palloc(std::max(now.count, 1) * sizeof(Target *)));
+        memcpy(batch->catalog.targets, now.targets, now.count * sizeof(Target *));
+        for (int i = 0; i < batch->count; i++)
+            map_again_if_changed(batch->deliveries[i]);
+        find_needed_targets(batch);
+        find_released_targets(batch);
+        for (int i = 0; i < batch->catalog.count; i++) {
+            Target *target = batch->catalog.targets[i];
+
+            if (batch->needs[i] && target->problem.sqlerrcode == 0)
+                lock_target(batch, static_cast<std::uint16_t>(i));
+            else if (batch->needs[i] && turn == 0)
+                doubt_target(target);
+        }
+        if (!catalog_is_stale())
+            return;
+    }
+    ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                    errmsg("the definitions of the targets keep changing")));
 }
 
 /*
@@ -398,10 +678,43 @@ void write_rows(Writer *writer)
  * called with the caller's identity: triggers that the caller's transaction has deferred run here, and they
  * are the caller's code.
  */
-void check_constraints_at_once(const Target *target)
+void check_constraints_at_once(const Batch *batch)
 {
-    if (target->has_triggers && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
+    bool has_triggers = false;
+
+    for (int i = 0; i < batch->catalog.count; i++)
+        has_triggers |= batch->needs[i] && batch->catalog.targets[i]->has_triggers;
+    if (has_triggers && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
         elog(ERROR, "could not set constraints immediate");
+}
+
+/* An event must never be answered for that nobody has looked at. */
+void check_all_settled(const Batch *batch)
+{
+    for (int i = 0; i < batch->count; i++) {
+        for (const Event &event : batch->deliveries[i]->events) {
+            if (event.outcome == Outcome::pending && !batch->deliveries[i]->is_postponed)
+                elog(ERROR, "an event was neither written nor given up");
+        }
+    }
+}
+
+void write_batch(Batch *batch)
+{
+    for (int i = 0; i < batch->catalog.count; i++) {
+        Target *target = batch->catalog.targets[i];
+        const auto index = static_cast<std::uint16_t>(i);
+
+        if (!batch->needs[i] || target->is_locked)
+            continue;
+        check_owner_again(target);
+        if (target->problem.sqlerrcode == 0)
+            write_target(batch, index);
+        else
+            give_up_events(batch, index);
+    }
+    give_up_events(batch, Event::no_target);
+    check_all_settled(batch);
 }
 
 } // namespace
@@ -411,30 +724,34 @@ bool write_reached_rows() noexcept
     return reached_rows;
 }
 
-void write_deliveries(Delivery *const *deliveries, int count)
+void write_deliveries(Delivery *const *deliveries, int count, Postponed *postponed)
 {
     reached_rows = false;
     const MemoryContext caller_context = CurrentMemoryContext;
-    Writer writer = {};
+    Batch batch = {};
 
-    writer.context = AllocSetContextCreate(caller_context, "cxone_sync batch", ALLOCSET_DEFAULT_SIZES);
-    writer.target = open_target(writer.context);
+    batch.context = AllocSetContextCreate(caller_context, "cxone_sync batch", ALLOCSET_DEFAULT_SIZES);
+    batch.deliveries = deliveries;
+    batch.count = count;
+    batch.postponed = postponed;
+    MemoryContextSwitchTo(batch.context);
+    for (int i = 0; i < count; i++)
+        deliveries[i]->is_postponed = false;
+    if (postponed != nullptr)
+        postponed->count = 0;
+    prepare_targets(&batch);
+    for (int i = 0; i < batch.catalog.count; i++)
+        pin_target(batch.catalog.targets[i], batch.context);
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
-    MemoryContextSwitchTo(writer.context);
-    collect_rows(&writer, deliveries, count);
-
-    check_constraints_at_once(writer.target);
-    const SavedIdentity saved = as_owner(writer.target->owner);
+    MemoryContextSwitchTo(batch.context);
+    begin_events(&batch);
+    check_constraints_at_once(&batch);
     reached_rows = true;
-    give_up_refused(&writer);
-    convert_rows(&writer);
-    write_rows(&writer);
-    back_to(saved);
-
+    write_batch(&batch);
     SPI_finish();
     MemoryContextSwitchTo(caller_context);
-    MemoryContextDelete(writer.context);
+    MemoryContextDelete(batch.context);
 }
 
 } // namespace cxone_sync

@@ -181,8 +181,11 @@ Framing::State Framing::read_header(std::string_view line)
             return refuse(501, "the only Transfer-Encoding known here is chunked");
         chunked_ = true;
     } else if (equal_ignoring_case(name, "Content-Encoding")) {
-        if (!value.empty() && !equal_ignoring_case(value, "identity"))
-            return refuse(415, "a body with a Content-Encoding is not read here");
+        /* x-gzip is gzip's old name, RFC 9110 section 8.4.1.3 */
+        gzip_ = equal_ignoring_case(value, "gzip") || equal_ignoring_case(value, "x-gzip");
+        if (has_encoding_ || !(gzip_ || value.empty() || equal_ignoring_case(value, "identity")))
+            return refuse(415, "the only Content-Encoding known here is gzip, once");
+        has_encoding_ = true;
     } else if (equal_ignoring_case(name, "Connection")) {
         for_each_element(value, [this](std::string_view option) {
             if (equal_ignoring_case(option, "close"))

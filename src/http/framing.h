@@ -37,6 +37,8 @@ public:
 
     const std::string &head() const noexcept { return head_; }
     std::string &body() noexcept { return body_; }
+    /* The body is still a gzip file. */
+    bool is_gzip() const noexcept { return gzip_ && !body_.empty(); }
     bool keep_alive() const noexcept { return keep_alive_; }
 
     /* For a refused request: the reply it gets. The connection cannot be used any more. */
@@ -71,6 +73,8 @@ private:
     bool http_1_0_ = false;
     bool has_length_ = false;
     bool chunked_ = false;
+    bool has_encoding_ = false;
+    bool gzip_ = false;
     bool keep_alive_ = true;
     bool expects_continue_ = false;
 

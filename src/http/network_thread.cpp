@@ -1,5 +1,7 @@
 #include "http/network_thread.h"
 
+#include "http/inflate.h"
+
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
@@ -568,8 +570,11 @@ void NetworkThread::serve_requests(Connection &connection)
             const int status = connection.framing.status();
             connection.service->refused(status);
             connection.close_after_reply = true;
+            /* RFC 9110 section 15.5.16: a refused coding is answered with those that are known */
             finish_request(connection, error_reply(status, connection.framing.reason(),
-                                                   status == 503 ? "Retry-After: 1" : ""));
+                                                   status == 503   ? "Retry-After: 1"
+                                                   : status == 415 ? "Accept-Encoding: gzip"
+                                                                   : ""));
             return;
         }
         case Framing::State::complete:
@@ -586,8 +591,12 @@ void NetworkThread::serve_one(Connection &connection)
     bool waits = false;
     const int problem =
         library_.read_request_line(connection.framing.head(), [&](const HttpRequest &request) {
-            reply = connection.service->serve(request, connection.framing.body(), connection.memory,
-                                              ticket_of(connection));
+            std::string &body = connection.framing.body();
+            if (connection.framing.is_gzip())
+                reply = inflate_body(body, connection.service->limits().max_body, connection.memory);
+            if (reply)
+                return;
+            reply = connection.service->serve(request, body, connection.memory, ticket_of(connection));
             waits = !reply;
         });
     if (waits) {

@@ -1,5 +1,7 @@
 #include "http/reply.h"
 
+#include "core/json_text.h"
+
 namespace cxone_sync {
 
 namespace {
@@ -44,26 +46,6 @@ std::string_view reason_phrase(int status) noexcept
 }
 
 } // namespace
-
-std::string json_quoted(std::string_view text)
-{
-    static constexpr char hex[] = "0123456789abcdef";
-    std::string json = "\"";
-    for (char c : text) {
-        const auto code = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            json += '\\';
-            json += c;
-        } else if (code < 0x20) {
-            json += "\\u00";
-            json += hex[code >> 4];
-            json += hex[code & 15];
-        } else {
-            json += c;
-        }
-    }
-    return json += '"';
-}
 
 Reply error_reply(int status, std::string_view reason, std::string_view header)
 {

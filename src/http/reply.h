@@ -22,6 +22,4 @@ Reply error_reply(int status, std::string_view reason, std::string_view header =
  * body out (an answer to HEAD). */
 std::string to_wire(const Reply &reply, bool close, bool head_only);
 
-std::string json_quoted(std::string_view text);
-
 } // namespace cxone_sync

@@ -19,8 +19,9 @@ public:
     virtual Framing::Limits limits() const = 0;
 
     /*
-     * Serves one request. Returns its reply, or nothing if that comes later, by Endpoint::answer(ticket). May
-     * move `body` and `memory`, what the body has taken of the budget, away. Throws only std::bad_alloc.
+     * Serves one request, its body inflated. Returns its reply, or nothing if that comes later, by
+     * Endpoint::answer(ticket). May move `body` and `memory`, what the body has taken of the budget, away.
+     * Throws only std::bad_alloc.
      */
     virtual std::optional<Reply> serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
                                        Ticket ticket) = 0;

@@ -51,7 +51,7 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
     delivery->body = std::move(body);
     delivery->memory = std::move(memory);
     memory = MemoryShare();
-    const BodyRefusal refusal = parse_delivery(*delivery, config->map, config->parse);
+    const BodyRefusal refusal = parse_delivery(*delivery, config->mapping, config->parse);
     if (refusal.status != 0)
         return error_reply(refusal.status, refusal.reason);
     if (!delivery->memory.grow_to(delivery->size()) || !queue_.push(delivery, ticket))

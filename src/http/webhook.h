@@ -12,7 +12,7 @@ namespace cxone_sync {
 struct WebhookConfig {
     ParseLimits parse;
     std::size_t max_body = 0;
-    std::shared_ptr<const TargetMap> map; /* null until the target is known */
+    std::shared_ptr<const Mapping> mapping; /* null until the catalog has been read */
 };
 
 /* POST /webhook: parse, map, queue; the reply comes after the commit. */

@@ -10,7 +10,8 @@
 #include <algorithm>
 #include <sys/resource.h>
 
-#include "db/target.h"
+#include "db/catalog.h"
+#include "db/extension.h"
 #include "db/writer.h"
 #include "worker/intake.h"
 #include "worker/session.h"
@@ -55,7 +56,7 @@ void Intake::configure()
     /* a delivery takes up to four times its body; one that the queue can never hold must not get a 503 */
     config->max_body =
         static_cast<std::size_t>(std::min(settings::max_body_size_kb, settings::queue_size_kb / 4)) * 1024;
-    config->map = current_target_map();
+    config->mapping = current_mapping();
     config_ = config;
     webhook_->configure(config_);
 
@@ -76,13 +77,13 @@ void Intake::reload()
         apply_session_settings();
     });
     configure();
-    check_target();
+    check_catalog();
 }
 
-/* The table has changed: new deliveries are mapped by the new definition from here on. */
-void Intake::publish_map()
+/* The catalog has changed: new deliveries are mapped by the new one from here on. */
+void Intake::publish_mapping()
 {
-    if (config_->map != current_target_map())
+    if (config_->mapping != current_mapping())
         configure();
 }
 
@@ -129,7 +130,7 @@ void Intake::listen()
 void Intake::run()
 {
     configure();
-    check_target();
+    check_catalog();
     listen();
     for (;;) {
         wait();
@@ -138,7 +139,7 @@ void Intake::run()
             reload();
         }
         if (slot_.extension_changed.exchange(false))
-            check_target();
+            check_catalog();
         write_log_of_threads();
         listen();
         if (stop_requested() && accepting_)
@@ -236,7 +237,7 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
     bool ok = false;
 
     for (int attempt = 0; attempt <= max_retries; attempt++) {
-        ok = in_transaction(error, [first, count] { write_deliveries(first, count); });
+        ok = in_transaction(error, [this, first, count] { write_deliveries(first, count, &postponed_); });
         if (ok || ERRCODE_TO_CATEGORY(error.sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
             break;
     }
@@ -259,7 +260,7 @@ void Intake::write_batch()
     PgError error;
     if (write(deliveries, error)) {
         finish(0, batch_.size(), true);
-        note_success();
+        note_written();
     } else if (write_reached_rows() && batch_.size() > 1) {
         /* a lock on one row, say, is no reason to send the other deliveries back */
         write_alone();
@@ -267,7 +268,7 @@ void Intake::write_batch()
         finish(0, batch_.size(), false);
         note_failure(error);
     }
-    publish_map();
+    publish_mapping();
     report_statistics(false);
 }
 
@@ -285,32 +286,39 @@ void Intake::write_alone()
 
         finish(i, i + 1, committed);
         if (committed)
-            note_success();
+            note_written();
         else if (in_time)
             note_failure(error);
     }
 }
 
-/* Answers the deliveries and lets them go. */
+/* Answers the deliveries and lets them go. Of those committed, the postponed ones were left out. */
 void Intake::finish(std::size_t begin, std::size_t end, bool committed)
 {
     const Timestamp committed_at = now();
+    std::size_t written = 0;
+    PgError ignored;
 
     answers_.clear();
     for (std::size_t i = begin; i < end; i++) {
-        Answer answer{.ticket = batch_[i].ticket, .committed = committed, .counts = {}};
-        if (committed) {
-            answer.counts = batch_[i].delivery->counts();
-            count_events(*batch_[i].delivery, committed_at);
+        const Delivery &delivery = *batch_[i].delivery;
+        Answer answer{
+            .ticket = batch_[i].ticket, .committed = committed && !delivery.is_postponed, .counts = {}};
+        if (answer.committed) {
+            answer.counts = delivery.counts();
+            count_events(delivery, committed_at);
+            const Delivery *counted = &delivery;
+            guarded(ignored, [counted] { note_unmapped_keys(counted); });
+            written++;
         }
         answers_.push_back(answer);
         batch_[i].delivery.reset();
     }
     Counters &counters = slot_.counters;
-    (committed ? counters.deliveries : counters.deliveries_retry) += end - begin;
+    counters.deliveries += written;
+    counters.deliveries_retry += end - begin - written;
     counters.batches += committed;
-    if (!committed)
-        refused_ += end - begin;
+    refused_ += end - begin - written;
     endpoint_.answer(answers_);
 }
 
@@ -318,9 +326,10 @@ void Intake::count_events(const Delivery &delivery, Timestamp committed_at)
 {
     Counters &counters = slot_.counters;
 
-    for (const Event &event : delivery.events) {
-        const bool failed = event.outcome == Outcome::dead_lettered;
-        const Timestamp time = event.refusal.sqlstate ? delivery.received : event.time;
+    for (std::size_t begin = 0, end; begin < delivery.events.size(); begin = end) {
+        const Event &event = delivery.events[begin];
+        const bool failed = delivery.outcome_of_event(begin, end) == Outcome::dead_lettered;
+        const Timestamp time = event.refusal.sqlstate || !event.has_time ? delivery.received : event.time;
 
         (failed ? counters.failure : counters.success).record(committed_at - time);
         (failed ? counters.last_failure : counters.last_success)
@@ -350,17 +359,27 @@ void Intake::show_state()
 }
 
 /* Whether deliveries can be taken, found out before the first one comes. */
-void Intake::check_target()
+void Intake::check_catalog()
 {
     PgError error;
 
-    watch_target_changes();
-    if (in_transaction(error, [] { (void)open_target(nullptr); }))
+    watch_catalog();
+    if (in_transaction(error, [] { (void)open_catalog(); }))
         note_success();
     else
         note_failure(error);
     show_state();
-    publish_map();
+    publish_mapping();
+}
+
+void Intake::note_written()
+{
+    if (postponed_.count > 0)
+        note_failure(postponed_.error);
+    else if (!a_target_is_blocked())
+        note_success();
+    else
+        note_dead_letters();
 }
 
 void Intake::note_success()

@@ -11,6 +11,7 @@
 
 #include "db/guard.h"
 #include "db/shared_state.h"
+#include "db/writer.h"
 
 namespace cxone_sync {
 
@@ -33,7 +34,7 @@ public:
 
 private:
     void configure();
-    void publish_map();
+    void publish_mapping();
     void reload();
     void listen();
     void listen(Listening &listening, int port);
@@ -44,7 +45,7 @@ private:
     void wait();
     void report_statistics(bool force);
 
-    void check_target();
+    void check_catalog();
     void write_batch();
     void write_alone();
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
@@ -52,6 +53,7 @@ private:
     void count_events(const Delivery &delivery, Timestamp committed_at);
 
     void show_state();
+    void note_written();
     void note_success();
     void note_failure(const PgError &error);
     void note_dead_letters();
@@ -68,6 +70,7 @@ private:
 
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
     std::vector<Answer> answers_;
+    Postponed postponed_;            /* of the last transaction */
     bool accepting_ = true;          /* no stop has been asked for */
     bool failing_ = false;           /* deliveries are answered with 503 */
     std::uint64_t refused_ = 0;      /* since failing_ */

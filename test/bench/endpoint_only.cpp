@@ -1,9 +1,11 @@
 /*
- * The endpoint without the database: the extension's own network threads, parser and queue, with a main thread
- * that answers every delivery at once as if it were committed. Linked with the extension's own objects.
+ * The endpoint without the database: the extension's own network threads, parser and queue, with a main
+ * thread that answers every delivery at once as if it were committed. Linked with the extension's own
+ * objects.
  *
  *   endpoint_only port threads      until SIGTERM
  */
+#include "core/json_pointer.h"
 #include "core/queue.h"
 #include "cxone/contract.h"
 #include "http/endpoint.h"
@@ -23,12 +25,13 @@ constexpr unsigned batch_size = 1000; /* the default of cxone_sync.batch_size */
 
 std::shared_ptr<const WebhookConfig> config()
 {
-    std::vector<TargetMap::Column> columns;
+    Mapping::TargetSpec target{.name = "contact_records", .keys = {0}};
+    target.time_paths = {json_pointer_to("", contract::time_key)};
     for (const char *name : {"id", "external_id", "first_name", "last_name", "email"})
-        columns.push_back({.name = name});
+        target.columns.push_back({.name = name});
     auto config = std::make_shared<WebhookConfig>();
     config->max_body = 4 << 20;
-    config->map = std::make_shared<TargetMap>(std::move(columns), std::uint16_t{0}, contract::time_key);
+    config->mapping = std::make_shared<const Mapping>(std::vector{std::move(target)});
     return config;
 }
 

@@ -2,9 +2,9 @@
  * The load generator: keeps one request under way on each of its connections, from one thread, and measures.
  *
  *   load [-c connections] [-e events per request] [-s seconds | -n events] [-w warm-up seconds]
- *        [-f number of the first event] [-p server's pid] port
+ *        [-f number of the first event] [-p server's pid] [-l] port
  *
- * A request is written once; before each sending only the digits of its ids and times are replaced, so that no
+ * With -l the events have some 10 kB and go to three targets. A request is written once; before each sending only the digits of its ids and times are replaced, so that no
  * event comes twice and the server is left the processor. It prints one line of name=value. CPU times are those
  * of the measured time alone; with -p also of the server's main thread and of its other threads, and how long the
  * main thread was ready to run and had no processor: what that hides is the machine's, not the server's.
@@ -50,9 +50,38 @@ std::int64_t clock_ns(clockid_t clock)
 
 /* ---- the request ---- */
 
+/*
+ * Large events have some 10 kB and the shapes of real ones: a type, an envelope of their own around an object,
+ * custom fields as an array, a conversation, JSON inside a string, much that nobody maps.
+ */
+constexpr const char *kinds[] = {"case", "contact", "agent"};
+
+std::string large_event_begin(int i)
+{
+    const std::string kind = kinds[i % 3];
+    return "{\"eventId\":\"8f14e45f-ceea-467f-9575-0d3a4c1b2e77\",\"eventType\":\"" + kind +
+           "\",\"createdAt\":\"2026-01-02T03:04:05.678+01:00\",\"data\":{\"" + kind + "\":{";
+}
+
+std::string large_event_end(int i)
+{
+    std::string text = ",\"status\":\"open\",\"channel\":{\"id\":\"chat_3c1f\",\"isPrivate\":\"True\"},\"customFields\":[";
+    for (int field = 0; field < 12; field++)
+        text += std::string(field > 0 ? "," : "") + "{\"ident\":\"field_" + std::to_string(field) +
+                "\",\"value\":\"value " + std::to_string(i * 31 + field) + "\",\"updatedAt\":\"2026-01-02T03:04:05+01:00\"}";
+    text += "],\"messages\":[";
+    for (int message = 0; message < 24; message++)
+        text += std::string(message > 0 ? "," : "") + "{\"idOnExternalPlatform\":\"9a7b3c1d-" + std::to_string(message) +
+                "\",\"direction\":\"inbound\",\"createdAt\":\"2026-01-02T03:04:05.1234567+00:00\",\"attachments\":[],"
+                "\"messageContent\":{\"type\":\"TEXT\",\"text\":\"Hello, I would like to know when my order \\\"" +
+                std::to_string(1000 + message) + "\\\" arrives \\u2013 thank you\",\"payload\":\"{\\\"elements\\\":[{\\\"id\\\":1}]}\"},"
+                "\"authorUser\":null,\"sentiment\":\"neutral\",\"reactionStatistics\":{\"likes\":0,\"shares\":0}}";
+    return text + "]}}}";
+}
+
 class Request {
 public:
-    explicit Request(int events)
+    Request(int events, bool large)
     {
         std::string body = "{\"events\":[";
         for (int i = 0; i < events; i++) {
@@ -64,14 +93,16 @@ public:
                 return at;
             };
             body += i > 0 ? "," : "";
-            places.ids[0] = digits("{\"id\":\"" BENCH_ID_PREFIX);
+            body += large ? large_event_begin(i) : "{";
+            places.ids[0] = digits("\"id\":\"" BENCH_ID_PREFIX);
             places.ids[1] = digits("\",\"externalId\":\"" BENCH_EXTERNAL_ID_PREFIX);
             body += "\",\"firstName\":\"" + std::string(bench_first_names[i % name_count]);
             body += "\",\"lastName\":\"" + std::string(bench_last_names[i % name_count]);
             places.ids[2] = digits("\",\"email\":\"" BENCH_EMAIL_PREFIX);
             body += BENCH_EMAIL_SUFFIX "\",\"timestamp\":\"";
             places.time = body.size();
-            body += "2000-01-01T00:00:00.000Z\"}";
+            body += "2000-01-01T00:00:00.000Z\"";
+            body += large ? large_event_end(i) : "}";
             places_.push_back(places);
         }
         body += "]}";
@@ -194,12 +225,13 @@ struct Options {
     int connections = 16, events = 1, port = 0, pid = 0;
     double seconds = 5, warm_up = 0;
     std::uint64_t first = 0, events_wanted = 0;
+    bool large = false;
 };
 
 class Load {
 public:
     explicit Load(const Options &options)
-        : options_(options), request_(options.events), connections_(options.connections),
+        : options_(options), request_(options.events, options.large), connections_(options.connections),
           next_event_(options.first), epoll_(epoll_create1(0))
     {
         const std::string n = std::to_string(options.events);
@@ -447,7 +479,7 @@ private:
 int main(int argc, char **argv)
 {
     Options options;
-    for (int option; (option = getopt(argc, argv, "c:e:s:n:w:f:p:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "c:e:s:n:w:f:p:l")) != -1;) {
         switch (option) {
         case 'c': options.connections = std::atoi(optarg); break;
         case 'e': options.events = std::atoi(optarg); break;
@@ -456,12 +488,13 @@ int main(int argc, char **argv)
         case 'w': options.warm_up = std::atof(optarg); break;
         case 'f': options.first = std::strtoull(optarg, nullptr, 10); break;
         case 'p': options.pid = std::atoi(optarg); break;
+        case 'l': options.large = true; break;
         default: return 2;
         }
     }
     if (optind + 1 != argc || options.connections < 1 || options.events < 1) {
         std::fprintf(stderr, "usage: load [-c connections] [-e events] [-s seconds | -n events] [-w seconds] "
-                             "[-f first] [-p pid] port\n");
+                             "[-f first] [-p pid] [-l] port\n");
         return 2;
     }
     options.port = std::atoi(argv[optind]);

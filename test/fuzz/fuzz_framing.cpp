@@ -52,7 +52,7 @@ public:
             if (state != Framing::State::complete)
                 return;
             conversation.requests.push_back(framing_.head() + (framing_.keep_alive() ? "+" : "-") +
-                                            framing_.body());
+                                            (framing_.is_gzip() ? "z" : "") + framing_.body());
             framing_ = Framing(limits);
             memory_ = MemoryShare(budget_);
             if (input_.empty())

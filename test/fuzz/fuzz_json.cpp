@@ -26,7 +26,8 @@ public:
     explicit Rebuild(std::string_view json) : json_(json) {}
 
     std::string text;
-    std::vector<std::string_view> slices; /* of values: exact only if the text turns out well-formed */
+    std::vector<std::string_view>
+        slices; /* of keys and values: exact only if the text turns out well-formed */
 
     void restart() override
     {
@@ -45,12 +46,15 @@ public:
         text += raw;
         return true;
     }
-    bool key(std::string_view decoded, bool has_nul) override
+    bool key(std::string_view raw, std::string_view decoded, bool has_nul) override
     {
-        require(has_nul == (decoded.find('\0') != decoded.npos), "a NUL is not told of", decoded);
+        require(inside(raw), "a key is no slice", raw);
+        slices.push_back(raw);
+        require(has_nul == (decoded.find('\0') != decoded.npos), "a NUL is not told of", raw);
         if (text.back() != '{')
             text += ',';
-        text += "\"\":";
+        text += raw;
+        text += ':';
         return true;
     }
     bool open(JsonKind kind) override

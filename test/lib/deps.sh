@@ -46,6 +46,7 @@ list_missing() {
   need pkg-config has_command pkg-config
   need libcpp-httplib-dev has_header httplib.h
   need rapidjson-dev has_header rapidjson/document.h
+  need zlib1g-dev has_header zlib.h
   need postgresql find_pg_config
   need curl has_command curl
   if [ "$1" = tests ]; then

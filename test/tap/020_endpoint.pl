@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 use CxoneSync;
+use IO::Compress::Gzip qw(gzip $GzipError);
 use Test::More;
 
 my $max_body = 64 * 1024;
@@ -14,6 +15,13 @@ my $good_number = 0;
 
 # A delivery that must be taken, whatever came before.
 sub good_body { return events_json({ id => 'good' . ++$good_number, email => 'a@b.c' }); }
+
+sub gzipped
+{
+	my $text = shift;
+	gzip(\$text => \my $file, -Level => 9) or die $GzipError;
+	return $file;
+}
 
 # ---- what is taken ----
 
@@ -79,12 +87,29 @@ is(counts_of($connection->reply), '1 0 0', 'a sender that closes its own directi
 my $padding = $max_body - length '{"events":[],"x":""}';
 is(counts_of(deliver($node, '{"events":[],"x":"' . 'x' x $padding . '"}')), '0 0 0', 'a body of just the largest size');
 
+foreach my $coding ('gzip', 'x-gzip', 'GZip')
+{
+	is(counts_of(deliver($node, gzipped(good_body()), "Content-Encoding: $coding")), '1 0 0', "Content-Encoding: $coding");
+}
+is(counts_of(deliver($node, good_body(), 'Content-Encoding: identity')), '1 0 0', 'Content-Encoding: identity');
+$body = good_body();
+is(counts_of(deliver($node, gzipped(substr $body, 0, 9) . gzipped(substr $body, 9), 'Content-Encoding: gzip')),
+	'1 0 0', 'a gzip file of two members');
+$connection = connect_to($node);
+is(counts_of($connection->exchange(request_text(headers => [ 'Transfer-Encoding: chunked', 'Content-Encoding: gzip' ])
+			. chunked(gzipped(good_body()), 1, 20))), '1 0 0', 'a gzip file in chunks');
+is(counts_of($connection->deliver(gzipped('{"events":[],"x":"' . 'x' x $padding . '"}'), 'Content-Encoding: gzip')),
+	'0 0 0', 'a gzip file of a body of just the largest size');
+
 # ---- what is refused ----
 
 my $neighbour = connect_to($node);
 my $bad = events_json({ id => 'bad' });
 my $length = 'Content-Length: ' . length $bad;
 my $too_large = '{"events":[],"x":"' . 'x' x ($padding + 1) . '"}';
+my $gzip = 'Content-Encoding: gzip';
+my $bomb = gzipped("\0" x (64 * 1024 * 1024));
+cmp_ok(length $bomb, '<', $max_body, 'the bomb is small enough to be inflated');
 
 # name => [ bytes, status, reason ]
 my @refused = (
@@ -129,7 +154,19 @@ my @refused = (
 	'arrays below arrays' => [ delivery_text('[' x 60_000), 400, qr/./ ],
 	'arrays below an event' => [ delivery_text('{"events":[{"id":"bad","x":' . '[' x 60_000), 400, qr/nested/ ],
 	'objects below the body' => [ delivery_text('{"x":' x 10_000), 400, qr/nested/ ],
-	'a compressed body' => [ delivery_text($bad, 'Content-Encoding: gzip'), 415, qr/Encoding/ ],
+	'a coding that is not known' => [ delivery_text($bad, 'Content-Encoding: br'), 415, qr/gzip/ ],
+	'gzip twice' => [ delivery_text(gzipped(gzipped($bad)), 'Content-Encoding: gzip, gzip'), 415, qr/gzip/ ],
+	'two codings in two lines' => [ delivery_text(gzipped($bad), $gzip, 'Content-Encoding: identity'), 415, qr/gzip/ ],
+	'no gzip at all' => [ delivery_text($bad, $gzip), 400, qr/gzip/ ],
+	'a gzip file that is cut short' => [ delivery_text(substr(gzipped($bad), 0, -1), $gzip), 400, qr/gzip/ ],
+	'a gzip file with a wrong checksum' => [ delivery_text(gzipped($bad) =~ s/....(?=....\z)/0000/sr, $gzip), 400, qr/gzip/ ],
+	'a gzip file and more' => [ delivery_text(gzipped($bad) . "\0", $gzip), 400, qr/gzip/ ],
+	'a gzip file of broken JSON' => [ delivery_text(gzipped("$bad x"), $gzip), 400, qr/./ ],
+	'a gzip file of nothing' => [ delivery_text(gzipped(''), $gzip), 400, qr/empty/ ],
+	'nothing, as gzip' => [ delivery_text('', $gzip), 400, qr/empty/ ],
+	'a gzip file that is too large inflated' => [ delivery_text(gzipped($too_large), $gzip), 413, qr/inflated/ ],
+	'a bomb of 64 MiB' => [ delivery_text($bomb, $gzip), 413, qr/inflated/ ],
+	'a bomb in two members' => [ delivery_text(gzipped("\0" x $max_body) . gzipped("\0"), $gzip), 413, qr/inflated/ ],
 	'an unknown Expect' => [ delivery_text($bad, 'Expect: miracles'), 417, qr/Expect/ ],
 	'an unknown Transfer-Encoding' => [ delivery_text($bad, 'Transfer-Encoding: gzip, chunked'), 501, qr/Transfer-Encoding/ ],
 	'both lengths' => [ delivery_text($bad, 'Transfer-Encoding: chunked'), 400, qr/both/ ],
@@ -178,6 +215,7 @@ while (my ($name, $case) = splice @refused, 0, 2)
 	my $reply = $sender->exchange($bytes);
 	refused_is($reply, $status, $reason, "$name: $status");
 	is($reply->{headers}{allow}, 'POST', "$name: with Allow") if $status == 405;
+	is($reply->{headers}{'accept-encoding'}, 'gzip', "$name: with Accept-Encoding") if $status == 415;
 	# either the connection is closed or it goes on in step
 	if (($reply->{headers}{connection} || '') eq 'close')
 	{

@@ -176,6 +176,11 @@ foreach my $wrong ('0.0.0.0', '192.168.1.1', 'localhost', '', '::')
 set_settings($node, listen_address => '127.0.0.1');
 poll(sub { connect_to($node) }, 'back at the first address');
 
+$position = log_position($node);
+set_settings($node, time_zone => 'Europe/Nowhere');
+wait_for_log($node, qr/invalid value for parameter "cxone_sync.time_zone": "Europe\/Nowhere"/, $position);
+is(counts_of(deliver($node, body())), '1 0 0', 'a time zone that does not exist is refused');
+
 set_settings($node, max_body_size => '1kB');
 poll(sub { deliver($node, '{"events":[],"x":"' . 'x' x 2000 . '"}')->{status} == 413 }, 'a smaller body after a reload');
 is(counts_of(deliver($node, body())), '1 0 0', 'what is small enough is taken');

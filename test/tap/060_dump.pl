@@ -99,7 +99,7 @@ SELECT line FROM (
         FROM relations r JOIN pg_attribute a ON attrelid = r.oid AND attnum > 0 LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum
     UNION ALL SELECT format('constraint %s %s %s', r.relname, conname, pg_get_constraintdef(c.oid)) FROM relations r JOIN pg_constraint c ON conrelid = r.oid
     UNION ALL SELECT format('index %s', pg_get_indexdef(indexrelid)) FROM relations r JOIN pg_index ON indrelid = r.oid
-    UNION ALL SELECT format('trigger %s: %s', pg_get_triggerdef(t.oid), obj_description(t.oid, 'pg_trigger')) FROM relations r JOIN pg_trigger t ON tgrelid = r.oid
+    UNION ALL SELECT format('trigger %s: %s', pg_get_triggerdef(t.oid), obj_description(t.oid, 'pg_trigger')) FROM relations r JOIN pg_trigger t ON tgrelid = r.oid AND NOT tgisinternal
     UNION ALL SELECT format('view %s %s', relname, pg_get_viewdef(r.oid)) FROM relations r WHERE relkind = 'v'
     UNION ALL SELECT format('function %s %s %s %s', p.oid::regprocedure, proowner::regrole, proacl, pg_get_functiondef(p.oid)) FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
     UNION ALL SELECT format('schema %s %s', nspacl, nspowner::regrole) FROM pg_namespace WHERE nspname = 'cxone_sync'

@@ -3,6 +3,9 @@
 #include "http/admin.h"
 #include "http/webhook.h"
 
+#include "gzip.h"
+#include "parsed.h"
+
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
@@ -246,8 +249,7 @@ protected:
     {
         auto config = std::make_shared<WebhookConfig>();
         config->max_body = max_body;
-        config->map = std::make_shared<const TargetMap>(
-            std::vector<TargetMap::Column>{{.name = "id"}, {.name = "name"}}, std::uint16_t{0}, "timestamp");
+        config->mapping = mapping_of({target_of("contacts", {"id", "name"})});
         webhook_->configure(std::move(config));
     }
 
@@ -419,6 +421,41 @@ TEST_P(EndpointTest, ByteByByteAndInChunks)
     EXPECT_EQ(taken_[0].delivery->body, "{\"events\": [{\"id\":\"1\"}]}");
     answer_all();
     EXPECT_EQ(sender.reply().body, counts_text(1, 1, 0, 0));
+}
+
+TEST_P(EndpointTest, Gzip)
+{
+    const std::string header = "Content-Encoding: gzip\r\n";
+    Sender sender(webhook_port_);
+    configure(4000);
+    const unsigned count = 200;
+    ASSERT_TRUE(sender.send(request("POST /webhook", gzip(events(count)), header) + delivery(1)));
+    ASSERT_TRUE(wait_for(1));
+    EXPECT_EQ(taken_[0].delivery->body, events(count));
+    answer_all();
+    EXPECT_EQ(sender.reply().body, counts_text(count, count, 0, 0));
+    ASSERT_TRUE(wait_for(1));
+    answer_all();
+    EXPECT_EQ(sender.reply().body, counts_text(1, 1, 0, 0));
+
+    /* refused, and the connection goes on */
+    EXPECT_EQ(sender.ask(request("POST /webhook", gzip(std::string(4001, ' ')), header)).status, 413);
+    EXPECT_EQ(sender.ask(request("POST /webhook", gzip("{}") + "x", header)).status, 400);
+    EXPECT_EQ(sender.ask(request("POST /webhook", events(1), header)).status, 400);
+    EXPECT_EQ(sender.ask(request("POST /webhook", "", header)).status, 400);
+    EXPECT_EQ(counters_.deliveries_refused, 4u);
+    endpoint_.budget().set_limit(4000);
+    const Received no_memory = sender.ask(request("POST /webhook", gzip(std::string(4000, ' ')), header));
+    EXPECT_EQ(no_memory.status, 503);
+    EXPECT_TRUE(no_memory.has("Retry-After: 1"));
+    EXPECT_FALSE(no_memory.has("Connection: close"));
+    EXPECT_EQ(counters_.deliveries_retry, 1u);
+    EXPECT_EQ(counters_.queued_bytes, 0u);
+
+    const Received unknown = sender.ask(request("POST /webhook", "x", "Content-Encoding: br\r\n"));
+    EXPECT_EQ(unknown.status, 415);
+    EXPECT_TRUE(unknown.has("Accept-Encoding: gzip"));
+    EXPECT_TRUE(sender.at_end());
 }
 
 TEST_P(EndpointTest, ExpectContinue)

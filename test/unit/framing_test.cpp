@@ -345,7 +345,10 @@ TEST(Framing, BodyHeaders)
           "\"chunked\"", "chunked;q=1", "xchunked", "\vchunked", "chunked\f"})
         requests.push_back(
             {post + "Transfer-Encoding: " + value + "\r\n\r\n0\r\n\r\n", 501, "the only Transfer-Encoding"});
-    for (const std::string value : {"gzip", "deflate", "br", "identity, gzip", "x"})
+    for (const std::string value : {"deflate", "br", "x", "gzip, gzip", "identity, gzip", "gzip, identity",
+                                    "gzip,", ",gzip", "gzip;q=1", "\"gzip\"", "x-x-gzip", "gzip\v",
+                                    "gzip\r\nContent-Encoding: gzip", "gzip\r\nContent-Encoding: identity",
+                                    "identity\r\ncontent-encoding: gzip", "\r\nContent-Encoding:"})
         requests.push_back({post + "Content-Length: 3\r\nContent-Encoding: " + value + "\r\n\r\nabc", 415,
                             "Content-Encoding"});
     for (const std::string value : {"", "200-ok", "100-continue, x", "100-continue;a=b", "100"})
@@ -437,6 +440,27 @@ TEST(Framing, TheTrailersSize)
     const std::string body = chunked + "0\r\n" + line + line + line + line;
     EXPECT_EQ(read({body + "\r\n"}).state, State::complete);
     expect_refused({{body + "Y:\r\n\r\n", 431, "trailer is too large"}});
+}
+
+TEST(Framing, GzipIsNoted)
+{
+    const auto is_gzip = [](const std::string &headers, const std::string &body) {
+        std::string input =
+            post + headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+        MemoryShare memory;
+        Framing framing(small);
+        EXPECT_EQ(framing.feed(input, memory), State::complete);
+        EXPECT_EQ(framing.body(), body);
+        return framing.is_gzip();
+    };
+    for (const std::string value : {"gzip", "x-gzip", "GZIP", "X-GZip", "\tgzip "})
+        EXPECT_TRUE(is_gzip("Content-Encoding: " + value + "\r\n", "abc")) << value;
+    EXPECT_TRUE(is_gzip("content-encoding:gzip\r\n", "abc"));
+    for (const std::string headers : {"", "Content-Encoding: identity\r\n", "Content-Encoding:\r\n",
+                                      "Accept-Encoding: gzip\r\n", "X: gzip\r\n"})
+        EXPECT_FALSE(is_gzip(headers, "abc")) << headers;
+    /* there is nothing to inflate */
+    EXPECT_FALSE(is_gzip("Content-Encoding: gzip\r\n", ""));
 }
 
 TEST(Framing, NoBodyIsAllowed)

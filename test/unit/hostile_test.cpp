@@ -1,9 +1,11 @@
 /* Bodies made to cost time, and bodies damaged in every way there is at one place. */
 #include "core/json_text.h"
-#include "core/parser.h"
 #include "http/framing.h"
+#include "http/inflate.h"
 
+#include "gzip.h"
 #include "json_reference.h"
+#include "parsed.h"
 
 #include <gtest/gtest.h>
 
@@ -23,33 +25,26 @@ private:
 
 BodyRefusal parse(std::string body, std::size_t *events = nullptr)
 {
-    using Shape = TargetMap::Shape;
-    static const auto map = std::make_shared<const TargetMap>(
-        std::vector<TargetMap::Column>{{"id", Shape::scalar}, {"tags", Shape::array}, {"extra", Shape::json}},
-        std::uint16_t{0}, "timestamp");
+    static const auto mapping = [] {
+        Mapping::TargetSpec target = target_of("contacts", {"id", "tags", "extra"});
+        target.columns[1].shape = Mapping::Shape::array;
+        target.columns[2].shape = Mapping::Shape::json;
+        return mapping_of({std::move(target)});
+    }();
     Delivery delivery;
     delivery.body = std::move(body);
-    BodyRefusal refusal = parse_delivery(delivery, map, {});
+    BodyRefusal refusal = parse_delivery(delivery, mapping, {});
     EXPECT_TRUE(refusal.status == 0 || delivery.events.empty());
     if (events)
         *events = delivery.events.size();
     return refusal;
 }
 
-std::string repeated(std::string_view piece, std::size_t times)
-{
-    std::string text;
-    text.reserve(piece.size() * times);
-    while (times-- > 0)
-        text += piece;
-    return text;
-}
-
 TEST(Hostile, ManyNumbersInATextThatIsReadTwice)
 {
     const Cost cost;
     for (const char *reason_to_read_twice : {"\"\\ud800\"", "1e999"})
-        EXPECT_EQ(parse(std::string("{\"x\":[") + reason_to_read_twice + repeated(",1", 2'000'000) +
+        EXPECT_EQ(parse(std::string("{\"x\":[") + reason_to_read_twice + repeat(",1", 2'000'000) +
                         "],\"events\":[]}")
                       .status,
                   0);
@@ -58,16 +53,30 @@ TEST(Hostile, ManyNumbersInATextThatIsReadTwice)
 TEST(Hostile, ManyMembersForOneColumn)
 {
     const Cost cost;
-    EXPECT_EQ(parse("{\"events\":[{\"id\":1" + repeated(",\"tags\":[1]", 300'000) + "}]}").status, 0);
-    EXPECT_EQ(
-        parse("{\"events\":[{\"id\":1,\"tags\":[1" + repeated(",[[],\"\\\"\"]", 300'000) + "]}]}").status, 0);
+    EXPECT_EQ(parse("{\"events\":[{\"id\":1" + repeat(",\"tags\":[1]", 300'000) + "}]}").status, 0);
+    EXPECT_EQ(parse("{\"events\":[{\"id\":1,\"tags\":[1" + repeat(",[[],\"\\\"\"]", 300'000) + "]}]}").status,
+              0);
+}
+
+TEST(Hostile, ManyMembersThatReplaceOneAnother)
+{
+    const Cost cost;
+    Mapping::TargetSpec target = target_of("contacts", {"id", "city"});
+    target.columns[1].paths = {"/data/city"};
+    Mapping::TargetSpec below = target_of("below", {"city"});
+    below.root = "/data";
+    const auto mapping = mapping_of({std::move(target), std::move(below)});
+    for (const char *member : {",\"data\":1", ",\"data\":{\"city\":1,\"x\":1}", ",\"data\":{\"data\":{}}"})
+        EXPECT_EQ(
+            ParsedBody("{\"events\":[{\"id\":1" + repeat(member, 300'000) + "}]}", mapping).refusal.status,
+            0);
 }
 
 TEST(Hostile, ManyBackslashesBlanksAndLevels)
 {
     const Cost cost;
-    EXPECT_EQ(parse("{\"x\":\"" + repeated("\\\\", 2'000'000) + "\",\"events\":[]}").status, 0);
-    EXPECT_EQ(parse("{\"x\":\"" + repeated("\\ud800", 700'000) + "\",\"events\":[]}").status, 0);
+    EXPECT_EQ(parse("{\"x\":\"" + repeat("\\\\", 2'000'000) + "\",\"events\":[]}").status, 0);
+    EXPECT_EQ(parse("{\"x\":\"" + repeat("\\ud800", 700'000) + "\",\"events\":[]}").status, 0);
     EXPECT_EQ(parse("{" + std::string(4'000'000, ' ') + "\"events\":[" + std::string(4'000'000, '\n') + "]}")
                   .status,
               0);
@@ -85,12 +94,23 @@ TEST(Hostile, ChunksOfOneByte)
     MemoryShare memory(budget);
     Framing framing({});
     std::string input = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    const std::string received_at_once = repeated("1\r\nx\r\n", 1 << 16);
+    const std::string received_at_once = repeat("1\r\nx\r\n", 1 << 16);
     for (int i = 0; i < 1 << 6; i++) {
         input += received_at_once;
         ASSERT_EQ(framing.feed(input, memory), Framing::State::needs_bytes);
     }
     EXPECT_EQ(framing.body().size(), std::size_t{1} << 22);
+}
+
+TEST(Hostile, ManyGzipMembersOfLittle)
+{
+    const Cost cost;
+    for (const std::string_view text : {"", "x"}) {
+        std::string body = repeat(gzip(text), 200'000);
+        MemoryShare memory;
+        EXPECT_FALSE(inflate_body(body, std::size_t{1} << 22, memory));
+        EXPECT_EQ(body, repeat(text, 200'000));
+    }
 }
 
 const std::string body_of_all_kinds =

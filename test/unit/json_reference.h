@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 /*
  * RFC 8259 by recursive descent over the grammar, for texts of moderate depth: what the unit tests and the
@@ -15,17 +17,18 @@ namespace reference {
 
 struct JsonFacts {
     std::size_t depth = 0;
-    int events_keys = 0; /* members of the outermost object that are spelled "events", escapes included */
-    int events = -1;     /* elements of the last one; -1 if there is none, or it is no array */
+    int events_keys = 0; /* values that stand where the events should */
+    int events = -1;     /* elements of the last of them; -1 if there is none, or it is no array */
 };
 
 class JsonReader {
 public:
-    explicit JsonReader(std::string_view text) : text_(text) {}
+    /* The events stand at `path`, or are the text itself: an array or one object. */
+    JsonReader(std::string_view text, const std::vector<std::string> &path) : text_(text), path_(path) {}
 
     std::optional<JsonFacts> read()
     {
-        if (!is_valid_utf8(text_) || !value(0) || (blanks(), at_ != text_.size()))
+        if (!is_valid_utf8(text_) || !value(0, true) || (blanks(), at_ != text_.size()))
             return std::nullopt;
         return facts_;
     }
@@ -93,7 +96,7 @@ private:
                 return false;
             code = code * 16 + static_cast<unsigned>(digit < 16 ? digit : digit - 6);
         }
-        decoded += code < 0x80 ? static_cast<char>(code) : '?'; /* enough to tell "events" */
+        decoded += code < 0x80 ? static_cast<char>(code) : '?'; /* enough to tell the path */
         return true;
     }
 
@@ -124,7 +127,7 @@ private:
         if (take(']'))
             return true;
         do {
-            if (!value(depth))
+            if (!value(depth, false))
                 return false;
             count++;
             blanks();
@@ -132,7 +135,7 @@ private:
         return take(']');
     }
 
-    bool object(std::size_t depth)
+    bool object(std::size_t depth, bool on_path)
     {
         blanks();
         if (take('}'))
@@ -145,33 +148,23 @@ private:
             blanks();
             if (!take(':'))
                 return false;
-            if (depth == 1 && key == "events") {
-                facts_.events_keys++;
-                if (!events_value())
-                    return false;
-            } else if (!value(depth)) {
+            if (!value(depth, on_path && key == path_[depth - 1]))
                 return false;
-            }
             blanks();
         } while (take(','));
         return take('}');
     }
 
-    bool events_value()
+    /* `on_path`: the path's first `depth` tokens lead here. */
+    bool value(std::size_t depth, bool on_path)
     {
-        blanks();
-        facts_.events = -1;
-        if (peek() != '[')
-            return value(1);
-        at_++;
-        facts_.depth = std::max<std::size_t>(facts_.depth, 2);
-        return array(2, facts_.events);
-    }
-
-    bool value(std::size_t depth)
-    {
+        const bool is_events = on_path && depth == path_.size();
         std::string ignored;
         int count;
+        if (is_events) {
+            facts_.events_keys++;
+            facts_.events = -1;
+        }
         blanks();
         switch (peek()) {
         case '{':
@@ -180,7 +173,10 @@ private:
             if (++depth > too_deep)
                 return false;
             facts_.depth = std::max(facts_.depth, depth);
-            return is_object ? object(depth) : array(depth, count);
+            if (is_events && is_object && path_.empty())
+                facts_.events = 1;
+            return is_object ? object(depth, on_path && !is_events)
+                             : array(depth, is_events ? facts_.events : count);
         }
         case '"':
             return string(ignored);
@@ -196,13 +192,15 @@ private:
     }
 
     std::string_view text_;
+    const std::vector<std::string> &path_;
     std::size_t at_ = 0;
     JsonFacts facts_;
 };
 
-inline std::optional<JsonFacts> read_json(std::string_view text)
+inline std::optional<JsonFacts> read_json(std::string_view text,
+                                          const std::vector<std::string> &path = {"events"})
 {
-    return JsonReader(text).read();
+    return JsonReader(text, path).read();
 }
 
 } // namespace reference

@@ -60,10 +60,10 @@ public:
         return add({Call::value, kind, std::string(raw), std::string(text), has_nul, offset(raw),
                     offset(text) >= 0});
     }
-    bool key(std::string_view text, bool has_nul) override
+    bool key(std::string_view raw, std::string_view text, bool has_nul) override
     {
-        return add(
-            {Call::key, JsonKind::string, {}, std::string(text), has_nul, offset(text), offset(text) >= 0});
+        return add({Call::key, JsonKind::string, std::string(raw), std::string(text), has_nul, offset(raw),
+                    offset(text) >= 0});
     }
     bool open(JsonKind kind) override { return add({Call::open, kind, {}, {}}); }
     bool close(JsonKind kind, std::string_view raw) override
@@ -115,9 +115,13 @@ Token scalar(JsonKind kind, const std::string &raw)
 {
     return value(kind, raw, raw);
 }
-Token key(std::string text, bool has_nul = false)
+Token key(std::string raw, std::string text, bool has_nul = false)
 {
-    return {Call::key, JsonKind::string, {}, std::move(text), has_nul};
+    return {Call::key, JsonKind::string, std::move(raw), std::move(text), has_nul};
+}
+Token key(const std::string &text)
+{
+    return key('"' + text + '"', text);
 }
 Token open(JsonKind kind)
 {
@@ -215,7 +219,7 @@ TEST(JsonText, DecodedEscapes)
         const Reading in_key("{" + std::string(row.raw) + ": 1}");
         EXPECT_EQ(in_key.problem, "") << row.raw;
         ASSERT_EQ(in_key.seen.tokens.size(), 4u);
-        EXPECT_EQ(in_key.seen.tokens[1], key(row.text));
+        EXPECT_EQ(in_key.seen.tokens[1], key(row.raw, row.text));
         EXPECT_EQ(in_key.seen.tokens[2], scalar(JsonKind::number, "1"));
     }
 }
@@ -225,7 +229,7 @@ TEST(JsonText, StringsWithoutEscapesAreSlices)
     const Reading reading("{\"plain\": \"gr\xC3\xBC\", \"esc\\u0061\": \"a\\nb\"}");
     ASSERT_EQ(reading.seen.tokens.size(), 6u);
     EXPECT_TRUE(reading.seen.tokens[1].text_inside);
-    EXPECT_EQ(reading.seen.tokens[1].raw_at, 2);
+    EXPECT_EQ(reading.seen.tokens[1].raw_at, 1);
     EXPECT_TRUE(reading.seen.tokens[2].text_inside);
     EXPECT_FALSE(reading.seen.tokens[3].text_inside);
     EXPECT_FALSE(reading.seen.tokens[4].text_inside);
@@ -247,6 +251,7 @@ TEST(JsonText, NulAndHalvesOfSurrogatePairs)
         EXPECT_EQ(in_key.problem, "") << raw;
         ASSERT_EQ(in_key.seen.tokens.size(), 7u) << raw;
         EXPECT_TRUE(in_key.seen.tokens[1].has_nul) << raw;
+        EXPECT_EQ(in_key.seen.tokens[1].raw, raw);
         EXPECT_EQ(in_key.seen.tokens[3], value(JsonKind::string, "\"ok\\n\"", "ok\n"));
         EXPECT_EQ(in_key.seen.tokens[4], scalar(JsonKind::number, "1e5"));
     }
@@ -305,7 +310,7 @@ TEST(JsonText, DepthIsUnlimited)
             std::size_t seen = 0, longest = 0;
             void restart() override { FAIL(); }
             bool value(JsonKind, std::string_view, std::string_view, bool) override { return true; }
-            bool key(std::string_view, bool) override { return ++seen; }
+            bool key(std::string_view, std::string_view, bool) override { return ++seen; }
             bool open(JsonKind) override { return ++seen; }
             bool close(JsonKind, std::string_view raw) override
             {

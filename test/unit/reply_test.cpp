@@ -1,3 +1,4 @@
+#include "core/json_text.h"
 #include "http/reply.h"
 
 #include <gtest/gtest.h>

@@ -12,7 +12,8 @@ use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep);
 
 # start($port, clients => 6, name => 'prefix'): the deliveries have one to five events of their own ids; every seventh
-# delivery has a bad event as well, whose place is among the dead letters.
+# delivery has a bad event as well, whose place is among the dead letters. events => sub ($prefix, $number) makes others: it
+# returns a reference to the ids and the events' texts.
 sub start
 {
 	my ($class, $port, %options) = @_;
@@ -27,7 +28,7 @@ sub start
 		if ($pid == 0)
 		{
 			# POSIX::_exit, since the tests' END blocks stop the servers
-			eval { _send_until_stopped($port, $file, "$directory/stop", "$options{name}-$client"); 1 }
+			eval { _send_until_stopped($port, $file, "$directory/stop", "$options{name}-$client", $options{events} || \&_contacts); 1 }
 			  or print STDERR "a client died: $@";
 			POSIX::_exit(0);
 		}
@@ -36,18 +37,25 @@ sub start
 	return $self;
 }
 
+sub _contacts
+{
+	my ($prefix, $number) = @_;
+	my @ids = map { "$prefix-$number-$_" } 1 .. 1 + $number % 5;
+	my @events = map { qq({"id":"$_","externalId":"x$_","email":"$_\@example.org","timestamp":"2026-01-02T03:04:05Z"}) } @ids;
+	push @ids, "$prefix-$number-bad" if $number % 7 == 0;
+	push @events, qq({"id":"$prefix-$number-bad","timestamp":"never"}) if $number % 7 == 0;
+	return (\@ids, @events);
+}
+
 sub _send_until_stopped
 {
-	my ($port, $file, $stop, $prefix) = @_;
+	my ($port, $file, $stop, $prefix, $make) = @_;
 	open my $log, '>>', $file or die "$file: $!";
 	my $connection;
 	local $CxoneSync::Http::timeout = 20;
 	for (my $number = 1;; $number++)
 	{
-		my @ids = map { "$prefix-$number-$_" } 1 .. 1 + $number % 5;
-		my @events = map { qq({"id":"$_","externalId":"x$_","email":"$_\@example.org","timestamp":"2026-01-02T03:04:05Z"}) } @ids;
-		push @ids, "$prefix-$number-bad" if $number % 7 == 0;
-		push @events, qq({"id":"$prefix-$number-bad","timestamp":"never"}) if $number % 7 == 0;
+		my ($ids, @events) = $make->($prefix, $number);
 		my $text = delivery_text('{"events":[' . join(',', @events) . ']}');
 		for (;;)
 		{
@@ -56,7 +64,7 @@ sub _send_until_stopped
 			my $reply = $connection ? $connection->exchange($text) : { status => 0, error => 'refused' };
 			if ($reply->{status} == 200)
 			{
-				syswrite $log, "200 @ids\n";
+				syswrite $log, "200 @$ids\n";
 				last;
 			}
 			syswrite $log, "$reply->{status} " . ($reply->{error} || '') . "\n";

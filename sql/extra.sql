@@ -1,0 +1,235 @@
+-- What no column takes.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+SET datestyle = 'ISO';
+SET timezone = 'UTC';
+CREATE EXTENSION cxone_sync;
+CREATE ROLE regress_owner;
+CREATE SCHEMA test;
+GRANT USAGE, CREATE ON SCHEMA test TO PUBLIC;
+SET search_path = test;
+-- One delivery of these events, and the counts of its reply.
+CREATE FUNCTION deliver(VARIADIC events jsonb[]) RETURNS text LANGUAGE sql AS $$
+    SELECT format('%s: %s applied, %s skipped, %s dead', c -> 'received', c -> 'applied', c -> 'skipped', c -> 'dead_lettered')
+    FROM cxone_sync.ingest(jsonb_build_object('events', to_jsonb(events))) c
+$$;
+-- An event of the day.
+CREATE FUNCTION made(id text, day integer, more jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_object('id', id, 'timestamp', format('2026-01-%sT00:00:00Z', lpad(day::text, 2, '0'))) || more
+$$;
+\pset format unaligned
+\pset tuples_only on
+\pset null '(null)'
+CREATE VIEW c AS SELECT id, email, extra FROM cxone_sync.contact_records ORDER BY id COLLATE "C";
+SELECT cxone_sync.reset_unmapped_keys();
+
+---- row order: a member that an event does not carry stays, null makes it null
+SELECT deliver(made('x', 2, '{"email": "a@b.c", "n": 1, "deep": {"a": [1, {"b": null}]}, "text": "t"}'));
+TABLE c;
+SELECT deliver(made('x', 3, '{"n": null, "deep": {"c": 2}, "new": true}')), deliver(made('x', 4));
+TABLE c;
+-- an older event changes nothing, one of the same time does
+SELECT deliver(made('x', 3, '{"n": 3, "newer": 3}')), deliver(made('x', 4, '{"n": 4}'));
+TABLE c;
+-- several events of one delivery
+SELECT deliver(made('y', 1, '{"a": 1, "b": 1}'), made('y', 2, '{"b": 2, "c": 2}'), made('y', 1, '{"d": 1}'), made('z', 1, '{"a": 1}'), made('y', 2, '{"a": null}'));
+SELECT * FROM c WHERE id > 'x';
+-- nothing is written for nothing
+SELECT xmin AS before FROM cxone_sync.contact_records WHERE id = 'y' \gset
+SELECT deliver(made('y', 2, '{"b": 2}')), deliver(made('y', 2)), deliver(made('y', 2, '{"c": 2, "a": null}'));
+SELECT xmin = :before AS untouched FROM cxone_sync.contact_records WHERE id = 'y';
+SELECT deliver(made('y', 2, '{"b": 2.0}'));
+SELECT xmin = :before AS untouched, extra FROM cxone_sync.contact_records WHERE id = 'y';
+-- a row that somebody else has made
+INSERT INTO cxone_sync.contact_records (id, extra) VALUES ('theirs', '{"mine": 1}');
+SELECT deliver(made('theirs', 1, '{"n": 1}'));
+SELECT id, extra FROM c WHERE id = 'theirs';
+DELETE FROM cxone_sync.contact_records;
+-- no member feeds the column itself; what columns and the time take is not in it
+SELECT deliver(made('x', 1, '{"extra": {"a": 1}, "Extra": 1, "email": null, "first_name": "f", "lastName": "l", "updated_ts": 1, "updatedTs": 1, "sync_status": "s", "syncStatus": "s"}'));
+TABLE c;
+DELETE FROM cxone_sync.contact_records;
+-- odd keys
+SELECT deliver('{"id": "odd", "": "empty", "q\"uote": 1, "back\\slash": 2, "\u00e9": "e", "\ud83d\ude00": "smile", "line\nfeed": 3, "a/b~c": 4, " ": 5, "null": null, "{": 6, "\u0041": 7, "__proto__": 8}');
+SELECT key, value FROM c, jsonb_each(extra) ORDER BY key COLLATE "C";
+SELECT deliver('{"id": "odd", "": null, "q\"uote": 11, "\u00E9": "f", "line\u000afeed": 13}');
+SELECT key, value FROM c, jsonb_each(extra) ORDER BY key COLLATE "C";
+-- values of all kinds keep their digits
+SELECT deliver('{"id": "odd2", "n": 900719925474010002, "d": 1.50, "e": 1e400, "big": 123456789012345678901234567890.123456789, "t": "\"\\\/\b\f\n\r\t", "o": {}, "a": []}');
+SELECT key, value FROM c, jsonb_each(extra) WHERE id = 'odd2' ORDER BY key COLLATE "C";
+-- a table without the column ignores them; one that gets it keeps them from the next delivery on
+DROP VIEW c;
+ALTER TABLE cxone_sync.contact_records DROP COLUMN extra;
+SELECT deliver(made('w', 1, '{"n": 1}'));
+SELECT name, keeps_extra FROM cxone_sync.targets;
+ALTER TABLE cxone_sync.contact_records ADD COLUMN extra json;
+SELECT deliver(made('w', 2, '{"n": 2, "extra": {"e": 2}}'));
+SELECT id, extra FROM cxone_sync.contact_records WHERE id = 'w';
+SELECT name, keeps_extra FROM cxone_sync.targets;
+ALTER TABLE cxone_sync.contact_records ALTER COLUMN extra TYPE jsonb;
+SELECT deliver(made('w', 3, '{"n": 3, "extra": {"extra": 3}}'));
+SELECT id, extra FROM cxone_sync.contact_records WHERE id = 'w';
+DELETE FROM cxone_sync.contact_records;
+CREATE VIEW c AS SELECT id, email, extra FROM cxone_sync.contact_records ORDER BY id COLLATE "C";
+ALTER TABLE cxone_sync.contact_records ALTER COLUMN extra SET NOT NULL, ALTER COLUMN extra SET DEFAULT '{"made": "by default"}';
+SELECT deliver(made('v', 3)), deliver(made('u', 3, '{"n": 3}')), deliver(made('v', 4, '{"n": 4}'));
+TABLE c;
+TRUNCATE cxone_sync.contact_records, cxone_sync.dead_letters;
+ALTER TABLE cxone_sync.contact_records ALTER COLUMN extra DROP NOT NULL, ALTER COLUMN extra DROP DEFAULT;
+
+---- field order: each member has its own time
+ALTER TABLE cxone_sync.contact_records ADD COLUMN field_times jsonb;
+CREATE VIEW f AS SELECT id, email, extra, extract(day FROM updated_ts) AS day, field_times FROM cxone_sync.contact_records ORDER BY id;
+SELECT deliver(made('x', 3, '{"a": 3, "b": 3}')), deliver(made('x', 2, '{"a": 2, "c": 2}')), deliver(made('x', 1, '{"a": 1, "b": 1, "c": 1}'));
+TABLE f;
+SELECT deliver(made('x', 4, '{"a": null}')), deliver(made('x', 3, '{"a": 33}')), deliver(made('x', 3, '{"d": null}'));
+TABLE f;
+-- of the same time null wins, else the greater text
+SELECT deliver(made('x', 3, '{"b": 30}')), deliver(made('x', 3, '{"b": 3}')), deliver(made('x', 3, '{"b": null}')), deliver(made('x', 3, '{"b": 9}'));
+TABLE f;
+SELECT deliver(made('y', 2, '{"a": 2}'), made('y', 1, '{"a": 1, "b": 1}'), made('y', 3, '{"c": 3}'), made('y', 2, '{"c": 2, "b": 2}'));
+SELECT * FROM f WHERE id = 'y';
+SELECT deliver('{"id": "odd", "timestamp": "2026-01-02T00:00:00Z", "": 2, "q\"": 2, "\u00e9": 2, "extra": 2}', '{"id": "odd", "timestamp": "2026-01-01T00:00:00Z", "": 1, "q\"": 1, "\u00e9": 1, "extra": 1, "older\"": 1, "oldé": 1, "email": "old"}');
+SELECT * FROM f WHERE id = 'odd';
+ALTER TABLE cxone_sync.contact_records DROP COLUMN field_times CASCADE;
+TRUNCATE cxone_sync.contact_records;
+
+---- a column that is added later is filled
+SELECT deliver(made('1', 1, '{"mobilePhone": "555-1", "score": "7", "keep": true}'), made('2', 1, '{"mobile_phone": "555-2", "score": 1.5}'), made('3', 1, '{"mobilePhone": null, "score": "x"}'),
+    made('4', 1, '{"score": 4}'), made('5', 1), made('6', 1, '{"mobilePhone": "555-6"}'), made('7', 1, '{"mobilePhone": "555-7", "score": "99999999999"}'));
+SELECT cxone_sync.value_from_extra('contact_records', 'email', '{"email": "a", "b": 1}');
+ALTER TABLE cxone_sync.contact_records ADD COLUMN mobile_phone text;
+-- what an event has set since wins
+SELECT deliver(made('6', 2, '{"mobilePhone": "new"}'));
+SET client_min_messages = notice;
+CALL cxone_sync.fill_from_extra('contact_records', 'mobile_phone', 2);
+SELECT id, mobile_phone, extra FROM cxone_sync.contact_records ORDER BY id;
+-- once more: nothing is left but what is not the column's
+CALL cxone_sync.fill_from_extra('contact_records', 'mobile_phone');
+SELECT id, mobile_phone, extra FROM cxone_sync.contact_records ORDER BY id;
+-- values that the column refuses stay, one by one
+ALTER TABLE cxone_sync.contact_records ADD COLUMN score integer CHECK (score <> 4);
+CALL cxone_sync.fill_from_extra('contact_records', 'score', 1);
+SELECT id, score, extra FROM cxone_sync.contact_records ORDER BY id;
+ALTER TABLE cxone_sync.contact_records DROP COLUMN score, ADD COLUMN score integer CHECK (score <> 4);
+CALL cxone_sync.fill_from_extra('contact_records', 'score', 1000);
+ALTER TABLE cxone_sync.contact_records DROP COLUMN score, ADD COLUMN score numeric;
+CALL cxone_sync.fill_from_extra('contact_records', 'score', 2);
+SELECT id, score, extra FROM cxone_sync.contact_records ORDER BY id;
+-- many rows: batches grow again after one at fault
+TRUNCATE cxone_sync.contact_records;
+SELECT cxone_sync.ingest(jsonb_build_object('events', jsonb_agg(made(lpad(i::text, 3, '0'), 1, jsonb_build_object('points', CASE WHEN i IN (7, 50) THEN 'none' ELSE i::text END))))) -> 'applied' FROM generate_series(1, 100) AS i;
+ALTER TABLE cxone_sync.contact_records ADD COLUMN points integer;
+CALL cxone_sync.fill_from_extra('contact_records', 'points', 32);
+SELECT count(points), sum(points), count(extra) FROM cxone_sync.contact_records;
+SELECT id, points, extra FROM cxone_sync.contact_records WHERE extra IS NOT NULL ORDER BY id;
+SET client_min_messages = warning;
+-- in a transaction of the caller's it cannot commit
+BEGIN;
+CALL cxone_sync.fill_from_extra('contact_records', 'points');
+ROLLBACK;
+-- what there is to refuse
+CALL cxone_sync.fill_from_extra('nobody', 'points');
+CALL cxone_sync.fill_from_extra('contact_records', 'nowhere');
+CALL cxone_sync.fill_from_extra('contact_records', 'extra');
+CALL cxone_sync.fill_from_extra('contact_records', 'updated_ts');
+CALL cxone_sync.fill_from_extra('contact_records', 'sync_status');
+CALL cxone_sync.fill_from_extra('contact_records', 'points', 0);
+CALL cxone_sync.fill_from_extra('contact_records', 'points', -1);
+SET ROLE regress_owner;
+CALL cxone_sync.fill_from_extra('contact_records', 'points');
+CREATE TABLE plain (id text PRIMARY KEY, a text, updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('plain', 'plain', '{id}', event_types => '{plain}');
+CALL cxone_sync.fill_from_extra('plain', 'a');
+SELECT cxone_sync.remove_target('plain');
+
+---- a root, a composite key and columns of all types
+SET ROLE regress_owner;
+CREATE TABLE cases (tenant bigint, "Case" uuid, extra jsonb, updated_ts timestamptz, PRIMARY KEY ("Case", tenant));
+CREATE TYPE address AS (street text, city text);
+RESET ROLE;
+SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{Contact}', kept_columns => '{sync_status}');
+SELECT cxone_sync.add_target('cases', 'cases', '{tenant,Case}', event_types => '{Case}', root_path => '/data/a~1b');
+SELECT deliver(jsonb_build_object('eventType', 'Case', 'timestamp', '2026-01-01T00:00:00Z', 'n', 'of the event', 'data', jsonb_build_object('a/b',
+    jsonb_build_object('tenant', i, 'Case', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'n', i, 'day', '2026-02-03T23:00:00-05:00', 'openedAt', 1770159600000 + i, 'localTime', '2026-02-03T23:00:00-05:00',
+        'body', jsonb_build_object('i', i), 'word', to_jsonb('w'::text), 'tags', '["a", null, "b,c"]'::jsonb, 'home', '{"street": "S 1", "city": "C"}'::jsonb, 'homes', '[{"city": "C"}, null]'::jsonb,
+        'flag', 'True', 'sized', 'too long', 'other', i)))) FROM generate_series(1, 3) AS i;
+SELECT extra FROM cases WHERE tenant = 1;
+ALTER TABLE cases ADD COLUMN n integer, ADD COLUMN day date, ADD COLUMN opened_at timestamptz, ADD COLUMN local_time timestamp, ADD COLUMN body jsonb, ADD COLUMN word json, ADD COLUMN tags text[], ADD COLUMN home address,
+    ADD COLUMN homes address[], ADD COLUMN flag boolean, ADD COLUMN sized varchar(3), ADD COLUMN twice integer GENERATED ALWAYS AS (tenant * 2) STORED;
+DO $$
+DECLARE
+    c text;
+BEGIN
+    FOREACH c IN ARRAY '{n,day,opened_at,local_time,body,word,tags,home,homes,flag}'::text[] LOOP
+        CALL cxone_sync.fill_from_extra('cases', c, 2);
+    END LOOP;
+END
+$$;
+SELECT tenant, n, day, opened_at, local_time, body, word, tags, home, homes, flag, extra FROM cases ORDER BY tenant;
+CALL cxone_sync.fill_from_extra('cases', 'sized', 2);
+CALL cxone_sync.fill_from_extra('cases', 'twice');
+CALL cxone_sync.fill_from_extra('cases', 'tenant');
+SELECT tenant, sized, extra FROM cases ORDER BY tenant;
+-- from a path of its own a member's inside stays
+SELECT deliver('{"eventType": "Case", "data": {"a/b": {"tenant": 9, "Case": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "owner": {"name": "N", "age": 7}, "top": "t"}, "outside": "o"}, "timestamp": "2026-01-01T00:00:00Z"}');
+ALTER TABLE cases ADD COLUMN owner_name text, ADD COLUMN renamed text, ADD COLUMN outside text;
+SELECT cxone_sync.map_field('cases', 'owner_name', '/data/a~1b/owner/name');
+SELECT cxone_sync.map_field('cases', 'renamed', '/data/a~1b/none', '/data/a~1b/top');
+SELECT cxone_sync.map_field('cases', 'outside', '/data/outside');
+CALL cxone_sync.fill_from_extra('cases', 'owner_name');
+CALL cxone_sync.fill_from_extra('cases', 'renamed');
+CALL cxone_sync.fill_from_extra('cases', 'outside');
+SELECT owner_name, renamed, outside, extra FROM cases WHERE tenant = 9;
+
+---- field order: the newer of both, with its time
+ALTER TABLE cases ADD COLUMN field_times jsonb;
+TRUNCATE cases;
+CREATE FUNCTION later(n integer, day integer, more jsonb) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_object('eventType', 'Case', 'timestamp', format('2026-01-%sT00:00:00Z', lpad(day::text, 2, '0')),
+        'data', jsonb_build_object('a/b', jsonb_build_object('tenant', n, 'Case', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11') || more))
+$$;
+SELECT deliver(later(1, 1, '{"late": "1"}'), later(2, 1, '{"late": "1"}'), later(3, 3, '{"late": "3", "n": 3}'), later(3, 5, '{"n": 5}'), later(4, 1, '{"late": null}'), later(4, 3, '{"n": 3}'), later(5, 4, '{"late": "4"}'), later(5, 5, '{"n": 5}'));
+ALTER TABLE cases ADD COLUMN late text;
+SELECT deliver(later(1, 2, '{"late": "2"}'), later(5, 3, '{"late": "3"}'));
+SELECT tenant, late, extra, field_times, extract(day FROM updated_ts) AS day FROM cases ORDER BY tenant;
+CALL cxone_sync.fill_from_extra('cases', 'late', 2);
+SELECT tenant, late, extra, field_times, extract(day FROM updated_ts) AS day FROM cases ORDER BY tenant;
+-- as if the column had always been there
+SELECT deliver(later(2, 1, '{"late": "0"}'), later(3, 2, '{"late": "2"}'), later(3, 4, '{"late": "4"}'), later(4, 1, '{"late": "1"}'), later(4, 2, '{"late": "2"}'));
+SELECT tenant, late, extra, field_times, extract(day FROM updated_ts) AS day FROM cases ORDER BY tenant;
+DROP TABLE cases;
+SELECT cxone_sync.remove_target('cases');
+
+---- the view of all that no column takes
+SELECT count(*) > 10 AS noted, bool_and(first_seen <= last_seen) AS ordered FROM cxone_sync.unmapped_keys;
+SELECT cxone_sync.reset_unmapped_keys();
+SELECT * FROM cxone_sync.unmapped_keys;
+SELECT deliver('{"eventType": "Contact", "id": "k1", "a": 1, "b": {"c": [1, 2]}, "q\"\u00e9": null}', '{"eventType": "Contact", "id": "k2", "a": 2}', '{"eventType": "Contact", "a": "no id"}', '{"eventType": "Other", "a": 1}', '{"eventType": "Contact", "id": "k3", "a": "never"}');
+SELECT deliver(jsonb_build_object('eventType', 'Contact', 'id', 'k4', 'long', repeat('é', 100), 'b', 2, repeat('k', 300), 3));
+SELECT target, key, events, example FROM cxone_sync.unmapped_keys ORDER BY key COLLATE "C";
+-- not those of a delivery that failed as a whole, nor of a simulation
+SELECT cxone_sync.ingest('[]');
+SELECT count(*) FROM cxone_sync.simulate('{"events": [{"eventType": "Contact", "id": "k5", "simulated": 1}]}');
+SELECT key FROM cxone_sync.unmapped_keys WHERE key = 'simulated';
+SELECT cxone_sync.reset_unmapped_keys();
+-- it is bounded
+SELECT count(*) FROM (SELECT cxone_sync.ingest(jsonb_build_object('events', jsonb_build_array(jsonb_build_object('eventType', 'Contact', 'id', 'k' || j) || (SELECT jsonb_object_agg('key' || i, i) FROM generate_series(j, j + 49) AS i)))) FROM generate_series(1, 1000, 50) AS j) AS n;
+SELECT count(*) FROM cxone_sync.unmapped_keys;
+SELECT cxone_sync.reset_unmapped_keys();
+SET ROLE regress_owner;
+SELECT * FROM cxone_sync.unmapped_keys;
+RESET ROLE;
+GRANT USAGE ON SCHEMA cxone_sync TO regress_owner;
+SET ROLE regress_owner;
+SELECT * FROM cxone_sync.unmapped_keys;
+SELECT cxone_sync.reset_unmapped_keys();
+SELECT cxone_sync.value_from_extra('contact_records', 'email', '{}');
+CALL cxone_sync.fill_from_extra('contact_records', 'email');
+RESET ROLE;
+
+DROP SCHEMA test CASCADE;
+DROP OWNED BY regress_owner;
+DROP EXTENSION cxone_sync;
+DROP ROLE regress_owner;

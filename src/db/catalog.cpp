@@ -1,0 +1,611 @@
+#include "core/delivery.h"
+#include "core/json_pointer.h"
+#include "core/mapping.h"
+#include "cxone/contract.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "db/catalog.h"
+#include "db/extension.h"
+#include "db/guard.h"
+#include "db/identity.h"
+#include "db/upsert.h"
+extern "C" {
+#include "utils/array.h"
+}
+
+namespace cxone_sync {
+
+namespace {
+
+constexpr const char *config_query =
+    "SELECT c.name, c.relation::oid, c.key_columns, c.order_column, c.event_types, c.type_path, c.root_path, "
+    "c.delete_types, c.mark_column, c.kept_columns FROM cxone_sync.target_config c ORDER BY c.name COLLATE "
+    "\"C\"";
+constexpr const char *field_map_query = "SELECT f.target, f.column_name, f.paths FROM cxone_sync.field_map f "
+                                        "ORDER BY f.target COLLATE \"C\", f.column_name COLLATE \"C\"";
+
+/* In TopMemoryContext, as is each target's own context. */
+Catalog catalog = {};
+Oid config_tables[2] = {InvalidOid, InvalidOid};
+/* How many changes were told of, and how many the catalog knows. */
+uint64 changes_seen = 1;
+uint64 changes_read = 0;
+bool is_reading = false;
+
+std::shared_ptr<const Mapping> &mapping_of_catalog() noexcept
+{
+    static std::shared_ptr<const Mapping> mapping;
+    return mapping;
+}
+
+/* Also called for every relation at once, with InvalidOid. */
+void on_relation_change(Datum, Oid relation)
+{
+    const bool all = relation == InvalidOid;
+
+    /* it may concern what is being read, which is in no list yet */
+    if (is_reading)
+        changes_seen++;
+    if (all || relation == config_tables[0] || relation == config_tables[1])
+        changes_seen++;
+    for (int i = 0; i < catalog.count; i++) {
+        Target *target = catalog.targets[i];
+
+        if (!all && target->config.relation != relation)
+            continue;
+        target->is_stale = true;
+        changes_seen++;
+    }
+}
+
+/* A schema was renamed, say, or a function: names that are kept as text may be others now. */
+void on_name_change(Datum, int, uint32)
+{
+    on_relation_change(0, InvalidOid);
+}
+
+/* ---- the life of a target ---- */
+
+void free_target(Target *target)
+{
+    free_plans(target);
+    MemoryContextDelete(target->context);
+}
+
+/* The definition holds no longer. A trigger may call ingest() in the midst of a write that still uses it. */
+void retire_target(Target *target)
+{
+    if (target->pins == 0)
+        free_target(target);
+    else
+        target->is_past = true;
+}
+
+void unpin_target(void *pinned)
+{
+    auto *target = static_cast<Target *>(pinned);
+
+    if (--target->pins == 0 && target->is_past)
+        free_target(target);
+}
+
+/* ---- reading the configuration ---- */
+
+/* One row of a query's result. */
+struct ResultRow {
+    HeapTuple tuple;
+    TupleDesc description;
+};
+
+Datum value_of(const ResultRow &row, int column, bool *is_null)
+{
+    return SPI_getbinval(row.tuple, row.description, column, is_null);
+}
+
+/* In the current memory context; null for null. */
+char *text_of(const ResultRow &row, int column)
+{
+    bool is_null;
+    Datum value = value_of(row, column, &is_null);
+
+    return is_null ? nullptr : TextDatumGetCString(value);
+}
+
+List *texts_of(const ResultRow &row, int column)
+{
+    bool is_null;
+    Datum array = value_of(row, column, &is_null);
+    Datum *elements;
+    bool *nulls;
+    int count;
+    List *texts = NIL;
+
+    if (is_null)
+        return NIL;
+    deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+    for (int i = 0; i < count; i++) {
+        if (!nulls[i])
+            texts = lappend(texts, TextDatumGetCString(elements[i]));
+    }
+    return texts;
+}
+
+Target *new_target()
+{
+    MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "cxone_sync target", ALLOCSET_SMALL_SIZES);
+    auto *target = static_cast<Target *>(MemoryContextAllocZero(context, sizeof(Target)));
+
+    new (&target->problem) TargetProblem();
+    target->context = context;
+    return target;
+}
+
+void read_config(Target *target, const ResultRow &row)
+{
+    TargetConfig &config = target->config;
+    bool is_null;
+
+    config.name = text_of(row, 1);
+    config.relation = DatumGetObjectId(value_of(row, 2, &is_null));
+    config.key_columns = texts_of(row, 3);
+    config.order_column = text_of(row, 4);
+    config.event_types = texts_of(row, 5);
+    config.type_path = text_of(row, 6);
+    config.root_path = text_of(row, 7);
+    config.delete_types = texts_of(row, 8);
+    config.mark_column = text_of(row, 9);
+    config.kept_columns = texts_of(row, 10);
+}
+
+SPITupleTable *run_query(const char *query)
+{
+    if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
+        elog(ERROR, "could not execute \"%s\": %s", query, SPI_result_code_string(SPI_result));
+    return SPI_tuptable;
+}
+
+void read_field_map(List *targets)
+{
+    SPITupleTable *result = run_query(field_map_query);
+
+    for (uint64 i = 0; i < result->numvals; i++) {
+        const ResultRow row = {result->vals[i], result->tupdesc};
+        char *name = text_of(row, 1);
+        ListCell *cell;
+
+        foreach (cell, targets) {
+            auto *target = static_cast<Target *>(lfirst(cell));
+
+            if (strcmp(target->config.name, name) != 0)
+                continue;
+            MemoryContext caller_context = MemoryContextSwitchTo(target->context);
+            target->config.mapped_columns = lappend(target->config.mapped_columns, text_of(row, 2));
+            target->config.mapped_paths = lappend(target->config.mapped_paths, texts_of(row, 3));
+            MemoryContextSwitchTo(caller_context);
+        }
+    }
+    SPI_freetuptable(result);
+}
+
+/*
+ * New targets, configured and no more, in `context`. By the newest snapshot, whatever the transaction's own
+ * is: what is read here outlives it.
+ */
+List *read_targets(MemoryContext context)
+{
+    List *targets = NIL;
+
+    if (SPI_connect() != SPI_OK_CONNECT)
+        elog(ERROR, "SPI_connect failed");
+    const OwnTable config = own_table("target_config");
+    config_tables[0] = config.relation;
+    config_tables[1] = own_table("field_map").relation;
+    const SavedIdentity saved = as_owner(config.owner);
+    PushActiveSnapshot(GetLatestSnapshot());
+    SPITupleTable *result = run_query(config_query);
+    for (uint64 i = 0; i < result->numvals; i++) {
+        MemoryContextSwitchTo(context);
+        Target *target = new_target();
+
+        targets = lappend(targets, target);
+        MemoryContextSwitchTo(target->context);
+        read_config(target, {result->vals[i], result->tupdesc});
+    }
+    MemoryContextSwitchTo(context);
+    read_field_map(targets);
+    PopActiveSnapshot();
+    back_to(saved);
+    SPI_finish();
+    MemoryContextSwitchTo(context);
+    return targets;
+}
+
+/* ---- describing ---- */
+
+/* Does not wait: a table that is being altered must not hold up the others. */
+void describe_if_unlocked(Target *target)
+{
+    const Oid relation = target->config.relation;
+
+    if (!ConditionalLockRelationOid(relation, AccessShareLock)) {
+        target->is_locked = true;
+        target->table = target->config.name;
+        target->extra = target->mark = -1;
+        return;
+    }
+    if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation))) {
+        /* whatever of the owner's code a look may run; and defaults are kept as SQL, by a pinned search_path
+         */
+        const SavedIdentity saved = as_owner(owner_of(relation));
+        describe_target(target);
+        back_to(saved);
+    } else {
+        describe_target(target);
+    }
+    UnlockRelationOid(relation, AccessShareLock);
+}
+
+bool share_a_type(const List *a, const List *b)
+{
+    ListCell *x;
+    ListCell *y;
+
+    foreach (x, a) {
+        foreach (y, b) {
+            if (strcmp(static_cast<char *>(lfirst(x)), static_cast<char *>(lfirst(y))) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+List *all_types(const TargetConfig &config)
+{
+    return list_concat_copy(config.event_types, config.delete_types);
+}
+
+/* Two targets with one table must not take the same event: it would be written twice. */
+bool overlap(const TargetConfig &a, const TargetConfig &b)
+{
+    return a.relation == b.relation && (strcmp(a.type_path, b.type_path) != 0 || a.event_types == NIL ||
+                                        b.event_types == NIL || share_a_type(all_types(a), all_types(b)));
+}
+
+void check_overlap(const List *targets, Target *target)
+{
+    ListCell *cell;
+
+    foreach (cell, targets) {
+        const auto *other = static_cast<Target *>(lfirst(cell));
+
+        if (other == target)
+            return; /* of two the later one is to blame */
+        if (target->problem.sqlerrcode != 0 || !overlap(target->config, other->config))
+            continue;
+        set_problem(
+            target, ERRCODE_INVALID_PARAMETER_VALUE,
+            psprintf("target \"%s\" takes events of the same types into the same table as target \"%s\"",
+                     target->config.name, other->config.name),
+            "Give them event types that differ.");
+    }
+}
+
+/* Sets the target's problem if `text` is no JSON pointer. */
+void check_pointer(Target *target, const char *text)
+{
+    bool is_pointer = false;
+
+    call_cpp([text, &is_pointer] { is_pointer = parse_json_pointer(text).has_value(); });
+    if (!is_pointer)
+        set_problem(
+            target, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("\"%s\" is not a JSON pointer", text),
+            "JSON pointers (RFC 6901) look like /case/id; they have 64 steps and 1000 bytes at most.");
+}
+
+void check_pointers(Target *target)
+{
+    ListCell *paths;
+    ListCell *path;
+
+    check_pointer(target, target->config.type_path);
+    check_pointer(target, target->config.root_path);
+    foreach (paths, target->config.mapped_paths) {
+        foreach (path, static_cast<List *>(lfirst(paths)))
+            check_pointer(target, static_cast<char *>(lfirst(path)));
+    }
+}
+
+/* ---- the same for the pure rooms ---- */
+
+void copy_texts(const List *list, std::vector<std::string> &texts)
+{
+    for (int i = 0; i < list_length(list); i++)
+        texts.emplace_back(static_cast<const char *>(list->elements[i].ptr_value));
+}
+
+Mapping::Column column_spec(const Target *target, int index)
+{
+    const TargetColumn &column = target->columns[index];
+    Mapping::Column spec{.name = NameStr(column.name), .shape = column.shape};
+
+    copy_texts(column.paths, spec.paths);
+    spec.from_events = index != target->extra && index != target->mark;
+    return spec;
+}
+
+Mapping::TargetSpec target_spec(const Target *target)
+{
+    const TargetConfig &config = target->config;
+    Mapping::TargetSpec spec;
+
+    spec.name = config.name;
+    spec.is_usable = target->problem.sqlerrcode == 0 && !target->is_locked;
+    copy_texts(config.event_types, spec.types);
+    copy_texts(config.delete_types, spec.delete_types);
+    spec.order_column = config.order_column;
+    if (parse_json_pointer(config.type_path))
+        spec.type_path = config.type_path;
+    if (!spec.is_usable)
+        return spec;
+    spec.root = config.root_path;
+    for (int i = 0; i < target->column_count; i++)
+        spec.columns.push_back(column_spec(target, i));
+    for (int i = 0; i < target->key_count; i++)
+        spec.keys.push_back(static_cast<std::uint16_t>(target->keys[i].column));
+    copy_texts(target->order.paths, spec.time_paths);
+    if (spec.time_paths.empty()) {
+        spec.time_paths.push_back(json_pointer_to(spec.root, contract::time_key));
+        if (!spec.root.empty())
+            spec.time_paths.push_back(json_pointer_to("", contract::time_key));
+    }
+    spec.extra_column = target->extra;
+    spec.mark_column = target->mark;
+    return spec;
+}
+
+/* Pure C++, but for reading what is in memory already. */
+std::shared_ptr<const Mapping> mapping_of(Target *const *targets, int count)
+{
+    std::vector<Mapping::TargetSpec> specs;
+
+    for (int i = 0; i < count; i++)
+        specs.push_back(target_spec(targets[i]));
+    return std::make_shared<const Mapping>(std::move(specs));
+}
+
+/* ---- keeping it up to date ---- */
+
+/* The list in place of the catalog, with a mapping to match. The old targets that are not in it retire. */
+void replace_catalog(const List *targets)
+{
+    const int count = list_length(targets);
+    auto **array =
+        static_cast<Target **>(MemoryContextAlloc(TopMemoryContext, std::max(count, 1) * sizeof(Target *)));
+
+    for (int i = 0; i < count; i++)
+        array[i] = static_cast<Target *>(list_nth(targets, i));
+    call_cpp([array, count] {
+        try {
+            mapping_of_catalog() = mapping_of(array, count);
+        } catch (...) {
+            pfree(array);
+            throw;
+        }
+    });
+    /* From here on they outlive the transaction; an error before has freed them with their parent. */
+    for (int i = 0; i < count; i++)
+        MemoryContextSetParent(array[i]->context, TopMemoryContext);
+    for (int i = 0; i < catalog.count; i++) {
+        if (!list_member_ptr(targets, catalog.targets[i]))
+            retire_target(catalog.targets[i]);
+    }
+    if (catalog.targets != nullptr)
+        pfree(catalog.targets);
+    catalog = {count, array};
+}
+
+bool is_same_config(const TargetConfig &a, const TargetConfig &b)
+{
+    const auto same_text = [](const char *x, const char *y) {
+        return x == y || (x != nullptr && y != nullptr && strcmp(x, y) == 0);
+    };
+    const auto same_texts = [&same_text](const List *x, const List *y) {
+        if (list_length(x) != list_length(y))
+            return false;
+        for (int i = 0; i < list_length(x); i++) {
+            if (!same_text(static_cast<char *>(list_nth(x, i)), static_cast<char *>(list_nth(y, i))))
+                return false;
+        }
+        return true;
+    };
+
+    if (list_length(a.mapped_columns) != list_length(b.mapped_columns))
+        return false;
+    for (int i = 0; i < list_length(a.mapped_paths); i++) {
+        if (!same_texts(static_cast<List *>(list_nth(a.mapped_paths, i)),
+                        static_cast<List *>(list_nth(b.mapped_paths, i))))
+            return false;
+    }
+    return strcmp(a.name, b.name) == 0 && a.relation == b.relation &&
+           same_texts(a.key_columns, b.key_columns) && strcmp(a.order_column, b.order_column) == 0 &&
+           same_texts(a.event_types, b.event_types) && strcmp(a.type_path, b.type_path) == 0 &&
+           strcmp(a.root_path, b.root_path) == 0 && same_texts(a.delete_types, b.delete_types) &&
+           same_text(a.mark_column, b.mark_column) && same_texts(a.kept_columns, b.kept_columns) &&
+           same_texts(a.mapped_columns, b.mapped_columns);
+}
+
+/* Whoever has met the table's lock need not meet it again. */
+void inherit_block(Target *target)
+{
+    for (int i = 0; i < catalog.count; i++) {
+        if (catalog.targets[i]->config.relation == target->config.relation)
+            target->is_blocked |= catalog.targets[i]->is_blocked;
+    }
+}
+
+/* The target of the present catalog with this configuration, if what is known of its table still holds. */
+Target *find_unchanged(const Target *target)
+{
+    for (int i = 0; i < catalog.count; i++) {
+        Target *present = catalog.targets[i];
+
+        if (!present->is_stale && !present->is_locked && present->problem.sqlerrcode == 0 &&
+            is_same_config(present->config, target->config))
+            return present;
+    }
+    return nullptr;
+}
+
+void read_catalog()
+{
+    MemoryContext caller_context = CurrentMemoryContext;
+    MemoryContext context = AllocSetContextCreate(caller_context, "cxone_sync catalog", ALLOCSET_SMALL_SIZES);
+
+    const uint64 changes_before = changes_seen;
+
+    is_reading = true; /* an error leaves it so until the next reading, which is due then anyway */
+    MemoryContextSwitchTo(context);
+    List *targets = read_targets(context);
+    for (int i = 0; i < list_length(targets); i++) {
+        auto *target = static_cast<Target *>(list_nth(targets, i));
+        Target *unchanged = find_unchanged(target);
+
+        if (unchanged != nullptr) {
+            list_nth_cell(targets, i)->ptr_value = unchanged;
+            check_overlap(targets, unchanged);
+            continue;
+        }
+        MemoryContextSwitchTo(target->context);
+        inherit_block(target);
+        describe_if_unlocked(target);
+        MemoryContextSwitchTo(context);
+        check_pointers(target);
+        check_overlap(targets, target);
+    }
+    replace_catalog(targets);
+    is_reading = false;
+    /* what has changed while it was read may be missing in it */
+    for (int i = 0; changes_seen != changes_before && i < catalog.count; i++)
+        catalog.targets[i]->is_stale = true;
+    changes_read = changes_before;
+    MemoryContextSwitchTo(caller_context);
+    MemoryContextDelete(context);
+}
+
+/* A table that was locked when it was to be described can be looked at now. */
+bool any_lock_is_gone()
+{
+    for (int i = 0; i < catalog.count; i++) {
+        const Target *target = catalog.targets[i];
+
+        if (!target->is_locked || !ConditionalLockRelationOid(target->config.relation, AccessShareLock))
+            continue;
+        UnlockRelationOid(target->config.relation, AccessShareLock);
+        return true;
+    }
+    return false;
+}
+
+} // namespace
+
+void watch_catalog()
+{
+    static bool watching = false;
+
+    if (!watching) {
+        CacheRegisterRelcacheCallback(on_relation_change, 0);
+        CacheRegisterSyscacheCallback(NAMESPACEOID, on_name_change, 0);
+        CacheRegisterSyscacheCallback(PROCOID, on_name_change, 0);
+    }
+    watching = true;
+}
+
+const Catalog &open_catalog()
+{
+    lock_extension();
+    if (catalog_is_stale() || any_lock_is_gone())
+        read_catalog();
+    return catalog;
+}
+
+bool catalog_is_stale() noexcept
+{
+    return changes_seen != changes_read;
+}
+
+bool a_target_is_blocked() noexcept
+{
+    for (int i = 0; i < catalog.count; i++) {
+        if (catalog.targets[i]->is_blocked)
+            return true;
+    }
+    return false;
+}
+
+void doubt_target(Target *target)
+{
+    target->is_stale = true;
+    changes_seen++;
+}
+
+const Target *find_overlap(const Target *target)
+{
+    for (int i = 0; i < catalog.count; i++) {
+        const Target *other = catalog.targets[i];
+
+        if (other != target && overlap(target->config, other->config))
+            return other;
+    }
+    return nullptr;
+}
+
+Target *find_target(const char *name)
+{
+    for (int i = 0; i < catalog.count; i++) {
+        if (strcmp(catalog.targets[i]->config.name, name) == 0)
+            return catalog.targets[i];
+    }
+    return nullptr;
+}
+
+void pin_target(Target *target, MemoryContext user)
+{
+    auto *callback =
+        static_cast<MemoryContextCallback *>(MemoryContextAlloc(user, sizeof(MemoryContextCallback)));
+
+    callback->func = unpin_target;
+    callback->arg = target;
+    /* A reset callback, so that an error unpins as well. */
+    MemoryContextRegisterResetCallback(user, callback);
+    target->pins++;
+}
+
+const std::shared_ptr<const Mapping> &current_mapping() noexcept
+{
+    return mapping_of_catalog();
+}
+
+std::shared_ptr<const Mapping> mapping_of_column(const Target *target, int column)
+{
+    std::vector<Mapping::TargetSpec> specs;
+
+    specs.push_back(target_spec(target));
+    Mapping::TargetSpec &spec = specs[0];
+    spec.types.clear();
+    spec.delete_types.clear();
+    spec.keys.clear();
+    spec.time_paths.clear();
+    spec.mark_column = -1;
+    for (std::size_t i = 0; i < spec.columns.size(); i++) {
+        if (i == static_cast<std::size_t>(column))
+            continue;
+        spec.columns[i].from_events = false;
+        spec.columns[i].paths.clear();
+    }
+    return std::make_shared<const Mapping>(std::move(specs));
+}
+
+} // namespace cxone_sync

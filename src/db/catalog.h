@@ -1,0 +1,59 @@
+#pragma once
+
+#include "core/mapping.h"
+
+#include <memory>
+
+#include "db/target.h"
+
+namespace cxone_sync {
+
+/*
+ * All targets of the database, as they are now. Changes are noticed by invalidation: of the relation cache
+ * for a table's definition, and of the configuration's tables by their triggers.
+ */
+struct Catalog {
+    int count;
+    Target **targets; /* ordered by name; as Mapping::targets() */
+};
+
+/* To be called once in each process that reads the catalog. */
+void watch_catalog();
+
+/*
+ * The catalog, for the transaction under way. Makes sure that the extension is there in the library's version
+ * and stays so (lock_extension()), and reads anew what has changed. A table that is locked by others is not
+ * waited for: its target is_locked until the lock is gone.
+ *
+ * Raises 55000 (object_not_in_prerequisite_state), with a hint, whenever no deliveries can be taken at all.
+ */
+const Catalog &open_catalog();
+
+/* True if something has changed since open_catalog(). */
+bool catalog_is_stale() noexcept;
+
+/* True if the last write that wanted some target's table has found it locked. */
+bool a_target_is_blocked() noexcept;
+
+/* Has the target looked at once more: what ails it may have passed without an invalidation. */
+void doubt_target(Target *target);
+
+/* Another target that takes some of the same events into the same table; null if there is none. */
+const Target *find_overlap(const Target *target);
+
+/* Looks for the target by name; null if there is none. */
+Target *find_target(const char *name);
+
+/* Keeps the target for as long as the memory context `user`, whatever happens to its definition. */
+void pin_target(Target *target, MemoryContext user);
+
+/* The mapping of the catalog last opened; null before. Pure C++: may be shared with the network threads. */
+const std::shared_ptr<const Mapping> &current_mapping() noexcept;
+
+/*
+ * A mapping that feeds this column of the target alone, from events of any type, and leaves all other members
+ * to its extra column.
+ */
+std::shared_ptr<const Mapping> mapping_of_column(const Target *target, int column);
+
+} // namespace cxone_sync

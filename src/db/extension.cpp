@@ -1,0 +1,115 @@
+#include "core/counters.h"
+
+#include "db/extension.h"
+#include "db/shared_state.h"
+
+namespace cxone_sync {
+
+namespace {
+
+char extension_version[32] = "";
+
+/*
+ * Looks the extension up and keeps its version; InvalidOid if it is not there. In the catalog itself: the
+ * worker is woken by the commit of CREATE EXTENSION, just before that tells other sessions' caches (xact.c),
+ * and since PostgreSQL 18 get_extension_oid() asks such a cache.
+ */
+Oid find_extension()
+{
+    ScanKeyData key;
+    bool is_null = true;
+    Oid extension = InvalidOid;
+
+    extension_version[0] = '\0';
+    Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
+    ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+                CStringGetDatum(extension_name));
+    SysScanDesc scan = systable_beginscan(catalog, ExtensionNameIndexId, true, nullptr, 1, &key);
+    HeapTuple tuple = systable_getnext(scan);
+    if (HeapTupleIsValid(tuple)) {
+        Datum version =
+            heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(catalog), &is_null);
+        extension = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple))->oid;
+        if (!is_null)
+            text_to_cstring_buffer(DatumGetTextPP(version), extension_version, sizeof(extension_version));
+    }
+    systable_endscan(scan);
+    table_close(catalog, AccessShareLock);
+    return extension;
+}
+
+/*
+ * The lock keeps DROP EXTENSION away until the transaction ends. It may have come first, so the extension is
+ * looked up once more when the lock is ours.
+ */
+void lock_present_extension()
+{
+    const Oid seen = find_extension();
+
+    if (OidIsValid(seen))
+        LockDatabaseObject(ExtensionRelationId, seen, 0, AccessShareLock);
+    if (!OidIsValid(seen) || find_extension() != seen)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("extension \"%s\" does not exist in database \"%s\"", extension_name,
+                               get_database_name(MyDatabaseId)),
+                        errhint("Run CREATE EXTENSION cxone_sync there, or set cxone_sync.database.")));
+    if (strcmp(extension_version, library_version) != 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("extension \"%s\" has version %s, its library needs version %s", extension_name,
+                        extension_version, library_version),
+                 errhint("Run ALTER EXTENSION cxone_sync UPDATE. If that does not help, install the library "
+                         "of that version and restart the server.")));
+}
+
+/* JSON is UTF-8 (RFC 8259 section 8.1), and values go into tables byte for byte. */
+void check_encoding()
+{
+    if (GetDatabaseEncoding() != PG_UTF8)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("database \"%s\" has encoding %s, cxone_sync needs UTF8",
+                               get_database_name(MyDatabaseId), GetDatabaseEncodingName()),
+                        errhint("Create a database with ENCODING 'UTF8' and set cxone_sync.database.")));
+}
+
+} // namespace
+
+void lock_extension()
+{
+    check_encoding();
+    lock_present_extension();
+}
+
+const char *found_extension_version() noexcept
+{
+    return extension_version;
+}
+
+Oid owner_of(Oid relation)
+{
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+
+    if (!HeapTupleIsValid(tuple))
+        elog(ERROR, "cache lookup failed for relation %u", relation);
+    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+    ReleaseSysCache(tuple);
+    return owner;
+}
+
+OwnTable own_table(const char *name)
+{
+    const Oid relation = get_relname_relid(name, get_namespace_oid(extension_name, false));
+
+    if (!OidIsValid(relation))
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("table \"cxone_sync.%s\" does not exist", name),
+                        errhint("It may have been renamed: give it its name back.")));
+    const Oid owner = owner_of(relation);
+    if (superuser_arg(owner))
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("table \"cxone_sync.%s\" is owned by a superuser", name),
+                        errhint("Run ALTER TABLE cxone_sync.%s OWNER TO cxone_sync.", name)));
+    return {relation, owner};
+}
+
+} // namespace cxone_sync

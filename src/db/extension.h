@@ -1,0 +1,29 @@
+#pragma once
+
+#include "db/pg.h"
+
+namespace cxone_sync {
+
+inline constexpr const char *extension_name = "cxone_sync";
+
+/*
+ * Makes sure that the extension is there in the library's version, and keeps DROP and ALTER EXTENSION away
+ * until the transaction ends. Raises 55000 (object_not_in_prerequisite_state), with a hint, if it is not, or
+ * if the database is not UTF-8.
+ */
+void lock_extension();
+
+/* What lock_extension() found as the extension's version; empty if there is none. */
+const char *found_extension_version() noexcept;
+
+/* A table of the extension, and its owner, who is no superuser; raises 55000 otherwise. */
+struct OwnTable {
+    Oid relation;
+    Oid owner;
+};
+OwnTable own_table(const char *name);
+
+/* The owner of a relation that exists. */
+Oid owner_of(Oid relation);
+
+} // namespace cxone_sync

@@ -1,0 +1,110 @@
+#include "core/counters.h"
+#include "core/delivery.h"
+
+#include "db/shared_state.h"
+#include "db/unmapped_keys.h"
+extern "C" {
+#include "common/hashfn.h"
+}
+
+extern "C" {
+PG_FUNCTION_INFO_V1(cxone_sync_unmapped_keys);
+PG_FUNCTION_INFO_V1(cxone_sync_reset_unmapped_keys);
+}
+
+namespace cxone_sync {
+
+namespace {
+
+/* Cuts between characters. */
+template <std::size_t Size> void copy_text(char (&target)[Size], std::string_view text)
+{
+    const int length = pg_mbcliplen(text.data(), static_cast<int>(text.size()), static_cast<int>(Size) - 1);
+
+    memcpy(target, text.data(), length);
+    target[length] = '\0';
+}
+
+UnmappedKeySlot *find_slot(UnmappedKeys &keys, const UnmappedKeySlot &wanted)
+{
+    for (int i = 0; i < keys.count; i++) {
+        UnmappedKeySlot &slot = keys.slots[i];
+
+        if (slot.hash == wanted.hash && strcmp(slot.key, wanted.key) == 0 &&
+            strcmp(slot.target, wanted.target) == 0)
+            return &slot;
+    }
+    if (keys.count == UnmappedKeys::room)
+        return nullptr;
+    keys.slots[keys.count] = wanted;
+    return &keys.slots[keys.count++];
+}
+
+void note(UnmappedKeys &keys, const Delivery *delivery, const UnmappedKey &seen)
+{
+    UnmappedKeySlot wanted = {};
+
+    copy_text(wanted.target, delivery->mapping->targets()[seen.target].name);
+    copy_text(wanted.key, seen.key);
+    copy_text(wanted.example, seen.example);
+    wanted.hash =
+        hash_bytes(reinterpret_cast<unsigned char *>(wanted.key), static_cast<int>(strlen(wanted.key)));
+    wanted.first_seen = delivery->received;
+    UnmappedKeySlot *slot = find_slot(keys, wanted);
+    if (slot == nullptr)
+        return;
+    slot->events += seen.events;
+    slot->last_seen = delivery->received;
+}
+
+} // namespace
+
+void note_unmapped_keys(const Delivery *delivery)
+{
+    SharedState *state = shared_state();
+
+    if (state == nullptr || delivery->unmapped.empty())
+        return;
+    LWLockAcquire(unmapped_keys_lock(), LW_EXCLUSIVE);
+    for (const UnmappedKey &seen : delivery->unmapped)
+        note(state->unmapped_keys, delivery, seen);
+    LWLockRelease(unmapped_keys_lock());
+}
+
+} // namespace cxone_sync
+
+using namespace cxone_sync;
+
+Datum cxone_sync_unmapped_keys(PG_FUNCTION_ARGS)
+{
+    ReturnSetInfo *result = compat::begin_result_set(fcinfo);
+    const UnmappedKeys &shared = require_shared_state().unmapped_keys;
+    auto *keys = static_cast<UnmappedKeys *>(palloc(sizeof(UnmappedKeys)));
+
+    LWLockAcquire(unmapped_keys_lock(), LW_SHARED);
+    memcpy(keys, &shared, sizeof(UnmappedKeys));
+    LWLockRelease(unmapped_keys_lock());
+    for (int i = 0; i < keys->count; i++) {
+        const UnmappedKeySlot &slot = keys->slots[i];
+        Datum values[] = {CStringGetTextDatum(slot.target),
+                          CStringGetTextDatum(slot.key),
+                          Int64GetDatum(static_cast<int64>(slot.events)),
+                          CStringGetTextDatum(slot.example),
+                          TimestampTzGetDatum(slot.first_seen),
+                          TimestampTzGetDatum(slot.last_seen)};
+        bool nulls[lengthof(values)] = {};
+
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+    return 0;
+}
+
+Datum cxone_sync_reset_unmapped_keys(PG_FUNCTION_ARGS)
+{
+    UnmappedKeys &keys = require_shared_state().unmapped_keys;
+
+    LWLockAcquire(unmapped_keys_lock(), LW_EXCLUSIVE);
+    keys.count = 0;
+    LWLockRelease(unmapped_keys_lock());
+    PG_RETURN_VOID();
+}

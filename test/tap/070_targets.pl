@@ -1,0 +1,385 @@
+# Targets over HTTP: several tables and owners in one delivery, a configuration that changes under load, tables that are locked or
+# broken and mended, field order over concurrent connections, envelopes and settings of a reload, owners who may not write.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+use CxoneSync;
+use CxoneSync::Load;
+use IO::Compress::Gzip qw(gzip $GzipError);
+use List::Util qw(shuffle);
+use POSIX ();
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $lock_timeout = 2; # seconds
+my $node = start_node('targets', lock_timeout => "${lock_timeout}s");
+my $letters = 'cxone_sync.dead_letters';
+my $pid = worker_pid($node);
+
+sub event_of { my ($type, $id, %more) = @_; return { eventType => $type, id => $id, timestamp => '2026-01-02T03:04:05Z', %more }; }
+sub deliver_events { return deliver($node, events_json(@_)); }
+sub letter_of
+{
+	my $id = shift;
+	return sql($node, "SELECT coalesce(target, ''), sqlstate, message, hint IS NOT NULL FROM $letters WHERE event_key = '$id' OR event_key IS NULL AND payload LIKE '%"$id"%' ORDER BY id");
+}
+sub problem_of { my $target = shift; return sql($node, "SELECT coalesce(problem, '') FROM cxone_sync.targets WHERE name = '$target'"); }
+
+# ---- several targets ----
+
+# each with its own owner and schema, and a column that tells as whom it was written
+my %owner_of = (orders => 'ann', cases => 'bob', notes => 'cyd');
+my %type_of = (orders => 'order', cases => 'case', notes => 'note');
+foreach my $target (sort keys %owner_of)
+{
+	my $owner = $owner_of{$target};
+	sql($node, "CREATE ROLE $owner; CREATE SCHEMA $owner; GRANT USAGE ON SCHEMA $owner TO $owner;
+		CREATE TABLE $owner.$target (id text PRIMARY KEY, v text, writer text DEFAULT current_user, updated_ts timestamptz);
+		ALTER TABLE $owner.$target OWNER TO $owner;
+		SELECT cxone_sync.add_target('$target', '$owner.$target', '{id}', event_types => '{$type_of{$target},each}')");
+}
+sql($node, "ALTER TABLE bob.cases ADD CHECK (v <> 'bad');
+	SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{contact}', kept_columns => '{sync_status}')");
+
+my $everything = "SELECT 'orders', id, v, writer FROM ann.orders UNION ALL SELECT 'cases', id, v, writer FROM bob.cases
+	UNION ALL SELECT 'notes', id, v, writer FROM cyd.notes UNION ALL SELECT 'contacts', id, email, sync_status FROM cxone_sync.contact_records";
+is(counts_of(deliver_events(event_of('order', 'o', v => '1'), event_of('case', 'c', v => '2'), event_of('note', 'n', v => '3'),
+	event_of('contact', 'p', email => '4'))), '4 0 0', 'one delivery with events for four targets');
+is(sql($node, "SELECT * FROM ($everything) AS e ORDER BY 1, 2"), "cases|c|2|bob\ncontacts|p|4|pending\nnotes|n|3|cyd\norders|o|1|ann",
+	'each goes to its table, as the owner of that table');
+is(counts_of(deliver_events(event_of('each', 'e', v => '5'))), '1 0 0', 'an event for three targets counts once');
+is(sql($node, "SELECT * FROM ($everything) AS e WHERE id = 'e' ORDER BY 1"), "cases|e|5|bob\nnotes|e|5|cyd\norders|e|5|ann", 'and goes to all of them');
+is(counts_of(deliver_events(event_of('each', 'f', v => 'bad'))), '0 0 1', 'one that a target of three refuses');
+is(sql($node, "SELECT * FROM ($everything) AS e WHERE id = 'f' ORDER BY 1"), "notes|f|bad|cyd\norders|f|bad|ann", 'goes to the others');
+like(letter_of('f'), qr/^cases\|23514\|[^\n]*$/, 'and is a dead letter of that target');
+is(counts_of(deliver_events(event_of('unknown', 'u'), event_of('note', 'n2'))), '1 0 1', 'one that no target takes');
+like(sql($node, "SELECT target IS NULL, message FROM $letters WHERE payload LIKE '%unknown%'"), qr/^t\|no target takes events of type "unknown"$/, 'is a dead letter without a target');
+sql($node, "TRUNCATE $letters");
+
+# ---- a configuration that changes under load ----
+
+sql($node, "CREATE TABLE ann.pairs (id text PRIMARY KEY, p text, q text, updated_ts timestamptz); ALTER TABLE ann.pairs OWNER TO ann;
+	CREATE TABLE ann.copies (LIKE ann.pairs INCLUDING ALL); ALTER TABLE ann.copies OWNER TO ann;
+	SELECT cxone_sync.add_target('pairs', 'ann.pairs', '{id}', event_types => '{pair}'),
+		cxone_sync.map_field('pairs', 'p', '/left'), cxone_sync.map_field('pairs', 'q', '/right')");
+
+my $load = CxoneSync::Load->start(webhook_port($node), clients => 4, name => 'pair', events => sub {
+	my ($prefix, $number) = @_;
+	my @ids = map { "$prefix-$number-$_" } 1 .. 1 + $number % 5;
+	return (\@ids, map { qq({"eventType":"pair","id":"$_","left":"l","right":"r","timestamp":"2026-01-02T03:04:05Z"}) } @ids);
+});
+my $session = open_session($node);
+my (@seen, @expected);
+foreach my $round (1 .. 10)
+{
+	my ($left, $right) = $round % 2 ? ('/right', '/left') : ('/left', '/right');
+	$session->run("BEGIN; SELECT cxone_sync.map_field('pairs', 'p', '$left')");
+	$session->run("SELECT cxone_sync.map_field('pairs', 'q', '$right'); COMMIT");
+	deliver_events(event_of('pair', "swap-$round", left => 'l', right => 'r'));
+	push @seen, $session->run("SELECT p || q FROM ann.pairs WHERE id = 'swap-$round'");
+	push @expected, $round % 2 ? 'rl' : 'lr';
+	$session->run('ALTER TABLE ann.pairs ADD COLUMN hot text');
+	deliver_events(event_of('pair', "hot-$round", hot => 'yes'));
+	push @seen, $session->run("SELECT hot FROM ann.pairs WHERE id = 'hot-$round'");
+	push @expected, 'yes';
+	$session->run("ALTER TABLE ann.pairs DROP COLUMN hot; SELECT cxone_sync.add_target('copies', 'ann.copies', '{id}', event_types => '{pair}')");
+	deliver_events(event_of('pair', "copy-$round", p => 'l'));
+	push @seen, $session->run("SELECT p FROM ann.copies WHERE id = 'copy-$round'");
+	push @expected, 'l';
+	$session->run("SELECT cxone_sync.remove_target('copies')");
+	my $before = $load->count(200);
+	poll(sub { $load->count(200) >= $before + 20 }, "deliveries after round $round");
+}
+$load->stop;
+is("@seen", "@expected", 'map_field, ADD COLUMN and add_target take effect with the next delivery, under load');
+is(join(',', grep { !/^200/ } $load->answers), '', 'every delivery in the meantime was taken');
+is(worker_pid($node), $pid, 'by the same worker');
+is(sql($node, "SELECT count(*) FROM $letters"), '0', 'without a dead letter');
+
+# Which of these ids a query does not know.
+sub missing_is
+{
+	my ($known, $name, @ids) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/ids';
+	open my $out, '>', $file or die "$file: $!";
+	print $out map { "$_\n" } @ids;
+	close $out;
+	my ($count, $missing, $example) = split /\|/, sql($node, <<"SQL");
+CREATE TEMP TABLE acknowledged (id text);
+\\copy acknowledged FROM '$file'
+SELECT count(*), count(*) FILTER (WHERE k.id IS NULL), min(a.id) FILTER (WHERE k.id IS NULL) FROM acknowledged AS a LEFT JOIN ($known) AS k USING (id)
+SQL
+	is("$count $missing", scalar(@ids) . ' 0', "$name: none of " . @ids . ' events is missing') or diag("one of them: $example");
+	return;
+}
+missing_is('SELECT id FROM ann.pairs', 'under load', $load->acknowledged);
+is(sql($node, "SELECT count(*) FROM ann.pairs WHERE id LIKE 'pair-%' AND p || q NOT IN ('lr', 'rl')"), '0', 'no event is mapped by a mixture of two configurations');
+is(sql($node, "SELECT count(*) FROM (SELECT FROM ann.pairs WHERE id LIKE 'pair-%' GROUP BY regexp_replace(id, '-[0-9]+\$', '') HAVING count(DISTINCT p) > 1) AS m"), '0',
+	'nor a delivery by two of them');
+is(sql($node, "SELECT count(DISTINCT p) FROM ann.pairs WHERE id LIKE 'pair-%'"), '2', 'both were in force');
+
+# ---- a table that is locked ----
+
+# Deliveries, timed.
+sub timed { my $start = time; my $reply = deliver_events(@_); return ($reply, time - $start); }
+
+my $position = log_position($node);
+$session->run('BEGIN; LOCK TABLE ann.orders IN ACCESS EXCLUSIVE MODE');
+my ($reply, $took) = timed(event_of('order', 'locked1', v => 'l'));
+retry_is($reply, 'a delivery for a target whose table is locked');
+cmp_ok($took, '>', $lock_timeout * 0.9, 'after lock_timeout');
+my @slow;
+foreach my $turn (1 .. 5)
+{
+	($reply, $took) = timed(event_of('case', "free$turn"), event_of('note', "free$turn"));
+	is(counts_of($reply), '2 0 0', "a delivery for other targets, $turn");
+	push @slow, $took if $took > $lock_timeout / 2;
+	($reply, $took) = timed(event_of('order', "locked$turn", v => 'l'), event_of('case', "mixed$turn"));
+	retry_is($reply, "one for the locked target and another, $turn");
+	push @slow, $took if $took > $lock_timeout / 2;
+	like(status_of($node, 'last_error'), qr/the table of target "orders" is locked/, "sync_status says which, $turn") if $turn == 5;
+}
+is("@slow", '', 'none of them waits for the lock');
+is(sql($node, "SELECT count(*) FROM bob.cases WHERE id LIKE 'mixed%'"), '0', 'nothing of a delivery that was sent back is committed');
+is(status_of($node, 'state'), 'waiting', 'the state tells that deliveries are sent back');
+is(scalar(() = slurp_file($node->logfile, $position) =~ /the table of target "orders" is locked/g), 1, 'the log says once which target is locked');
+is(scalar(() = slurp_file($node->logfile, $position) =~ /deliveries are taken from now on/g), 0, 'and not that all is well');
+$session->run('COMMIT');
+is(counts_of(deliver_events(event_of('order', 'locked1', v => 'l'), event_of('case', 'mixed1'))), '2 0 0', 'after unlocking it is taken');
+wait_for_log($node, qr/deliveries are taken from now on/, $position);
+wait_for_state($node, 'running');
+
+# ---- tables that are broken under load, and mended ----
+
+sql($node, "CREATE TABLE bob.written (id text); ALTER TABLE bob.written OWNER TO bob;
+	CREATE TABLE bob.saved (id text);
+	CREATE FUNCTION bob.note_id() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN INSERT INTO bob.written VALUES (NEW.id); RETURN NULL; END \$\$;
+	CREATE TRIGGER note_id AFTER INSERT OR UPDATE ON bob.cases FOR EACH ROW EXECUTE FUNCTION bob.note_id()");
+my $make_cases = "CREATE TABLE bob.cases (id text PRIMARY KEY, v text, updated_ts timestamptz); ALTER TABLE bob.cases OWNER TO bob;
+	CREATE TRIGGER note_id AFTER INSERT OR UPDATE ON bob.cases FOR EACH ROW EXECUTE FUNCTION bob.note_id();
+	SELECT cxone_sync.change_target('cases', 'bob.cases', '{id}', event_types => '{case,each}')";
+
+# Breaks the table of cases in the midst of a load that goes to it and to notes; mends it in the midst of the load; replays.
+sub broken_and_mended
+{
+	my ($name, $break, $mend, $expected, $replay) = @_;
+	sql($node, "TRUNCATE $letters, bob.written");
+	my $load = CxoneSync::Load->start(webhook_port($node), clients => 4, name => $name, events => sub {
+		my ($prefix, $number) = @_;
+		my @ids = map { "$prefix-$number-$_" } 1 .. 4;
+		return (\@ids, map { (qq({"eventType":"case","id":"$_"}), qq({"eventType":"note","id":"$_"})) } @ids);
+	});
+	my $go_on = sub { my $before = $load->count(200); poll(sub { $load->count(200) >= $before + 60 }, "$name: deliveries go on"); };
+	$go_on->();
+	sql($node, "BEGIN; LOCK TABLE bob.cases; INSERT INTO bob.saved SELECT id FROM bob.cases; $break; COMMIT");
+	$go_on->();
+	like(problem_of('cases'), $expected, "$name: the view targets tells");
+	is(problem_of('notes'), '', "$name: of that one");
+	sql($node, "BEGIN; $mend; COMMIT");
+	$go_on->();
+	$load->stop;
+	is(join(',', grep { !/^(?:200|503) / } $load->answers), '', "$name: no other answers than expected");
+	my ($total, $kinds, $message, $hints) = split /\|/,
+	  sql($node, "SELECT count(*), count(DISTINCT (target, sqlstate, message)), min(message), bool_and(hint <> '') FROM $letters");
+	cmp_ok($total, '>', 100, "$name: events have become dead letters");
+	like($message, $expected, "$name: with the reason");
+	is("$kinds $hints", '1 t', "$name: and a hint");
+	is(sql($node, "SELECT count(*) FROM $letters WHERE target <> 'cases'"), '0', "$name: of this target only");
+	$replay->($total);
+	is(sql($node, "SELECT count(*) FROM $letters"), '0', "$name: replayed, none is left");
+	is(sql($node, 'SELECT count(*) FROM (SELECT FROM bob.written GROUP BY id HAVING count(*) > 1) AS w'), '0', "$name: none is written twice");
+	missing_is('SELECT id FROM bob.cases UNION SELECT id FROM bob.saved', "$name, cases", $load->acknowledged);
+	missing_is('SELECT id FROM cyd.notes', "$name, notes", $load->acknowledged);
+	is(worker_pid($node), $pid, "$name: by the same worker");
+	return;
+}
+
+broken_and_mended('dropped', 'DROP TABLE bob.cases', $make_cases, qr/^the table of target "cases" does not exist$/, sub {
+	my $total = shift;
+	my $half = int($total / 2);
+	my @sessions = map { open_session($node) } 1 .. 2;
+	is($sessions[0]->run("BEGIN; SELECT count(*) FROM cxone_sync.replay_dead_letters(most => $half) WHERE outcome = 'applied'"), $half, 'a session replays half of them');
+	is($sessions[1]->run("SELECT count(*) FROM cxone_sync.replay_dead_letters(most => 1000000) WHERE outcome = 'applied'"), $total - $half, 'another one at the same time the others');
+	$sessions[0]->run('COMMIT');
+	$_->close foreach @sessions;
+});
+
+broken_and_mended('key', 'TRUNCATE bob.cases; ALTER TABLE bob.cases DROP COLUMN id', 'ALTER TABLE bob.cases ADD COLUMN id text PRIMARY KEY',
+	qr/^table bob\.cases has no column "id" that can be part of the key$/, sub {
+	my $total = shift;
+	my @sessions = map { open_session($node) } 1 .. 3;
+	$_->start("CREATE TEMP TABLE seen (id bigint, outcome text); DO \$\$ BEGIN
+		FOR turn IN 1 .. $total LOOP
+			INSERT INTO seen SELECT id, outcome FROM cxone_sync.replay_dead_letters(most => 7);
+			COMMIT;
+			EXIT WHEN NOT EXISTS (SELECT FROM $letters);
+		END LOOP; END \$\$; SELECT count(*) || ' ' || count(*) FILTER (WHERE outcome = 'applied') FROM seen") foreach @sessions;
+	my ($seen, $applied) = (0, 0);
+	foreach my $result (map { $_->finish } @sessions)
+	{
+		my ($s, $a) = split / /, $result;
+		$seen += $s;
+		$applied += $a;
+	}
+	is("$seen $applied", "$total $total", 'three sessions that replay in turns apply each letter once');
+	$_->close foreach @sessions;
+});
+
+# A table that is renamed under load is followed.
+$load = CxoneSync::Load->start(webhook_port($node), clients => 4, name => 'renamed', events => sub {
+	my ($prefix, $number) = @_;
+	return ([ "$prefix-$number" ], qq({"eventType":"case","id":"$prefix-$number"}));
+});
+foreach my $round (1 .. 6)
+{
+	my $before = $load->count(200);
+	poll(sub { $load->count(200) >= $before + 40 }, "renamed: deliveries go on, $round");
+	sql($node, $round % 2 ? 'ALTER TABLE bob.cases RENAME TO files; ALTER TABLE bob.files SET SCHEMA cxone_sync' : 'ALTER TABLE cxone_sync.files SET SCHEMA bob; ALTER TABLE bob.files RENAME TO cases');
+}
+$load->stop;
+is(join(',', grep { !/^200/ } $load->answers), '', 'renamed: every delivery is taken');
+is(sql($node, "SELECT count(*) FROM $letters"), '0', 'renamed: no dead letters');
+missing_is('SELECT id FROM bob.cases', 'renamed', $load->acknowledged);
+
+# ---- field order over concurrent connections ----
+
+foreach my $table ('parts', 'once')
+{
+	sql($node, "CREATE TABLE cyd.$table (id text PRIMARY KEY, a text, b integer, c text DEFAULT 'x', extra jsonb, field_times jsonb, updated_ts timestamptz);
+		ALTER TABLE cyd.$table OWNER TO cyd;
+		SELECT cxone_sync.add_target('$table', 'cyd.$table', '{id}', event_types => '{$table}', delete_types => '{$table gone}'),
+			cxone_sync.map_field('$table', 'id', '/key')");
+}
+srand 17;
+my %values = (a => [ '"a"', '"b"', 'null' ], b => [ '1', '2', 'null' ], c => [ '"x"', '"y"', 'null' ], x => [ '1', '"1"', 'null' ], y => [ 'true', '{"deep":[]}' ]);
+my @events = map {
+	my $gone = rand() < 0.05;
+	my @members = map { qq("$_":) . $values{$_}[ int rand @{ $values{$_} } ] } grep { !$gone && rand() < 0.4 } sort keys %values;
+	my $second = int rand 40;
+	{   time => $second + ($gone ? 0.5 : 0),
+		text => join(',', sprintf('{"eventType":"TABLE%s","key":"k%d","timestamp":"2026-01-02T03:04:%02d%sZ"', $gone ? ' gone' : '', rand 25, $second, $gone ? '.5' : ''), @members) . '}' }
+} 1 .. 600;
+sub events_for { my $table = shift; return map { s/TABLE/$table/r } map { $_->{text} } @_; }
+
+is(counts_of(deliver_events(events_for('once', sort { $a->{time} <=> $b->{time} } @events))) =~ /^\d+ \d+ 0$/, 1, 'a stream of partial events, once and in order');
+my @senders;
+foreach my $sender (1 .. 5)
+{
+	my $child = fork;
+	die "could not fork: $!" unless defined $child;
+	if ($child == 0)
+	{
+		# POSIX::_exit, since the tests' END blocks stop the server
+		srand $sender;
+		my @left = events_for('parts', shuffle @events);
+		my $connection = connect_to($node) or POSIX::_exit(2);
+		while (@left)
+		{
+			my $counts = counts_of($connection->deliver(events_json(splice @left, 0, 1 + int rand 8)));
+			POSIX::_exit(1) unless $counts =~ /^\d+ \d+ 0$/;
+		}
+		POSIX::_exit(0);
+	}
+	push @senders, $child;
+}
+my @statuses = map { waitpid $_, 0; $? } @senders;
+is("@statuses", '0 0 0 0 0', 'and through five connections at once, each in an order of its own');
+cmp_ok(sql($node, 'SELECT count(*) FILTER (WHERE field_times IS NOT NULL) FROM cyd.once'), '>=', 15, 'most rows have fields of several times');
+# its type is among what no column takes
+my $once = q{SELECT replace(to_jsonb(o)::text, '"once"', '"parts"') FROM cyd.once AS o};
+my $parts = 'SELECT to_jsonb(p)::text FROM cyd.parts AS p';
+is(sql($node, "SELECT * FROM ($parts EXCEPT ALL $once) AS d LIMIT 3"), '', 'ends in no other rows');
+is(sql($node, "SELECT * FROM ($once EXCEPT ALL $parts) AS d LIMIT 3"), '', 'and misses none');
+
+# ---- envelopes ----
+
+my $note_number = 0;
+sub note { my $id = 'note' . ++$note_number; return qq({"eventType":"note","id":"$id","timestamp":"2026-01-02T03:04:05Z"}); }
+sub gzipped { my $text = shift; gzip(\$text => \my $file) or die $GzipError; return $file; }
+
+# True once the settings of a reload are in force, which take such bodies.
+sub wait_until_taken { my ($body, $what) = @_; return poll(sub { deliver($node, $body)->{status} == 200 }, $what); }
+
+set_settings($node, events_path => '/resultSet/completedContacts');
+wait_until_taken('{"resultSet":{"completedContacts":[]}}', 'another events_path');
+is(counts_of(deliver($node, '{"totalRecords":2,"resultSet":{"completedContacts":[' . note() . ',' . note() . '],"more":{"events":[1]}}}')), '2 0 0', 'events deeper in the body');
+refused_is(deliver($node, '{"events":[' . note() . ']}'), 400, qr/resultSet/, 'no events there: the reply says where they should be');
+refused_is(deliver($node, '{"resultSet":{"completedContacts":{}}}'), 400, qr/is not an array/, 'no array there');
+
+set_settings($node, events_path => '');
+wait_until_taken('[]', 'an empty events_path');
+is(counts_of(deliver($node, '[' . note() . ',' . note() . ']')), '2 0 0', 'a bare array');
+is(counts_of(deliver($node, note())), '1 0 0', 'a bare object');
+refused_is(deliver($node, '17'), 400, qr/./, 'a bare number');
+
+set_settings($node, body_format => 'ndjson');
+wait_until_taken(note() . "\n" . note(), 'lines of JSON');
+is(counts_of(deliver($node, note() . "\n\n" . note() . "\r\n[" . note() . ',' . note() . "]\n")), '4 0 0', 'lines with an event, with several, with none');
+my @ids = map { "note$_" } $note_number + 1 .. $note_number + 3;
+$reply = deliver($node, note() . "\n" . '{"eventType":"note","id":"broken' . "\n" . note() . "\n" . note());
+is(counts_of($reply), '3 0 1', 'a broken line among good ones');
+is(sql($node, "SELECT count(*) FROM cyd.notes WHERE id = ANY ('{" . join(',', @ids) . "}')"), '3', 'the others are committed');
+is(sql($node, "SELECT payload || ' ' || sqlstate FROM $letters"), '{"eventType":"note","id":"broken 22P02', 'the broken one is a dead letter');
+is(sql($node, "UPDATE $letters SET payload = payload || '\"}'; SELECT outcome FROM cxone_sync.replay_dead_letters()"), 'applied', 'which can be mended and replayed');
+is(sql($node, "SELECT count(*) FROM cyd.notes WHERE id = 'broken'"), '1', 'into its table');
+is(counts_of(deliver($node, gzipped(note() . "\n" . note()), 'Content-Encoding: gzip')), '2 0 0', 'lines in gzip');
+
+$position = log_position($node);
+set_settings($node, events_path => 'events', body_format => 'xml', time_zone => 'Mars/Phobos');
+wait_for_log($node, qr/invalid value for parameter "cxone_sync\.$_"/, $position) foreach qw(events_path body_format time_zone);
+like(slurp_file($node->logfile, $position), qr/"events" is not a JSON pointer/, 'the log says why a wrong value is refused');
+like(slurp_file($node->logfile, $position), qr/"Mars\/Phobos" is not a time zone/, 'and another one');
+is(sql($node, "SELECT string_agg(current_setting('cxone_sync.' || s), ',' ORDER BY s) FROM unnest('{events_path,body_format,time_zone}'::text[]) AS s"), 'ndjson,,', 'the old ones stay');
+is(counts_of(deliver($node, note() . "\n" . note())), '2 0 0', 'also in the worker');
+
+# ---- times without a zone ----
+
+set_settings($node, events_path => '/events', body_format => 'json', time_zone => '');
+wait_until_taken('{"events":[]}', 'the first envelope again');
+is(counts_of(deliver_events({ eventType => 'note', id => 'zoneless', timestamp => '2026-01-02T03:04:05' })), '0 0 1', 'a time without a zone is a dead letter');
+like(letter_of('zoneless'), qr/^notes\|22007\|[^\n]*cxone_sync\.time_zone/, 'whose message names the setting');
+set_settings($node, time_zone => 'Europe/Berlin');
+poll(sub { counts_of(deliver_events({ eventType => 'note', id => 'berlin', timestamp => '2026-07-02T03:04:05' })) eq '1 0 0' }, 'with the setting it is taken');
+is(sql($node, "SELECT updated_ts = '2026-07-02 01:04:05Z' FROM cyd.notes WHERE id = 'berlin'"), 't', 'in that zone, in summer');
+sql($node, "SELECT cxone_sync.replay_dead_letters()");
+is(sql($node, "SELECT updated_ts = '2026-01-02 02:04:05Z' FROM cyd.notes WHERE id = 'zoneless'"), 't', 'and so is the dead letter, in winter');
+sql($node, "TRUNCATE $letters");
+
+# ---- owners who may not write ----
+
+sql($node, 'ALTER ROLE cyd SUPERUSER');
+is(counts_of(deliver_events(event_of('note', 'super'), event_of('order', 'super'))), '1 0 1', 'an owner who has become a superuser: dead letters');
+like(letter_of('super'), qr/^notes\|42501\|table cyd\.notes is owned by a superuser\|t$/, 'which say so');
+like(problem_of('notes'), qr/is owned by a superuser/, 'as does the view targets');
+is(sql($node, "SELECT count(*) FROM cyd.notes WHERE id = 'super'"), '0', 'nothing is written as a superuser');
+isnt(scalar $node->psql('postgres', "SELECT cxone_sync.add_target('more', 'cyd.notes', '{id}', event_types => '{more}')"), 0, 'nor is a target added');
+is(sql($node, 'SELECT outcome FROM cxone_sync.replay_dead_letters()'), 'dead_lettered', 'nor is a letter replayed');
+sql($node, 'ALTER ROLE cyd NOSUPERUSER');
+is(counts_of(deliver_events(event_of('note', 'plain'))), '1 0 0', 'NOSUPERUSER heals it');
+is(problem_of('notes'), '', 'also in the view');
+is(sql($node, 'SELECT outcome FROM cxone_sync.replay_dead_letters()'), 'applied', 'and the letter is applied');
+is(sql($node, "SELECT writer FROM cyd.notes WHERE id = 'super'"), 'cyd', 'as the owner');
+
+sql($node, 'REVOKE USAGE ON SCHEMA cyd FROM cyd');
+is(counts_of(deliver_events(event_of('note', 'revoked'), event_of('order', 'revoked'))), '1 0 1', 'an owner without his schema: dead letters');
+like(letter_of('revoked'), qr/^notes\|42501\|/, 'with the reason');
+like(letter_of('revoked'), qr/\|t$/, 'and a hint');
+isnt(problem_of('notes'), '', 'the view targets tells');
+sql($node, 'GRANT USAGE ON SCHEMA cyd TO cyd');
+is(counts_of(deliver_events(event_of('note', 'granted'))), '1 0 0', 'GRANT heals it');
+is(problem_of('notes'), '', 'also in the view');
+is(sql($node, 'SELECT outcome FROM cxone_sync.replay_dead_letters()'), 'applied', 'and the letter is applied');
+sql($node, 'REVOKE UPDATE ON cyd.notes FROM cyd');
+is(counts_of(deliver_events(event_of('note', 'granted', v => 'new'))), '0 0 1', 'an owner without a right on the table: a dead letter');
+sql($node, 'GRANT UPDATE ON cyd.notes TO cyd');
+is(counts_of(deliver_events(event_of('note', 'granted', v => 'new'))), '1 0 0', 'GRANT heals that');
+
+is(worker_pid($node), $pid, 'all that by one process');
+$session->close;
+stop_and_check($node);
+done_testing();
