@@ -25,7 +25,7 @@ sub deliver_events { return deliver($node, events_json(@_)); }
 sub letter_of
 {
 	my $id = shift;
-	return sql($node, "SELECT coalesce(target, ''), sqlstate, message, hint IS NOT NULL FROM $letters WHERE event_key = '$id' OR event_key IS NULL AND payload LIKE '%"$id"%' ORDER BY id");
+	return sql($node, "SELECT coalesce(target, ''), sqlstate, message, hint IS NOT NULL FROM $letters WHERE event_key = '$id' OR event_key IS NULL AND payload LIKE '%\"$id\"%' ORDER BY id");
 }
 sub problem_of { my $target = shift; return sql($node, "SELECT coalesce(problem, '') FROM cxone_sync.targets WHERE name = '$target'"); }
 
