@@ -19,13 +19,6 @@ std::string quoted(std::string_view name)
     return text += '"';
 }
 
-/* A member's name, or the pointer to what stands deeper. */
-std::string shown(const std::string &pointer)
-{
-    const auto tokens = parse_json_pointer(pointer);
-    return quoted(tokens && tokens->size() == 1 ? tokens->front() : pointer);
-}
-
 /* At most 100 bytes, and never half a character. */
 std::string_view beginning_of(std::string_view text) noexcept
 {
@@ -145,7 +138,7 @@ void EventMapper::take_time(const Mapping::Target &target, const EventWalk &walk
         const char *problem =
             read_time(value->kind, value->raw, value->text, TimeKind::instant, limits_.time_zone.get(), time);
         if (problem) {
-            time_problem_ = shown(target.time_paths[i]) + " " + problem;
+            time_problem_ = json_pointer_shown(*parse_json_pointer(target.time_paths[i])) + " " + problem;
         } else {
             event.time = time;
             event.has_time = true;

@@ -51,4 +51,12 @@ std::string json_at_pointer(std::string_view pointer, std::string_view json)
     return text.append(tokens.size(), '}');
 }
 
+std::string json_pointer_shown(const std::vector<std::string> &tokens)
+{
+    std::string text;
+    for (const std::string &token : tokens)
+        text = json_pointer_to(text, token);
+    return "\"" + (tokens.size() == 1 ? tokens.front() : text) + "\"";
+}
+
 } // namespace cxone_sync

@@ -20,6 +20,9 @@ std::optional<std::vector<std::string>> parse_json_pointer(std::string_view text
 /* `pointer` with one more token, encoded. */
 std::string json_pointer_to(std::string_view pointer, std::string_view token);
 
+/* For people: the member's name in quotes, or the pointer to what stands deeper. */
+std::string json_pointer_shown(const std::vector<std::string> &tokens);
+
 /* The JSON text of an object in which `json` stands at `pointer`; `json` itself for the empty one. */
 std::string json_at_pointer(std::string_view pointer, std::string_view json);
 

@@ -12,15 +12,6 @@ namespace cxone_sync {
 
 namespace {
 
-/* A member's name, or the pointer to what stands deeper. */
-std::string shown(const std::vector<std::string> &path)
-{
-    std::string text;
-    for (const std::string &token : path)
-        text = json_pointer_to(text, token);
-    return "\"" + (path.size() == 1 ? path.front() : text) + "\"";
-}
-
 /*
  * Reads one envelope: follows the path to the events, hands each event's tokens to the walk, and has it
  * mapped at its end.
@@ -125,7 +116,7 @@ std::string EnvelopeReader::line_problem()
 
 std::string EnvelopeReader::no_events() const
 {
-    return path_.empty() ? "no event" : "no " + shown(path_);
+    return path_.empty() ? "no event" : "no " + json_pointer_shown(path_);
 }
 
 bool EnvelopeReader::refuse(int status, std::string reason)
@@ -153,11 +144,11 @@ bool EnvelopeReader::refuse_position(Position position, JsonKind kind)
     if (position != Position::events || limits_.envelope.is_event)
         return false;
     if (found_here_)
-        return !refuse(400, shown(path_) + " appears more than once");
+        return !refuse(400, json_pointer_shown(path_) + " appears more than once");
     if (path_.empty() && kind != JsonKind::array && kind != JsonKind::object)
         return !refuse(400, "the body is neither an event nor an array of events");
     if (!path_.empty() && kind != JsonKind::array)
-        return !refuse(400, shown(path_) + " is not an array");
+        return !refuse(400, json_pointer_shown(path_) + " is not an array");
     return false;
 }
 
