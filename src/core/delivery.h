@@ -58,10 +58,11 @@ struct DeliveryCounts {
     std::uint32_t dead_lettered = 0;
 };
 
-/* A member that a target has no column for. */
+/* A member that no column of a target takes. */
 struct UnmappedKey {
     std::uint16_t target;
-    std::uint32_t events; /* how many of the delivery have it */
+    std::uint32_t events;     /* how many of the delivery have it */
+    std::uint32_t last_event; /* number of the last of them */
     std::string_view key;
     std::string_view example; /* JSON text */
 };

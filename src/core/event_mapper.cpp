@@ -38,13 +38,6 @@ bool names_type(const EventWalk::Value &value) noexcept
     return value.kind != JsonKind::null && !is_container(value.kind);
 }
 
-TimeKind time_kind(Shape shape) noexcept
-{
-    return shape == Shape::instant ? TimeKind::instant
-           : shape == Shape::local ? TimeKind::local
-                                   : TimeKind::date;
-}
-
 Field field_with(std::uint16_t column, std::string_view text) noexcept
 {
     return {.column = column, .is_null = false, .is_json = false, .is_time = false, .text = text, .time = 0};
@@ -119,7 +112,10 @@ void EventMapper::map_for(std::uint16_t index, const EventWalk &walk, Event &eve
 {
     const Mapping::Target &target = delivery_.mapping->targets()[index];
 
+    turn_++;
+    chosen_places_.resize(delivery_.mapping->place_count());
     take_time(target, walk, event);
+    choose_values(target, walk);
     take_fields(index, walk, event);
     check(target, walk, event);
     store_fields(event);
@@ -134,6 +130,7 @@ void EventMapper::take_time(const Mapping::Target &target, const EventWalk &walk
         const EventWalk::Value *value = walk.at(target.time_places[i]);
         if (!value || value->kind == JsonKind::null)
             continue;
+        choose(target.time_places[i]);
         Timestamp time = 0;
         const char *problem =
             read_time(value->kind, value->raw, value->text, TimeKind::instant, limits_.time_zone.get(), time);
@@ -148,22 +145,21 @@ void EventMapper::take_time(const Mapping::Target &target, const EventWalk &walk
 }
 
 /* Of a column's paths the first that is there and not null counts, else null if there is one. */
-const EventWalk::Value *EventMapper::value_for(const Mapping::Target &target, std::size_t column,
-                                               const EventWalk &walk) const noexcept
+void EventMapper::choose_values(const Mapping::Target &target, const EventWalk &walk)
 {
-    const bool by_name = target.columns[column].paths.empty();
-    const EventWalk::Value *null = nullptr;
-
-    for (const std::uint32_t place : target.column_places[column]) {
-        const EventWalk::Value *value = walk.at(place);
-        if (!value)
-            continue;
-        /* the column's own name wins over its camelCase form, whatever it says */
-        if (by_name || value->kind != JsonKind::null)
-            return value;
-        null = value;
+    values_.assign(target.columns.size(), nullptr);
+    for (std::size_t i = 0; i < target.columns.size(); i++) {
+        for (const std::uint32_t place : target.column_places[i]) {
+            const EventWalk::Value *value = walk.at(place);
+            if (!value)
+                continue;
+            values_[i] = value;
+            choose(place);
+            /* the column's own name wins over its camelCase form, whatever it says */
+            if (target.columns[i].paths.empty() || value->kind != JsonKind::null)
+                break;
+        }
     }
-    return null;
 }
 
 void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, Event &event)
@@ -174,13 +170,12 @@ void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, Event 
     if (event.is_deletion && target.mark_column < 0) {
         /* the key is all that counts */
         for (std::size_t i = 0; i < target.columns.size(); i++) {
-            const EventWalk::Value *value = is_key(target, i) ? value_for(target, i, walk) : nullptr;
-            if (value)
-                take_value(static_cast<std::uint16_t>(i), target.columns[i], *value, event);
+            if (is_key(target, i) && values_[i])
+                take_value(static_cast<std::uint16_t>(i), target.columns[i], *values_[i], event);
         }
         return;
     }
-    const std::string_view extra = extra_members(index, walk);
+    const std::string_view extra = extra_members(event, walk);
     for (std::size_t i = 0; i < target.columns.size(); i++) {
         const auto column = static_cast<std::uint16_t>(i);
         if (target.extra_column == static_cast<int>(i)) {
@@ -188,8 +183,8 @@ void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, Event 
                 fields_.push_back(field_with(column, extra));
         } else if (target.mark_column == static_cast<int>(i)) {
             fields_.push_back(event.is_deletion ? field_at(column, event.time) : null_field(column));
-        } else if (const EventWalk::Value *value = value_for(target, i, walk)) {
-            take_value(column, target.columns[i], *value, event);
+        } else if (values_[i]) {
+            take_value(column, target.columns[i], *values_[i], event);
         }
     }
 }
@@ -202,19 +197,38 @@ void EventMapper::take_value(std::uint16_t index, const Mapping::Column &column,
         return;
     }
     Field field = field_with(index, value.text);
+    std::string_view raw = value.raw;
+    std::string rewritten;
+    if (!column.times.empty()) {
+        std::string name;
+        const char *problem = read_inner_times(column, value, rewritten, name);
+        if (problem) {
+            const std::string where = name.empty() ? quoted(column.name) : quoted(column.name + "." + name);
+            refuse(event, "22007", where + " " + problem, column.name);
+            return;
+        }
+        raw = rewritten;
+    }
     switch (column.shape) {
     case Shape::scalar:
+        break;
+    case Shape::clock:
+        /* now, allballs */
+        if (value.text.empty() || value.text[0] < '0' || value.text[0] > '9') {
+            refuse(event, "22007", quoted(column.name) + " is not a time of day", column.name);
+            return;
+        }
         break;
     case Shape::array:
     case Shape::json_array:
         if (value.kind == JsonKind::array)
-            field.text = kept(array_literal(value.raw, column.shape == Shape::json_array));
+            field.text = kept(array_literal(raw, column.shape == Shape::json_array));
         break;
     case Shape::instant:
     case Shape::local:
     case Shape::date: {
         field = field_at(index, 0);
-        const char *problem = read_time(value.kind, value.raw, value.text, time_kind(column.shape),
+        const char *problem = read_time(value.kind, value.raw, value.text, *time_kind(column.shape),
                                         limits_.time_zone.get(), field.time);
         if (problem) {
             refuse(event, "22007", quoted(column.name) + " " + problem, column.name);
@@ -224,6 +238,8 @@ void EventMapper::take_value(std::uint16_t index, const Mapping::Column &column,
     }
     case Shape::record:
         field.is_json = is_container(value.kind);
+        if (!rewritten.empty())
+            field.text = kept(raw);
         break;
     case Shape::json:
         field.text = value.raw;
@@ -232,17 +248,41 @@ void EventMapper::take_value(std::uint16_t index, const Mapping::Column &column,
     fields_.push_back(field);
 }
 
-/* The members that the target has no column for, as one JSON object; empty if there are none. */
-std::string_view EventMapper::extra_members(std::uint16_t index, const EventWalk &walk)
+/* The value's JSON text with its times as PostgreSQL reads them; or what is wrong with one, and its field. */
+const char *EventMapper::read_inner_times(const Mapping::Column &column, const EventWalk::Value &value,
+                                          std::string &rewritten, std::string &field)
 {
-    const Mapping::Target &target = delivery_.mapping->targets()[index];
+    if (!is_container(value.kind))
+        return "holds times and is neither a JSON array nor an object";
+    return rewrite_times(value.raw, column.times, limits_.time_zone.get(), rewritten, field);
+}
+
+/*
+ * Whether a column, or the time, is the member's. One of several that a column may take is not if another has
+ * won; but a null that has lost says nothing.
+ */
+bool EventMapper::is_taken(std::uint16_t index, const EventWalk::Member &member,
+                           const EventWalk &walk) const noexcept
+{
+    if (!member.node || member.node->place == Mapping::no_place)
+        return false;
+    if (member.node->is_taken_by(index) || chosen_places_[member.node->place] == turn_)
+        return true;
+    const EventWalk::Value *value = walk.at(member.node->place);
+    return value && value->kind == JsonKind::null && member.node->is_wanted_by(index);
+}
+
+/* The members that no column of the target takes, as one JSON object; empty if there are none. */
+std::string_view EventMapper::extra_members(const Event &event, const EventWalk &walk)
+{
+    const Mapping::Target &target = delivery_.mapping->targets()[event.target];
 
     text_.clear();
     for (const EventWalk::Member &member : walk.members()) {
-        if (member.object != target.root_node || (member.node && member.node->is_taken_by(index)) ||
+        if (member.object != target.root_node || is_taken(event.target, member, walk) ||
             walk.is_replaced(member))
             continue;
-        note_unmapped(index, member);
+        note_unmapped(event, member);
         if (target.extra_column < 0)
             continue;
         text_ += text_.empty() ? '{' : ',';
@@ -256,16 +296,18 @@ std::string_view EventMapper::extra_members(std::uint16_t index, const EventWalk
     return kept(text_);
 }
 
-void EventMapper::note_unmapped(std::uint16_t target, const EventWalk::Member &member)
+/* A key that comes twice in one event counts once. */
+void EventMapper::note_unmapped(const Event &event, const EventWalk::Member &member)
 {
     for (UnmappedKey &seen : delivery_.unmapped) {
-        if (seen.target == target && seen.key == member.key) {
-            seen.events++;
+        if (seen.target == event.target && seen.key == member.key) {
+            seen.events += seen.last_event != event.number;
+            seen.last_event = event.number;
             return;
         }
     }
     if (delivery_.unmapped.size() < Delivery::max_unmapped_keys)
-        delivery_.unmapped.push_back({target, 1, member.key, member.raw});
+        delivery_.unmapped.push_back({event.target, 1, event.number, member.key, member.raw});
 }
 
 void EventMapper::check(const Mapping::Target &target, const EventWalk &walk, Event &event)
@@ -274,9 +316,15 @@ void EventMapper::check(const Mapping::Target &target, const EventWalk &walk, Ev
         refuse(event, "22P05", "event holds \\u0000 or half of a surrogate pair, which no text can hold");
         return;
     }
+    if (walk.has_more_members()) {
+        refuse(event, "54000",
+               "event has more than " + std::to_string(EventWalk::max_members) +
+                   " members that no column takes");
+        return;
+    }
     text_.clear();
     for (const std::uint16_t key : target.keys)
-        check_key(target, key, walk, event);
+        check_key(target, key, event);
     if (target.keys.size() != 1)
         event.key = kept(text_);
     if (event.refusal.sqlstate)
@@ -290,11 +338,10 @@ void EventMapper::check(const Mapping::Target &target, const EventWalk &walk, Ev
 }
 
 /* Adds one key column to the event's key: the first alone without a copy, several in text_. */
-void EventMapper::check_key(const Mapping::Target &target, std::uint16_t column, const EventWalk &walk,
-                            Event &event)
+void EventMapper::check_key(const Mapping::Target &target, std::uint16_t column, Event &event)
 {
     const std::string &name = target.columns[column].name;
-    const EventWalk::Value *value = value_for(target, column, walk);
+    const EventWalk::Value *value = values_[column];
 
     if (!value || value->kind == JsonKind::null) {
         refuse(event, "23502", "event has no " + quoted(name), name);

@@ -24,14 +24,17 @@ private:
     void map_for(std::uint16_t index, const EventWalk &walk, Event &event);
     void take_time(const Mapping::Target &target, const EventWalk &walk, Event &event);
     void take_fields(std::uint16_t index, const EventWalk &walk, Event &event);
-    const EventWalk::Value *value_for(const Mapping::Target &target, std::size_t column,
-                                      const EventWalk &walk) const noexcept;
+    void choose_values(const Mapping::Target &target, const EventWalk &walk);
+    void choose(std::uint32_t place) noexcept { chosen_places_[place] = turn_; }
+    bool is_taken(std::uint16_t index, const EventWalk::Member &member, const EventWalk &walk) const noexcept;
     void take_value(std::uint16_t index, const Mapping::Column &column, const EventWalk::Value &value,
                     Event &event);
-    std::string_view extra_members(std::uint16_t index, const EventWalk &walk);
-    void note_unmapped(std::uint16_t target, const EventWalk::Member &member);
+    const char *read_inner_times(const Mapping::Column &column, const EventWalk::Value &value,
+                                 std::string &rewritten, std::string &field);
+    std::string_view extra_members(const Event &event, const EventWalk &walk);
+    void note_unmapped(const Event &event, const EventWalk::Member &member);
     void check(const Mapping::Target &target, const EventWalk &walk, Event &event);
-    void check_key(const Mapping::Target &target, std::uint16_t column, const EventWalk &walk, Event &event);
+    void check_key(const Mapping::Target &target, std::uint16_t column, Event &event);
     void refuse(Event &event, const char *sqlstate, std::string_view message, std::string_view column = {});
     std::string_view kept(std::string_view text);
     void store_fields(Event &event);
@@ -40,6 +43,9 @@ private:
     const ParseLimits &limits_;
 
     /* of the event and target under way */
+    std::vector<const EventWalk::Value *> values_; /* by column: what feeds it, or null */
+    std::vector<std::uint64_t> chosen_places_;     /* by place: the turn in which it was taken from last */
+    std::uint64_t turn_ = 0;
     std::vector<Field> fields_;
     std::string time_problem_;
     std::string text_; /* room for what is put together */

@@ -11,7 +11,7 @@ void EventWalk::begin()
     first_entry_ = ++entry_;
     frames_.clear();
     members_.clear();
-    has_nul_ = false;
+    has_more_members_ = has_nul_ = false;
 }
 
 void EventWalk::key(std::string_view raw, std::string_view text, bool has_nul)
@@ -67,7 +67,10 @@ void EventWalk::keep(const Mapping::Node *node, JsonKind kind, std::string_view 
     const Frame &object = frames_.back();
     /* others than the targets rooted here may take it as well, so their numbers say nothing */
     const auto takes = [node](std::uint16_t target) { return node && node->is_taken_by(target); };
-    if (!std::all_of(object.node->rooted.begin(), object.node->rooted.end(), takes))
+    if (std::all_of(object.node->rooted.begin(), object.node->rooted.end(), takes))
+        return;
+    has_more_members_ |= members_.size() == max_members;
+    if (!has_more_members_)
         members_.push_back(
             {object.node, node, object.raw_key, object.key, raw, entries_[object.node->number]});
 }

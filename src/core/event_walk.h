@@ -22,7 +22,9 @@ public:
         std::uint64_t event = 0;
     };
 
-    /* A member of a target's root object that not every target there has a column for. */
+    static constexpr std::size_t max_members = 10'000;
+
+    /* A member of a target's root object that not every target there is sure to take. */
     struct Member {
         const Mapping::Node *object;
         const Mapping::Node *node; /* null: no path leads to it or on from it */
@@ -49,7 +51,9 @@ public:
     {
         return place != Mapping::no_place && values_[place].event == event_ ? &values_[place] : nullptr;
     }
+    /* At most max_members. */
     const std::vector<Member> &members() const noexcept { return members_; }
+    bool has_more_members() const noexcept { return has_more_members_; }
     /* Its object has come once more in the event, which replaces all of it. */
     bool is_replaced(const Member &member) const noexcept
     {
@@ -81,6 +85,7 @@ private:
     std::vector<std::uint64_t> entries_; /* by node: the last one */
     std::vector<Frame> frames_;
     std::vector<Member> members_;
+    bool has_more_members_ = false;
     bool has_nul_ = false;
 };
 

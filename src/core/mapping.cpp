@@ -17,6 +17,20 @@ bool contains(const std::vector<std::string> &list, std::string_view text) noexc
 
 } // namespace
 
+std::optional<TimeKind> time_kind(Mapping::Shape shape) noexcept
+{
+    switch (shape) {
+    case Mapping::Shape::instant:
+        return TimeKind::instant;
+    case Mapping::Shape::local:
+        return TimeKind::local;
+    case Mapping::Shape::date:
+        return TimeKind::date;
+    default:
+        return std::nullopt;
+    }
+}
+
 std::string camel_case(std::string_view column_name)
 {
     std::string camel;
@@ -30,6 +44,11 @@ std::string camel_case(std::string_view column_name)
         raise = false;
     }
     return camel;
+}
+
+bool Mapping::Node::is_wanted_by(std::uint16_t target) const noexcept
+{
+    return std::find(wanted_by.begin(), wanted_by.end(), target) != wanted_by.end();
 }
 
 bool Mapping::Node::is_taken_by(std::uint16_t target) const noexcept
@@ -67,7 +86,7 @@ Mapping::Mapping(std::vector<TargetSpec> specs)
         root.rooted.push_back(index);
         target.root_node = &root;
         for (const std::string &path : target.time_paths)
-            take(index, path, target.time_places);
+            add_choice(index, path, target.time_places);
         place_columns(index, target);
     }
 }
@@ -97,11 +116,14 @@ std::uint32_t Mapping::place_at(std::string_view pointer)
     return node.place;
 }
 
-void Mapping::take(std::uint16_t target, std::string_view pointer, std::vector<std::uint32_t> &places)
+/* Only the first choice is sure to be taken. */
+void Mapping::add_choice(std::uint16_t target, std::string_view pointer, std::vector<std::uint32_t> &places)
 {
     places.push_back(place_at(pointer));
     Node &node = node_at(pointer);
-    if (!node.is_taken_by(target))
+    if (!node.is_wanted_by(target))
+        node.wanted_by.push_back(target);
+    if (places.size() == 1 && !node.is_taken_by(target))
         node.taken_by.push_back(target);
 }
 
@@ -118,7 +140,7 @@ void Mapping::place_columns(std::uint16_t index, Target &target)
     target.column_places.resize(target.columns.size());
     const auto give = [&](std::size_t column, std::string key) {
         if (meant.insert(key).second)
-            take(index, key, target.column_places[column]);
+            add_choice(index, key, target.column_places[column]);
     };
     for (const bool exact : {true, false}) {
         for (std::size_t i = 0; i < target.columns.size(); i++) {
@@ -129,7 +151,7 @@ void Mapping::place_columns(std::uint16_t index, Target &target)
     }
     for (std::size_t i = 0; i < target.columns.size(); i++) {
         for (const std::string &path : target.columns[i].paths)
-            take(index, path, target.column_places[i]);
+            add_choice(index, path, target.column_places[i]);
     }
 }
 

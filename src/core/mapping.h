@@ -1,9 +1,11 @@
 #pragma once
 
+#include "core/inner_times.h"
 #include "core/pure_room.h"
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -29,6 +31,7 @@ public:
         instant,    /* timestamptz, timestamp and date: times are read here (time_value.h) */
         local,
         date,
+        clock,  /* time and timetz: no words */
         record, /* a JSON object or array goes through json_populate_type() */
         json    /* json and jsonb: every value, strings too, goes in as JSON text */
     };
@@ -38,6 +41,7 @@ public:
         Shape shape = Shape::scalar;
         std::vector<std::string> paths{}; /* JSON pointers into the event; none: its name, then camelCase */
         bool from_events = true;          /* false: `extra` and the mark, which no member feeds by name */
+        InnerTimes times{};               /* of an array's elements, or a record's fields */
     };
 
     struct TargetSpec {
@@ -65,15 +69,17 @@ public:
     struct Node {
         std::unordered_map<std::string, std::unique_ptr<Node>, Hash, std::equal_to<>> children{};
         std::uint32_t place = no_place;
-        std::uint32_t number = 0;              /* among all nodes */
-        std::vector<std::uint16_t> rooted{};   /* targets whose root this is */
-        std::vector<std::uint16_t> taken_by{}; /* targets with a column, or the time, at this very path */
+        std::uint32_t number = 0;               /* among all nodes */
+        std::vector<std::uint16_t> rooted{};    /* targets whose root this is */
+        std::vector<std::uint16_t> wanted_by{}; /* targets with a column, or the time, at this very path */
+        std::vector<std::uint16_t> taken_by{};  /* those of them that take it whenever it is there */
 
         const Node *find(std::string_view token) const noexcept
         {
             const auto found = children.find(token);
             return found == children.end() ? nullptr : found->second.get();
         }
+        bool is_wanted_by(std::uint16_t target) const noexcept;
         bool is_taken_by(std::uint16_t target) const noexcept;
     };
 
@@ -100,7 +106,7 @@ public:
 private:
     Node &node_at(std::string_view pointer);
     std::uint32_t place_at(std::string_view pointer);
-    void take(std::uint16_t target, std::string_view pointer, std::vector<std::uint32_t> &places);
+    void add_choice(std::uint16_t target, std::string_view pointer, std::vector<std::uint32_t> &places);
     void place_columns(std::uint16_t index, Target &target);
 
     std::vector<Target> targets_;
@@ -108,6 +114,9 @@ private:
     std::uint32_t place_count_ = 0;
     std::uint32_t node_count_ = 1;
 };
+
+/* What times of this shape are for; nothing if the shape is not one of times. */
+std::optional<TimeKind> time_kind(Mapping::Shape shape) noexcept;
 
 /* first_name -> firstName, trail_ -> trail; a leading underscore stays. */
 std::string camel_case(std::string_view column_name);

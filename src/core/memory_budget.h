@@ -26,6 +26,8 @@ public:
 
     void give_back(std::uint64_t bytes) noexcept { used_.fetch_sub(bytes, std::memory_order_relaxed); }
 
+    std::uint64_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }
+
 private:
     std::atomic<std::uint64_t> &used_; /* the gauge that sync_status shows */
     std::atomic<std::uint64_t> limit_{0};
@@ -55,6 +57,9 @@ public:
         taken_ = bytes;
         return true;
     }
+
+    /* False if not even an empty budget had room for a share that large. */
+    bool could_hold(std::uint64_t bytes) const noexcept { return !budget_ || bytes <= budget_->limit(); }
 
     void reset() noexcept
     {

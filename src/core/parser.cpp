@@ -141,6 +141,8 @@ bool EnvelopeReader::refuse_position(Position position, JsonKind kind)
 {
     if (position == Position::on_the_path && level_ == 0 && kind != JsonKind::object)
         return !refuse(400, "the body is not a JSON object");
+    if (position == Position::on_the_path && level_ > 0 && found_here_)
+        return !refuse(400, json_pointer_shown(path_) + " appears more than once");
     if (position != Position::events || limits_.envelope.is_event)
         return false;
     if (found_here_)

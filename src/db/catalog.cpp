@@ -53,7 +53,7 @@ void on_relation_change(Datum, Oid relation)
     for (int i = 0; i < catalog.count; i++) {
         Target *target = catalog.targets[i];
 
-        if (!all && target->config.relation != relation)
+        if (!all && target->config.relation != relation && !list_member_oid(target->row_types, relation))
             continue;
         target->is_stale = true;
         changes_seen++;
@@ -326,6 +326,21 @@ void copy_texts(const List *list, std::vector<std::string> &texts)
         texts.emplace_back(static_cast<const char *>(list->elements[i].ptr_value));
 }
 
+InnerTimes inner_times(const InnerTimesOfType *type)
+{
+    InnerTimes times;
+
+    if (type == nullptr)
+        return times;
+    if (type->name != nullptr)
+        times.name = type->name;
+    times.kind = time_kind(type->shape);
+    for (int i = 0; i < list_length(type->fields); i++)
+        times.fields.push_back(
+            inner_times(static_cast<InnerTimesOfType *>(type->fields->elements[i].ptr_value)));
+    return times;
+}
+
 Mapping::Column column_spec(const Target *target, int index)
 {
     const TargetColumn &column = target->columns[index];
@@ -333,6 +348,7 @@ Mapping::Column column_spec(const Target *target, int index)
 
     copy_texts(column.paths, spec.paths);
     spec.from_events = index != target->extra && index != target->mark;
+    spec.times = inner_times(column.times);
     return spec;
 }
 

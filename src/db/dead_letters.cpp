@@ -3,6 +3,7 @@
 #include "db/dead_letters.h"
 #include "db/extension.h"
 #include "db/identity.h"
+#include "db/text.h"
 
 namespace cxone_sync {
 
@@ -21,11 +22,6 @@ constexpr const char *retry_statement =
     "attempts = attempts + 1, last_attempt_at = clock_timestamp(), target = $2, event_key = $3, "
     "event_time = $4, sqlstate = $5, message = $6, column_name = $7, hint = $8 "
     "WHERE id = $10 AND received_at = $1 AND $9 IS NOT NULL";
-
-Datum text_datum(std::string_view text)
-{
-    return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
-}
 
 char null_if(bool is_null)
 {

@@ -8,6 +8,7 @@
 #include "db/extension.h"
 #include "db/held_delivery.h"
 #include "db/identity.h"
+#include "db/text.h"
 #include "db/upsert.h"
 #include "db/writer.h"
 extern "C" {
@@ -102,11 +103,6 @@ void delete_applied(const Letters &letters)
         elog(ERROR, "could not delete dead letters: %s", SPI_result_code_string(SPI_result));
     back_to(saved);
     SPI_finish();
-}
-
-Datum text_datum(std::string_view text)
-{
-    return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
 }
 
 const char *outcome_name(const Delivery *delivery)

@@ -63,6 +63,8 @@ Mapping::Shape shape_of(Oid base_type)
         return Mapping::Shape::local;
     if (base_type == DATEOID)
         return Mapping::Shape::date;
+    if (base_type == TIMEOID || base_type == TIMETZOID)
+        return Mapping::Shape::clock;
     if (type_is_rowtype(base_type))
         return Mapping::Shape::record;
     if (!OidIsValid(element))
@@ -70,6 +72,50 @@ Mapping::Shape shape_of(Oid base_type)
     if (type_is_rowtype(getBaseType(element)))
         return Mapping::Shape::record;
     return is_json(getBaseType(element)) ? Mapping::Shape::json_array : Mapping::Shape::array;
+}
+
+InnerTimesOfType *times_in_type(Target *target, Oid type);
+
+/* The fields of a row type that hold times. */
+List *times_in_row(Target *target, Oid row_type)
+{
+    List *fields = NIL;
+    TupleDesc row = lookup_rowtype_tupdesc_domain(row_type, -1, true);
+
+    if (row == nullptr)
+        return NIL; /* of no particular type */
+    target->row_types = list_append_unique_oid(target->row_types, get_typ_typrelid(row_type));
+    for (int i = 0; i < row->natts; i++) {
+        Form_pg_attribute attribute = TupleDescAttr(row, i);
+        InnerTimesOfType *times =
+            attribute->attisdropped ? nullptr : times_in_type(target, attribute->atttypid);
+
+        if (times == nullptr)
+            continue;
+        times->name = pstrdup(NameStr(attribute->attname));
+        fields = lappend(fields, times);
+    }
+    ReleaseTupleDesc(row);
+    return fields;
+}
+
+/* Null if no times stand in values of the type. In the current memory context, the target's. */
+InnerTimesOfType *times_in_type(Target *target, Oid type)
+{
+    check_stack_depth();
+    const Oid base = getBaseType(type);
+    const Oid element = get_element_type(base);
+
+    if (OidIsValid(element))
+        return times_in_type(target, element);
+    const Mapping::Shape shape = shape_of(base);
+    List *fields = shape == Mapping::Shape::record ? times_in_row(target, base) : NIL;
+    if (!time_kind(shape) && fields == NIL)
+        return nullptr;
+    auto *times = static_cast<InnerTimesOfType *>(palloc0(sizeof(InnerTimesOfType)));
+    times->shape = shape;
+    times->fields = fields;
+    return times;
 }
 
 List *paths_for(const TargetConfig &config, const char *column)
@@ -85,7 +131,7 @@ List *paths_for(const TargetConfig &config, const char *column)
     return NIL;
 }
 
-void describe_column(const Target *target, Form_pg_attribute attribute, TargetColumn *column)
+void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *column)
 {
     Oid input_function;
 
@@ -98,6 +144,8 @@ void describe_column(const Target *target, Form_pg_attribute attribute, TargetCo
     column->plain_text = column->type == TEXTOID || (column->type == VARCHAROID && column->typmod < 0);
     column->shape = shape_of(column->base_type);
     column->paths = paths_for(target->config, NameStr(attribute->attname));
+    if (OidIsValid(get_element_type(column->base_type)) || type_is_rowtype(column->base_type))
+        column->times = times_in_type(target, column->base_type);
     getTypeInputInfo(column->type, &input_function, &column->input_parameter);
     fmgr_info_cxt(input_function, &column->input, target->context);
 

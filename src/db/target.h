@@ -24,7 +24,8 @@ struct TargetColumn {
     Mapping::Shape shape;
     FmgrInfo input;
     Oid input_parameter;
-    List *paths; /* of field_map: char *; NIL: fed by the key of its name */
+    struct InnerTimesOfType *times; /* null: none */
+    List *paths;                    /* of field_map: char *; NIL: fed by the key of its name */
 };
 
 /* How rows are told apart by one column of their key: as its type's btree compares. */
@@ -57,6 +58,13 @@ struct TargetProblem {
     char hint[256] = "";
 };
 
+/* InnerTimes (core/inner_times.h), in the target's memory context. */
+struct InnerTimesOfType {
+    char *name;
+    Mapping::Shape shape; /* instant, local, date; else no time itself */
+    List *fields;         /* of InnerTimesOfType * */
+};
+
 struct SavedPlan;
 
 /* A target as its configuration and its table's catalog describe it, in a memory context of its own. */
@@ -81,6 +89,7 @@ struct Target {
     int mark;                  /* index of the column that tells of deletions, or -1 */
     bool field_order;          /* the table has a column field_times: newer fields win one by one */
     bool has_triggers;         /* constraints too: they may wait for the commit, or write where others do */
+    List *row_types;           /* OIDs of the relations behind its columns' row types */
     SavedPlan *plans;          /* for each set of columns seen, most recent first */
     SPIPlanPtr overtaken_plan; /* these two are null until they are needed */
     SPIPlanPtr lock_plan;

@@ -2,6 +2,7 @@
 #include "core/time_value.h"
 
 #include "db/statements.h"
+#include "db/text.h"
 #include "db/upsert.h"
 extern "C" {
 #include "nodes/makefuncs.h"
@@ -29,11 +30,6 @@ constexpr int max_plans = 64;
 const TargetColumn *converting = nullptr;
 
 /* ---- values ---- */
-
-Datum text_value(std::string_view text)
-{
-    return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
-}
 
 /* A row without a name, with one null of the column's type. */
 Datum row_with_null(const TargetColumn *column)
@@ -92,7 +88,7 @@ Datum convert_value(TargetColumn *column, const Field &field)
     if (field.is_json)
         return convert_json(column, text);
     if (column->plain_text)
-        return text_value(text);
+        return text_datum(text);
 
     char *terminated = pnstrdup(text.data(), text.size());
     Datum value = InputFunctionCall(&column->input, terminated, column->input_parameter, column->typmod);
@@ -371,11 +367,7 @@ bool lock_row(Target *target, const Parameters &parameters)
 
 std::string_view time_text_of(Mapping::Shape shape, std::int64_t time, char (&buffer)[32]) noexcept
 {
-    const TimeKind kind = shape == Mapping::Shape::instant ? TimeKind::instant
-                          : shape == Mapping::Shape::local ? TimeKind::local
-                                                           : TimeKind::date;
-
-    return {buffer, format_time(kind, time, buffer)};
+    return {buffer, format_time(*time_kind(shape), time, buffer)};
 }
 
 const TargetColumn *column_being_converted() noexcept

@@ -14,6 +14,15 @@ Reply retry_reply()
     return error_reply(503, "not now, send it again", retry_after);
 }
 
+/* A body that came in pieces may have a buffer of twice its size; a small one is not worth a copy. */
+void trim_buffer(std::string &body)
+{
+    constexpr std::size_t small = 64 * 1024;
+
+    if (body.capacity() > small && body.capacity() - body.size() > body.size() / 4)
+        body.shrink_to_fit();
+}
+
 } // namespace
 
 void Webhook::configure(std::shared_ptr<const WebhookConfig> config)
@@ -45,6 +54,7 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
     if (body.empty())
         return error_reply(400, "the body is empty");
 
+    trim_buffer(body);
     const std::shared_ptr<const WebhookConfig> config = this->config();
     auto delivery = std::make_unique<Delivery>();
     delivery->received = now();
@@ -54,6 +64,8 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
     const BodyRefusal refusal = parse_delivery(*delivery, config->mapping, config->parse);
     if (refusal.status != 0)
         return error_reply(refusal.status, refusal.reason);
+    if (!delivery->memory.could_hold(delivery->size()))
+        return error_reply(413, "the delivery takes more memory than cxone_sync.queue_size allows in all");
     if (!delivery->memory.grow_to(delivery->size()) || !queue_.push(delivery, ticket))
         return retry_reply();
     return std::nullopt;

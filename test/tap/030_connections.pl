@@ -107,7 +107,11 @@ set_settings($node, queue_size => '1MB');
 $lock = lock_table();
 my $large = 100_000;
 my @senders = map { connect_to($node) } 1 .. 30;
-$_->send(delivery_text(events_json({ id => 'large' . ++$number, email => 'x' x $large }))) foreach @senders;
+my $send_large = sub { $_->send(delivery_text(events_json({ id => 'large' . ++$number, email => 'x' x $large }))) foreach @_; };
+# The first is a batch of its own, so that the others wait behind it.
+$send_large->($senders[0]);
+poll(sub { sql($node, 'SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = ' . worker_pid($node)) eq '1' }, 'the worker waits for the table');
+$send_large->(@senders[1 .. 29]);
 poll(sub { (grep { $_->has_reply } @senders) >= 20 }, 'of 30 deliveries of 100 kB, 20 do not fit in 1 MB');
 is(connect_to($node, metrics_port($node))->exchange(request_text(method => 'GET', path => '/metrics'))->{status},
 	200, 'metrics are served meanwhile');

@@ -491,17 +491,31 @@ TEST_P(EndpointTest, NotCommitted)
 TEST_P(EndpointTest, AClosedQueueOrNoMemory)
 {
     Sender sender(webhook_port_);
-    endpoint_.budget().set_limit(1500);
+    const std::uint64_t held_by_others = (1 << 20) - 1500;
+    endpoint_.budget().set_limit(1 << 20);
+    ASSERT_TRUE(endpoint_.budget().take(held_by_others));
     const Received too_large = sender.ask(delivery(100));
     EXPECT_EQ(too_large.status, 503);
     EXPECT_TRUE(too_large.has("Retry-After: 1"));
-    endpoint_.budget().set_limit(1 << 20);
+    endpoint_.budget().give_back(held_by_others);
     queue_.close();
     Sender other(webhook_port_);
     const Received closed = other.ask(delivery(1));
     EXPECT_EQ(closed.status, 503);
     EXPECT_TRUE(closed.has("Retry-After: 1"));
     EXPECT_EQ(counters_.deliveries_retry, 2u);
+    EXPECT_EQ(counters_.queued_bytes, 0u);
+}
+
+/* To be told to come again would be told so for ever. */
+TEST_P(EndpointTest, ADeliveryThatNoMemoryWillEverHold)
+{
+    endpoint_.budget().set_limit(1500);
+    Sender sender(webhook_port_);
+    const Received reply = sender.ask(delivery(100));
+    EXPECT_EQ(reply.status, 413);
+    EXPECT_NE(reply.body.find("cxone_sync.queue_size"), std::string::npos);
+    EXPECT_EQ(counters_.deliveries_refused, 1u);
     EXPECT_EQ(counters_.queued_bytes, 0u);
 }
 

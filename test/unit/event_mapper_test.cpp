@@ -417,7 +417,10 @@ TEST(EventMapper, ExtraHoldsExactlyTheMembersWithoutAColumn)
         const char *event, *extra;
     } table[] = {
         {R"({"id": 1, "firstName": "x", "first_name": "y", "timestamp": null, "eventType": "a"})",
-         R"({"eventType":"a"})"},
+         R"({"firstName":"x","eventType":"a"})"},
+        {R"({"id": 1, "first_name": "x", "firstName": null, "eventType": "a"})", R"({"eventType":"a"})"},
+        {R"({"id": 1, "firstName": null, "first_name": "x", "first_name": null, "firstName": "y", "eventType": "a"})",
+         R"({"firstName":null,"firstName":"y","eventType":"a"})"},
         {R"({"id": 1, "eventType" : "a", "zip" : 1234567890123456789.50 , "b":[ {"id": 2},{ } ],"c" : null})",
          R"({"eventType":"a","zip":1234567890123456789.50,"b":[ {"id": 2},{ } ],"c":null})"},
         {R"({"\u0065ventType": "\u0061", "a\"b\\\n": "\u00e9\/", "": {"": ""}, "\u0069d": "1"})",
@@ -443,6 +446,134 @@ TEST(EventMapper, WithoutSuchMembersThereIsNoFieldForExtra)
         EXPECT_EQ(mapped.delivery.collected_bytes, 0u);
         EXPECT_TRUE(mapped.delivery.unmapped.empty());
     }
+}
+
+/* What has lost to another of the paths of its column, or of the time, is thrown away no more than the rest.
+ */
+TEST(EventMapper, ExtraHoldsWhatHasLost)
+{
+    Mapping::TargetSpec target = with_extra(target_of("t", {"id", "agent"}));
+    target.columns[1].paths = {"/agentId", "/AgentId", "/agent/id"};
+    target.time_paths = {"/lastUpdate", "/createdAt"};
+    const struct {
+        const char *event, *agent, *extra;
+    } table[] = {
+        {R"({"id": 1, "agentId": 2, "AgentId": 3, "agent": {"id": 4}})", "2",
+         R"({"AgentId":3,"agent":{"id": 4}})"},
+        {R"({"id": 1, "agentId": null, "AgentId": 3})", "3", ""},
+        {R"({"id": 1, "AgentId": 3, "lastUpdate": "2024-01-02T00:00:00Z", "createdAt": "2024-01-01T00:00:00Z"})",
+         "3", R"({"createdAt":"2024-01-01T00:00:00Z"})"},
+        {R"({"id": 1, "AgentId": 3, "lastUpdate": null, "createdAt": "2024-01-01T00:00:00Z"})", "3", ""},
+    };
+    for (const auto &row : table) {
+        const Mapped mapped(row.event, {target});
+        EXPECT_EQ(mapped.text(1), row.agent) << row.event;
+        EXPECT_EQ(field_of(mapped.event(), 2) ? mapped.text(2) : "", row.extra) << row.event;
+    }
+}
+
+TEST(EventMapper, ExtraOfTwoTargetsThatDiffer)
+{
+    Mapping::TargetSpec a = with_extra(target_of("a", {"id", "agent"}));
+    Mapping::TargetSpec b = with_extra(target_of("b", {"id", "agent"}));
+    a.columns[1].paths = {"/x", "/y"};
+    b.columns[1].paths = {"/y", "/z"};
+    const Mapped mapped(R"({"id": 1, "x": 1, "y": null, "z": 3})", {a, b});
+    ASSERT_EQ(mapped.delivery.events.size(), 2u);
+    EXPECT_EQ(field_of(mapped.delivery.events[0], 2)->text, R"({"z":3})");
+    EXPECT_EQ(field_of(mapped.delivery.events[1], 2)->text, R"({"x":1})");
+}
+
+TEST(EventMapper, MembersWithoutAColumnAreBounded)
+{
+    for (const std::size_t count : {EventWalk::max_members, EventWalk::max_members + 1}) {
+        std::string event = R"({"id": 1)";
+        for (std::size_t i = 0; i < count; i++)
+            event += ",\"m" + std::to_string(i) + "\":0";
+        const Mapped mapped(event + "}", {with_extra(target_of("t", {"id"}))});
+        EXPECT_EQ(sqlstate(mapped.event()), count > EventWalk::max_members ? "54000" : "");
+    }
+}
+
+TEST(EventMapper, AKeyThatComesTwiceInAnEventIsNotedOnce)
+{
+    const Mapped mapped(R"({"id": 1, "a": 1, "a": 2})", {target_of("t", {"id"})});
+    ASSERT_EQ(mapped.delivery.unmapped.size(), 1u);
+    EXPECT_EQ(mapped.delivery.unmapped[0].events, 1u);
+}
+
+/* ---- times inside of values ---- */
+
+namespace {
+
+Mapping::TargetSpec with_inner_times(Mapping::Shape shape, InnerTimes times)
+{
+    Mapping::TargetSpec target = target_of("t", {"id", "v"});
+    target.columns[1].shape = shape;
+    target.columns[1].times = std::move(times);
+    return target;
+}
+
+} // namespace
+
+TEST(EventMapper, TimesInArrays)
+{
+    const auto target = with_inner_times(Mapping::Shape::array, {.kind = TimeKind::instant});
+    const struct {
+        const char *value, *text;
+    } table[] = {
+        {R"(["2024-01-01T00:00:00+01:00",null,1704067200])",
+         R"({"2023-12-31T23:00:00Z",NULL,"2024-01-01T00:00:00Z"})"},
+        {R"([ [1704067200], [{"date": "2024-01-01 00:00:00", "timezone": "UTC"}] ])",
+         R"({{"2024-01-01T00:00:00Z"},{"2024-01-01T00:00:00Z"}})"},
+        {"[]", "{}"},
+    };
+    for (const auto &row : table) {
+        const Mapped mapped(std::string(R"({"id": 1, "v": )") + row.value + "}", {target});
+        EXPECT_EQ(sqlstate(mapped.event()), "") << row.value;
+        EXPECT_EQ(mapped.text(1), row.text) << row.value;
+    }
+    for (const char *value : {R"(["now"])", R"([["infinity"]])", R"(["2024-01-01T00:00:00"])", R"("{now}")",
+                              "1", R"([true])", R"([{"date": "today"}])"})
+        EXPECT_EQ(sqlstate(Mapped(std::string(R"({"id": 1, "v": )") + value + "}", {target}).event()),
+                  "22007")
+            << value;
+}
+
+TEST(EventMapper, TimesInRecords)
+{
+    const auto target =
+        with_inner_times(Mapping::Shape::record,
+                         {.fields = {{.name = "at", .kind = TimeKind::local},
+                                     {.name = "in", .fields = {{.name = "on", .kind = TimeKind::date}}}}});
+    const struct {
+        const char *value, *text;
+    } table[] = {
+        {R"({"at": 1704067200, "x": "now", "in": {"on": ["2024-01-01", null], "at": "now"}, "on": 1})",
+         R"({"at":"2024-01-01T00:00:00","x":"now","in":{"on":["2024-01-01",null],"at":"now"},"on":1})"},
+        {R"([{"at": null}, 1, {"at": {"date": "2024-01-01 00:00:00", "timezone": "UTC"}, "y": [1, {}]}])",
+         R"([{"at":null},1,{"at":"2024-01-01T00:00:00","y":[1,{}]}])"},
+        {"{}", "{}"},
+    };
+    for (const auto &row : table) {
+        const Mapped mapped(std::string(R"({"id": 1, "v": )") + row.value + "}", {target});
+        EXPECT_EQ(sqlstate(mapped.event()), "") << row.value;
+        EXPECT_EQ(mapped.text(1), row.text) << row.value;
+        EXPECT_TRUE(field_of(mapped.event(), 1)->is_json);
+    }
+    const Mapped mapped(R"({"id": 1, "v": {"in": {"on": "tomorrow"}}})", {target});
+    EXPECT_EQ(sqlstate(mapped.event()), "22007");
+    EXPECT_EQ(mapped.event().refusal.message.substr(0, 6), "\"v.on\"") << mapped.event().refusal.message;
+}
+
+TEST(EventMapper, TimesOfDayAreNoWords)
+{
+    const auto target = with_inner_times(Mapping::Shape::clock, {});
+    EXPECT_EQ(Mapped(R"({"id": 1, "v": "12:00"})", {target}).text(1), "12:00");
+    for (const char *value : {R"("now")", R"("allballs")", R"("")", "true"})
+        EXPECT_EQ(sqlstate(Mapped(std::string(R"({"id": 1, "v": )") + value + "}", {target}).event()),
+                  "22007")
+            << value;
 }
 
 TEST(EventMapper, ExtraIsOfTheRootAndOfWholeMembers)
