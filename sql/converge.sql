@@ -108,7 +108,7 @@ CREATE VIEW results AS
 -- ---- the model ----
 
 -- The row that the events of one key end in; null: none. Of each field the latest event after the newest deletion wins; at the
--- same time null, else the greater bytes; of members of extra the greater text. A mark is a field that every event carries.
+-- same time null, else the greater bytes; of members of extra the greater text. A mark is a field that every event carries; of equal times a deletion wins.
 CREATE FUNCTION model(set integer, key integer, marks boolean) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     newest_deletion constant timestamptz := (SELECT CASE WHEN marks THEN NULL ELSE max(o.time) END FROM test.events AS o
@@ -153,7 +153,7 @@ BEGIN
         RETURN NULL;
     END IF;
     IF marks THEN
-        mark := CASE WHEN (SELECT bool_and(o.is_deletion) FROM test.events AS o WHERE o.set = model.set AND o.key = model.key AND o.time = row_time) THEN row_time END;
+        mark := CASE WHEN (SELECT bool_or(o.is_deletion) FROM test.events AS o WHERE o.set = model.set AND o.key = model.key AND o.time = row_time) THEN row_time END;
         times := times || jsonb_build_object('mark', row_time);
     END IF;
     -- what goes without saying: a field with a value has the row's time, one without was never set

@@ -61,7 +61,9 @@ CREATE FUNCTION columns_of(e jsonb) RETURNS jsonb LANGUAGE sql AS $$
     FROM jsonb_each(e) WHERE key IN ('number', 'id', 'email', 'first_name', 'n', 'q', 'yes', 'doc', 'raw', 'list', 'small', 'stamp', 'Odd "name')
 $$;
 CREATE FUNCTION extra_of(e jsonb) RETURNS jsonb LANGUAGE sql AS $$
-    SELECT jsonb_object_agg(key, value) FROM jsonb_each(e) WHERE key IN ('unmapped', 'sync_status', 'updated_ts')
+    -- what loses to the column's own name is taken by no column either
+    SELECT jsonb_object_agg(key, value) FROM jsonb_each(e)
+    WHERE key IN ('unmapped', 'sync_status', 'updated_ts') OR (key = 'firstName' AND e ? 'first_name' AND value <> 'null')
 $$;
 CREATE FUNCTION fault(e jsonb) RETURNS text LANGUAGE sql AS $$
     SELECT CASE WHEN NOT e ? 'id' OR e -> 'id' IN ('null', '""', 'true', '[]') THEN 'unreadable'

@@ -274,22 +274,49 @@ bool overlap(const TargetConfig &a, const TargetConfig &b)
                                         b.event_types == NIL || share_a_type(all_types(a), all_types(b)));
 }
 
-void check_overlap(const List *targets, Target *target)
+/* Neither would know of the other's deletions. */
+bool are_parts_of_one(const Target *a, const Target *b)
 {
+    return list_member_oid(a->ancestors, b->config.relation) ||
+           list_member_oid(b->ancestors, a->config.relation);
+}
+
+bool conflict(const Target *target, const Target *other, TargetProblem &problem)
+{
+    const char *message = nullptr;
+    const char *hint = nullptr;
+
+    if (overlap(target->config, other->config)) {
+        message = "target \"%s\" takes events of the same types into the same table as target \"%s\"";
+        hint = "Give them event types that differ, or another table.";
+    } else if (are_parts_of_one(target, other)) {
+        message = "the tables of target \"%s\" and target \"%s\" are a partition and its parent";
+        hint = "Use the parent for both.";
+    }
+    if (message == nullptr)
+        return false;
+    problem.sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
+    clip_text(problem.message, sizeof(problem.message),
+              psprintf(message, target->config.name, other->config.name));
+    clip_text(problem.hint, sizeof(problem.hint), hint);
+    return true;
+}
+
+/* Of two that do not go together the later one is to blame. */
+void check_conflicts(const List *targets, Target *target)
+{
+    TargetProblem problem;
     ListCell *cell;
 
     foreach (cell, targets) {
-        const auto *other = static_cast<Target *>(lfirst(cell));
+        auto *other = static_cast<Target *>(lfirst(cell));
 
         if (other == target)
-            return; /* of two the later one is to blame */
-        if (target->problem.sqlerrcode != 0 || !overlap(target->config, other->config))
-            continue;
-        set_problem(
-            target, ERRCODE_INVALID_PARAMETER_VALUE,
-            psprintf("target \"%s\" takes events of the same types into the same table as target \"%s\"",
-                     target->config.name, other->config.name),
-            "Give them event types that differ.");
+            return;
+        if (conflict(target, other, problem))
+            set_problem(target, problem.sqlerrcode, problem.message, problem.hint);
+        if (target->config.relation == other->config.relation)
+            target->shares_table = other->shares_table = true;
     }
 }
 
@@ -491,7 +518,7 @@ void read_catalog()
 
         if (unchanged != nullptr) {
             list_nth_cell(targets, i)->ptr_value = unchanged;
-            check_overlap(targets, unchanged);
+            check_conflicts(targets, unchanged);
             continue;
         }
         MemoryContextSwitchTo(target->context);
@@ -499,7 +526,7 @@ void read_catalog()
         describe_if_unlocked(target);
         MemoryContextSwitchTo(context);
         check_pointers(target);
-        check_overlap(targets, target);
+        check_conflicts(targets, target);
     }
     replace_catalog(targets);
     is_reading = false;
@@ -567,15 +594,15 @@ void doubt_target(Target *target)
     changes_seen++;
 }
 
-const Target *find_overlap(const Target *target)
+bool find_conflict(const Target *target, TargetProblem &problem)
 {
     for (int i = 0; i < catalog.count; i++) {
         const Target *other = catalog.targets[i];
 
-        if (other != target && overlap(target->config, other->config))
-            return other;
+        if (other != target && conflict(target, other, problem))
+            return true;
     }
-    return nullptr;
+    return false;
 }
 
 Target *find_target(const char *name)

@@ -38,8 +38,8 @@ bool a_target_is_blocked() noexcept;
 /* Has the target looked at once more: what ails it may have passed without an invalidation. */
 void doubt_target(Target *target);
 
-/* Another target that takes some of the same events into the same table; null if there is none. */
-const Target *find_overlap(const Target *target);
+/* What keeps the target from standing beside another one; false if nothing does. */
+bool find_conflict(const Target *target, TargetProblem &problem);
 
 /* Looks for the target by name; null if there is none. */
 Target *find_target(const char *name);

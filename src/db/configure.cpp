@@ -148,15 +148,10 @@ void check_configured(const char *name)
     if (target->is_locked)
         ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
                         errmsg("the table of target \"%s\" is locked", name), errhint("Try again later.")));
-    const Target *other = find_overlap(target);
-    if (other != nullptr)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("target \"%s\" takes events of the same types into the same table",
-                               other->config.name),
-                        errhint("Give them event types that differ, or another table.")));
-    if (target->problem.sqlerrcode != 0)
-        ereport(ERROR, (errcode(target->problem.sqlerrcode), errmsg("%s", target->problem.message),
-                        errhint("%s", target->problem.hint)));
+    TargetProblem problem = target->problem;
+    if (problem.sqlerrcode != 0 || find_conflict(target, problem))
+        ereport(ERROR,
+                (errcode(problem.sqlerrcode), errmsg("%s", problem.message), errhint("%s", problem.hint)));
 }
 
 /* Arguments that must not be null, by their place. */

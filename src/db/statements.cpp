@@ -54,6 +54,11 @@ bool is_extra(const Target *target, const TargetColumn *column)
     return target->extra >= 0 && column == &target->columns[target->extra];
 }
 
+bool is_mark(const Target *target, const TargetColumn *column)
+{
+    return target->mark >= 0 && column == &target->columns[target->mark];
+}
+
 bool is_order(const Target *target, const TargetColumn *column)
 {
     return column->number == target->order.number;
@@ -128,7 +133,10 @@ char *field_time(const Target *target, const TargetColumn *column)
                     quote_literal_cstr(NameStr(column->name)), name_of(column), order_name(target));
 }
 
-/* Of values with the same time null wins, else the one with the greater bytes: any fixed rule would do. */
+/*
+ * Of values with the same time null wins, else the one with the greater bytes: any fixed rule would do. But a
+ * deletion wins, and that is a mark that is not null.
+ */
 void append_wins(StringInfo sql, const Target *target, const TargetColumn *column)
 {
     const char *order = order_name(target);
@@ -137,6 +145,12 @@ void append_wins(StringInfo sql, const Target *target, const TargetColumn *colum
     if (is_extra(target, column)) {
         appendStringInfo(sql, "cxone_sync.extra_wins(t.%s, excluded.%s, t.%s, t.%s, excluded.%s)",
                          name_of(column), name_of(column), contract::field_times_column, order, order);
+        return;
+    }
+    if (is_mark(target, column)) {
+        appendStringInfo(
+            sql, "(excluded.%s > %s OR (excluded.%s = %s AND t.%s IS NULL AND excluded.%s IS NOT NULL))",
+            order, time, order, time, name_of(column), name_of(column));
         return;
     }
     appendStringInfo(sql,
@@ -160,7 +174,7 @@ bool has_field_time(const Target *target, const TargetColumn *column)
 }
 
 /* What tells of each column with a time: whether a row has a null there. */
-using NullTest = const char *(*)(const TargetColumn *column, bool is_carried);
+using NullTest = const char *(*)(const Target *target, const TargetColumn *column, bool is_carried);
 
 void append_null_tests(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count,
                        NullTest test)
@@ -174,7 +188,7 @@ void append_null_tests(StringInfo sql, const Target *target, const TargetColumn 
         if (!has_field_time(target, column))
             continue;
         appendStringInfo(sql, "%s%s", separator,
-                         test(column, find_column(columns, count, column) != nullptr));
+                         test(target, column, find_column(columns, count, column) != nullptr));
         separator = ", ";
     }
     appendStringInfoString(sql, "]::boolean[]");
@@ -194,20 +208,41 @@ void append_timed_names(StringInfo sql, const Target *target)
     appendStringInfoString(sql, "]::text[]");
 }
 
-const char *null_before(const TargetColumn *column, bool)
+const char *null_before(const Target *, const TargetColumn *column, bool)
 {
     return psprintf("t.%s IS NULL", name_of(column));
 }
+/*
+ * merge_field_times() lets null win a tie, with which a mark wins: so a mark that is proposed meets no null
+ * at its own time, and none meets a mark.
+ */
+const char *null_to_merge(const Target *target, const TargetColumn *column, bool)
+{
+    const char *name = name_of(column);
+
+    if (!is_mark(target, column))
+        return psprintf("t.%s IS NULL", name);
+    return psprintf("(t.%s IS NULL AND (excluded.%s IS NULL OR excluded.%s <> %s))", name, name,
+                    order_name(target), field_time(target, column));
+}
+const char *null_proposed(const Target *target, const TargetColumn *column, bool is_carried)
+{
+    const char *name = name_of(column);
+
+    if (!is_carried)
+        return "NULL";
+    if (!is_mark(target, column))
+        return psprintf("excluded.%s IS NULL", name);
+    return psprintf(
+        "CASE WHEN excluded.%s IS NOT NULL OR t.%s IS NULL OR excluded.%s <> %s THEN excluded.%s IS NULL END",
+        name, name, order_name(target), field_time(target, column), name);
+}
 /* a new row gets a default where the event carries nothing */
-const char *null_at_first(const TargetColumn *column, bool)
+const char *null_at_first(const Target *, const TargetColumn *column, bool)
 {
     return column->default_expression ? "false" : "true";
 }
-const char *null_proposed(const TargetColumn *column, bool is_carried)
-{
-    return is_carried ? psprintf("excluded.%s IS NULL", name_of(column)) : "NULL";
-}
-const char *null_in_source(const TargetColumn *column, bool is_carried)
+const char *null_in_source(const Target *, const TargetColumn *column, bool is_carried)
 {
     return is_carried ? psprintf("s.%s IS NULL", name_of(column)) : "NULL";
 }
@@ -230,7 +265,7 @@ void append_merged_times(StringInfo sql, const Target *target, const TargetColum
                      contract::field_times_column, order, order);
     append_timed_names(sql, target);
     appendStringInfoString(sql, ", ");
-    append_null_tests(sql, target, columns, count, null_before);
+    append_null_tests(sql, target, columns, count, null_to_merge);
     appendStringInfoString(sql, ", ");
     append_null_tests(sql, target, columns, count, null_proposed);
     appendStringInfo(sql, ", %s, %s)", extra ? psprintf("t.%s", name_of(extra)) : "NULL",
@@ -313,6 +348,18 @@ void append_difference(StringInfo sql, const Target *target, const TargetColumn 
                          name_of(column), new_value(target, column));
 }
 
+/* Of equal times a deletion wins. */
+void append_mark_condition(StringInfo sql, const Target *target)
+{
+    if (target->mark < 0)
+        return;
+    const char *mark = name_of(&target->columns[target->mark]);
+
+    appendStringInfo(
+        sql, " AND NOT (excluded.%s IS NOT DISTINCT FROM t.%s AND t.%s IS NOT NULL AND excluded.%s IS NULL)",
+        order_name(target), order_name(target), mark, mark);
+}
+
 /*
  * Time order wins, not arrival order; and what would not change is left alone. The time is compared first,
  * since a newer event makes all further looks superfluous.
@@ -321,10 +368,11 @@ void append_conditions(StringInfo sql, const Target *target, const TargetColumn 
 {
     const char *order = order_name(target);
 
-    if (!target->field_order)
-        appendStringInfo(sql, "(t.%s IS NULL OR excluded.%s >= t.%s) AND (t.%s IS DISTINCT FROM excluded.%s",
-                         order, order, order, order, order);
-    else
+    if (!target->field_order) {
+        appendStringInfo(sql, "(t.%s IS NULL OR excluded.%s >= t.%s)", order, order, order);
+        append_mark_condition(sql, target);
+        appendStringInfo(sql, " AND (t.%s IS DISTINCT FROM excluded.%s", order, order);
+    } else
         appendStringInfo(sql, "(t.%s IS NULL OR excluded.%s > t.%s", order, order, order);
     for (int i = 0; i < count; i++) {
         if (is_key(target, columns[i]) || is_order(target, columns[i]))
@@ -399,11 +447,14 @@ char *overtaken_statement(const Target *target)
     StringInfoData sql;
 
     initStringInfo(&sql);
-    appendStringInfoString(&sql, "SELECT u.number FROM ");
+    appendStringInfo(&sql, "SELECT u.number, t.%s > u.time FROM ", order_name(target));
     append_listed_keys(&sql, target, " WITH ORDINALITY", ", number");
     appendStringInfo(&sql, " JOIN %s AS t ON ", target->table);
     append_key_match(&sql, target, listed_key);
     appendStringInfo(&sql, " WHERE t.%s > u.time", order_name(target));
+    if (target->mark >= 0)
+        appendStringInfo(&sql, " OR (t.%s = u.time AND t.%s IS NOT NULL)", order_name(target),
+                         name_of(&target->columns[target->mark]));
     return sql.data;
 }
 

@@ -18,7 +18,7 @@ char *update_statement(const Target *target, const TargetColumn *const *columns,
 
 /*
  * Takes an array for each column of the key and one of times; returns the numbers (from 1) of those that the
- * target has newer.
+ * target has newer, or marked as deleted at the same time, and whether it is the former.
  */
 char *overtaken_statement(const Target *target);
 

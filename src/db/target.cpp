@@ -8,6 +8,7 @@
 #include "db/guard.h"
 #include "db/target.h"
 extern "C" {
+#include "catalog/partition.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "rewrite/rewriteHandler.h"
@@ -141,6 +142,7 @@ void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *
     column->base_type = getBaseType(attribute->atttypid);
     column->collation = attribute->attcollation;
     column->typmod = attribute->atttypmod;
+    column->not_null = attribute->attnotnull;
     column->plain_text = column->type == TEXTOID || (column->type == VARCHAROID && column->typmod < 0);
     column->shape = shape_of(column->base_type);
     column->paths = paths_for(target->config, NameStr(attribute->attname));
@@ -367,6 +369,15 @@ bool check_mark_column(Target *target)
                   target->config.mark_column);
 }
 
+bool is_key_column(const Target *target, int column)
+{
+    for (int k = 0; k < target->key_count; k++) {
+        if (target->keys[k].column == column)
+            return true;
+    }
+    return false;
+}
+
 /* Whether equal keys have the same text: tombstones are found by that. */
 bool has_one_text(const TargetColumn &column)
 {
@@ -389,6 +400,22 @@ bool has_one_text(const TargetColumn &column)
     }
 }
 
+/* In field order what a deletion finds of an older time becomes what it is in a new row. */
+bool check_resets(Target *target)
+{
+    for (int i = 0; target->field_order && i < target->column_count; i++) {
+        const TargetColumn &column = target->columns[i];
+
+        if (column.not_null && column.default_expression == nullptr && !is_key_column(target, i))
+            return refuse(target, ERRCODE_INVALID_TABLE_DEFINITION,
+                          "Give the column a default, drop its NOT NULL, or use a mark_column.",
+                          "column \"%s\" of table %s is NOT NULL and has no default, so a deletion that "
+                          "comes late could not reset it",
+                          NameStr(column.name), target->table);
+    }
+    return true;
+}
+
 bool check_deletions(Target *target)
 {
     if (target->config.delete_types == NIL || target->mark >= 0)
@@ -402,7 +429,7 @@ bool check_deletions(Target *target)
                 "deletions cannot be kept",
                 NameStr(key_column(target, i).name), target->table);
     }
-    return true;
+    return check_resets(target);
 }
 
 bool check_unique_key(Target *target, Relation relation)
@@ -441,6 +468,8 @@ void describe_table(Target *target, Relation relation)
     target->table = MemoryContextStrdup(
         target->context, quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
                                                     RelationGetRelationName(relation)));
+    if (relation->rd_rel->relispartition)
+        target->ancestors = get_partition_ancestors(RelationGetRelid(relation));
     /* those of partitions are not known here */
     target->has_triggers =
         relation->trigdesc != nullptr || relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;

@@ -17,7 +17,8 @@ struct TargetColumn {
     int16 length;
     bool by_value;
     char alignment;
-    Oid parameter_type;       /* the type whose arrays carry the column's values to the statement */
+    Oid parameter_type; /* the type whose arrays carry the column's values to the statement */
+    bool not_null;
     bool plain_text;          /* text without a length: any string is a value */
     bool cast_in_statement;   /* its type has no array type: its values travel as text */
     char *default_expression; /* what a new row gets by itself; null: nothing */
@@ -89,6 +90,8 @@ struct Target {
     int mark;                  /* index of the column that tells of deletions, or -1 */
     bool field_order;          /* the table has a column field_times: newer fields win one by one */
     bool has_triggers;         /* constraints too: they may wait for the commit, or write where others do */
+    List *ancestors;           /* OIDs of the tables whose partition the table is */
+    bool shares_table;         /* another target has the same table, for events of other types */
     List *row_types;           /* OIDs of the relations behind its columns' row types */
     SavedPlan *plans;          /* for each set of columns seen, most recent first */
     SPIPlanPtr overtaken_plan; /* these two are null until they are needed */

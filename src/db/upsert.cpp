@@ -289,7 +289,7 @@ Oid *key_and_time_types(const Target *target)
 
 /* ---- outcomes ---- */
 
-/* Tells the rows that the target has newer from those that change nothing. */
+/* Tells the rows that the target has newer, or deleted at their time, from those that change nothing. */
 void mark_skipped(Target *target, Row *const *rows, int count, Datum *keys_and_time)
 {
     if (target->overtaken_plan == nullptr)
@@ -301,7 +301,11 @@ void mark_skipped(Target *target, Row *const *rows, int count, Datum *keys_and_t
         const int64 number =
             DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null));
 
-        if (number >= 1 && number <= count && !rows[number - 1]->is_written)
+        const bool is_newer =
+            DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &is_null));
+
+        if (number >= 1 && number <= count && !rows[number - 1]->is_written &&
+            (is_newer || !rows[number - 1]->event->is_deletion))
             rows[number - 1]->event->outcome = Outcome::skipped;
     }
     SPI_freetuptable(SPI_tuptable);

@@ -248,12 +248,15 @@ bool replaces(const Target *target, const Row *row, const Row *last)
     return feeds_all_of(target, row->event, last->event);
 }
 
-/* True if `last` has come before and is newer; of equal times a deletion counts as that. */
+/*
+ * True if `last` has come before and is newer; of equal times a deletion counts as that. (Where a deletion is
+ * a mark in field order, it is one of several fields.)
+ */
 bool comes_late(const Target *target, const Row *row, const Row *last)
 {
     return row->event->time < last->event->time ||
-           (row->event->time == last->event->time && deletes_rows(target) && last->event->is_deletion &&
-            !row->event->is_deletion);
+           (row->event->time == last->event->time && last->event->is_deletion && !row->event->is_deletion &&
+            (deletes_rows(target) || !target->field_order));
 }
 
 /*
@@ -699,8 +702,23 @@ void check_all_settled(const Batch *batch)
     }
 }
 
+/*
+ * Rows of a table that two targets share are not written in one order of their keys, so writers of such a
+ * table follow one another. Nobody else locks the table as an object with this sub-id.
+ */
+void lock_shared_tables(const Batch *batch)
+{
+    for (int i = 0; i < batch->catalog.count; i++) {
+        const Target *target = batch->catalog.targets[i];
+
+        if (batch->needs[i] && target->shares_table)
+            LockDatabaseObject(RelationRelationId, target->config.relation, 2, ExclusiveLock);
+    }
+}
+
 void write_batch(Batch *batch)
 {
+    lock_shared_tables(batch);
     for (int i = 0; i < batch->catalog.count; i++) {
         Target *target = batch->catalog.targets[i];
         const auto index = static_cast<std::uint16_t>(i);
