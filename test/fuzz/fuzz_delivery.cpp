@@ -36,11 +36,16 @@ bool is_inside(std::string_view part, std::string_view whole)
 Mapping::TargetSpec all_shapes(const char *name)
 {
     Mapping::TargetSpec target =
-        target_of(name, {"id", "first_name", "tags", "doc", "parts", "firstName", "place"});
+        target_of(name, {"id", "first_name", "tags", "doc", "parts", "firstName", "place", "times", "at"});
     target.columns[2].shape = Shape::array;
     target.columns[3].shape = Shape::json;
     target.columns[4].shape = Shape::json_array;
     target.columns[6].shape = Shape::record;
+    target.columns[6].times.fields = {{.name = "at", .kind = TimeKind::local},
+                                      {.name = "place", .fields = {{.name = "on", .kind = TimeKind::date}}}};
+    target.columns[7].shape = Shape::array;
+    target.columns[7].times.kind = TimeKind::instant;
+    target.columns[8].shape = Shape::clock;
     return target;
 }
 

@@ -90,6 +90,8 @@ TEST(Envelope, APathOfSeveralTokens)
         {R"({"data": {"the/events": 1}})", no_array},
         {R"({"data": {"the/events": [], "the/events": []}})", twice},
         {R"({"data": {"the/events": []}, "data": {"the/events": 1}})", twice},
+        {R"({"data": {"the/events": []}, "data": 3})", twice},
+        {R"({"data": {"the/events": []}, "x": {"data": 3}})", ""},
         {"[]", "400 the body is not a JSON object"},
         {"7", "400 the body is not a JSON object"},
     };

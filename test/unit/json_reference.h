@@ -17,7 +17,7 @@ namespace reference {
 
 struct JsonFacts {
     std::size_t depth = 0;
-    int events_keys = 0; /* values that stand where the events should */
+    int events_keys = 0; /* values that stand where the events should, or later on the way there */
     int events = -1;     /* elements of the last of them; -1 if there is none, or it is no array */
 };
 
@@ -164,6 +164,8 @@ private:
         if (is_events) {
             facts_.events_keys++;
             facts_.events = -1;
+        } else if (on_path && facts_.events_keys > 0) {
+            facts_.events_keys++;
         }
         blanks();
         switch (peek()) {
