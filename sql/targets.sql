@@ -125,6 +125,18 @@ SELECT tableoid::regclass, id, region, status FROM parts ORDER BY region;
 SELECT target, sqlstate, event_key, message FROM dead;
 TRUNCATE cxone_sync.dead_letters;
 
+-- a partition and its parent do not go together, since neither would know of the other's deletions
+SELECT try($$add_target('us', 'part_us', '{id,region}', event_types => '{8}', type_path => '/kind')$$);
+SET ROLE regress_owner;
+CREATE TABLE part_asia (LIKE parts INCLUDING ALL);
+RESET ROLE;
+SELECT try($$add_target('asia', 'part_asia', '{id,region}', event_types => '{8}', type_path => '/kind')$$);
+ALTER TABLE parts ATTACH PARTITION part_asia FOR VALUES IN ('asia');
+SELECT name, problem, hint FROM cxone_sync.targets WHERE problem IS NOT NULL;
+ALTER TABLE parts DETACH PARTITION part_asia;
+SELECT deliver('{"kind": 8, "id": 1, "region": "asia"}');
+SELECT cxone_sync.remove_target('asia');
+
 -- one event into three targets: what one of them refuses is a dead letter of that one, and the event counts once
 SET ROLE regress_owner;
 CREATE TABLE notes (id text PRIMARY KEY, n integer CHECK (n > 0), updated_ts timestamptz);

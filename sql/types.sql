@@ -100,6 +100,25 @@ SELECT deliver('{"id": "1", "email": "together@with.it", "value": "(7,seven)", "
 SELECT id, last_name, email, value, (value).b FROM cxone_sync.contact_records WHERE id = '1';
 SELECT * FROM try('test.pair[]', '["(1,x)", null, "(2,y)"]', '[{"a": 1}]');
 SELECT * FROM try('test.pair_of_positive', '"(1,x)"', '"(0,x)"');
+-- times in arrays and in composite types are read by the rules of times, and not by PostgreSQL, which takes more
+SELECT * FROM try('timestamptz[]', '["2026-01-01 12:00:00+0100", 1767225600000, {"date": "2026-01-01 00:00:00.000000", "timezone": "UTC"}, null]', '[["2026-01-01T00:00:00Z"]]', '[]', '["now"]', '["infinity"]', '["2026-01-01T00:00:00"]', '"{now}"', '{}', 'null');
+SELECT * FROM try('timestamp[]', '["2026-01-01T12:00:00+01:00"]', '["tomorrow"]');
+SELECT * FROM try('date[]', '["2026-01-01", "2026-01-01T23:00:00-05:00"]', '["12/06/2026"]');
+CREATE DOMAIN moment AS timestamptz(0);
+CREATE TYPE visit AS (place text, at test.moment, days date[]);
+CREATE TYPE trip AS (name text, visits test.visit[]);
+SELECT * FROM try('test.moment[]', '["2026-01-01T00:00:00.6Z"]', '["now"]');
+SELECT * FROM try('test.visit', '{"place": "now", "at": "2026-01-01T01:00:00.4+01:00", "days": ["2026-01-01", null]}', '{"at": "now"}', '{"days": ["today"]}', '{"at": null}', '{"at": ""}', '"(x,now,)"', '1', 'null');
+SELECT * FROM try('test.trip', '{"name": "x", "visits": [{"at": 1767225600}, null, {"place": "y"}]}', '{"visits": [{"place": "z"}, {"at": "infinity"}]}');
+SELECT * FROM try('test.visit[]', '[{"at": "2026-01-01T00:00:00Z"}, null]', '[{"at": "yesterday"}]');
+SELECT * FROM try('time', '"12:30"', '"12:30:01.5"', '"now"', '"allballs"', '12');
+-- a type that gets a time under a session that knows it
+CREATE TYPE plain AS (a text);
+SELECT * FROM try('test.plain', '{"a": "now"}', '"(now)"');
+ALTER TYPE plain ADD ATTRIBUTE at timestamptz CASCADE;
+SELECT deliver('{"id": "b", "value": {"a": "now", "at": "2026-01-01T00:00:00Z"}}', '{"id": "c", "value": {"a": "x", "at": "now"}}');
+SELECT id, value FROM cxone_sync.contact_records ORDER BY id;
+SELECT * FROM dead;
 -- a type changes under a session that knows it
 SELECT * FROM try('test.positive', '99', '100');
 ALTER DOMAIN positive ADD CONSTRAINT below_1000 CHECK (VALUE < 1000);
