@@ -144,12 +144,105 @@ SELECT cxone_sync.add_target('plain', 'plain', '{id}', event_types => '{plain}')
 CALL cxone_sync.fill_from_extra('plain', 'a');
 SELECT cxone_sync.remove_target('plain');
 
+---- by an owner who is no superuser: a partitioned table with a composite key, columns with a DEFAULT
+GRANT USAGE ON SCHEMA cxone_sync TO regress_owner;
+GRANT EXECUTE ON PROCEDURE cxone_sync.fill_from_extra TO regress_owner;
+SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{Contact}', kept_columns => '{sync_status}');
+SET ROLE regress_owner;
+CREATE TABLE parts (id bigint, region text, extra jsonb, updated_ts timestamptz, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+CREATE TABLE part_eu (updated_ts timestamptz, extra jsonb, region text NOT NULL, gone integer, id bigint NOT NULL);
+ALTER TABLE part_eu DROP COLUMN gone;
+ALTER TABLE parts ATTACH PARTITION part_eu FOR VALUES IN ('eu');
+CREATE TABLE part_us PARTITION OF parts FOR VALUES IN ('us', 'a ''b" c');
+RESET ROLE;
+SELECT cxone_sync.add_target('parts', 'parts', '{region,id}', event_types => '{part}');
+CREATE FUNCTION part(id integer, region text, day integer, more jsonb) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT test.made(NULL, day, jsonb_build_object('eventType', 'part', 'id', id, 'region', region) || more)
+$$;
+-- the keys' order as texts is another than their order
+SELECT deliver(VARIADIC array_agg(part(i * i * i, region, 1, jsonb_build_object('note', region || i, 'size', i, 'score', CASE i WHEN 2 THEN 'none' ELSE i::text END, 'late', CASE i WHEN 2 THEN 'none' ELSE i::text END, 'word', 'w' || i)))) FROM generate_series(1, 3) AS i, unnest('{eu,us,"a ''b\" c"}'::text[]) AS region;
+SET ROLE regress_owner;
+ALTER TABLE parts ADD COLUMN note text DEFAULT 'a "default"', ADD COLUMN size integer NOT NULL DEFAULT 1 + 1, ADD COLUMN score integer CHECK (score < 3);
+RESET ROLE;
+-- what an event has set since stays, null as well; other columns of the row are filled
+SELECT deliver(part(1, 'eu', 2, '{"note": "set"}'), part(8, 'us', 2, '{"note": null, "size": 7}'), part(100, 'us', 2, '{"note": "new"}'), part(101, 'us', 2, '{}'));
+SET client_min_messages = notice;
+SET ROLE regress_owner;
+CALL cxone_sync.fill_from_extra('parts', 'note', 4);
+CALL cxone_sync.fill_from_extra('parts', 'size');
+CALL cxone_sync.fill_from_extra('parts', 'score', 4);
+SELECT tableoid::regclass, id, region, note, size, score, extra - 'eventType' AS extra FROM parts ORDER BY region, id;
+RESET ROLE;
+SET client_min_messages = warning;
+-- he may fill only what he may write
+CALL cxone_sync.fill_from_extra('contact_records', 'points');
+SET ROLE regress_owner;
+CALL cxone_sync.fill_from_extra('contact_records', 'points');
+CALL cxone_sync.fill_from_extra('contact_records', 'mobile_phone');
+RESET ROLE;
+
+---- what stands first in the caller's search_path is not run
+CREATE SCHEMA first;
+GRANT USAGE ON SCHEMA first TO PUBLIC;
+DO $$
+DECLARE
+    f text;
+BEGIN
+    FOREACH f IN ARRAY ARRAY['format(text) RETURNS text', 'format(text, VARIADIC text[]) RETURNS text', 'unnest(text[]) RETURNS SETOF text', 'jsonb_object_keys(jsonb) RETURNS SETOF text', 'format_type(oid, integer) RETURNS text',
+        'pg_get_expr(pg_node_tree, oid) RETURNS text', 'replace(text, text, text) RETURNS text', 'set_config(text, text, boolean) RETURNS text', 'field_time(jsonb, text, boolean, timestamptz) RETURNS timestamptz',
+        'value_from_extra(text, text, jsonb) RETURNS record', 'target_definition(text) RETURNS record', 'compare(integer, integer) RETURNS boolean', 'compare(bigint, integer) RETURNS boolean', 'compare(bigint, bigint) RETURNS boolean',
+        'compare(text, text) RETURNS boolean', 'compare(oid, oid) RETURNS boolean', 'compare(timestamptz, timestamptz) RETURNS boolean', 'calculate(integer, integer) RETURNS integer', 'calculate(bigint, bigint) RETURNS bigint',
+        'join_texts(text, text) RETURNS text', 'join_objects(jsonb, jsonb) RETURNS jsonb', 'member_of(jsonb, text) RETURNS jsonb', 'without(jsonb, text[]) RETURNS jsonb', 'newest(timestamptz, timestamptz) RETURNS timestamptz',
+        'aggregated(text, text, text) RETURNS text', 'counted(bigint) RETURNS bigint'] LOOP
+        EXECUTE format($f$CREATE FUNCTION first.%s LANGUAGE plpgsql SET search_path = pg_catalog AS 'BEGIN RAISE EXCEPTION ''not this one''; END'$f$, f);
+    END LOOP;
+END
+$$;
+CREATE AGGREGATE first.max(timestamptz) (SFUNC = first.newest, STYPE = timestamptz, INITCOND = '-infinity');
+CREATE AGGREGATE first.string_agg(text, text) (SFUNC = first.aggregated, STYPE = text, INITCOND = '');
+CREATE AGGREGATE first.count(*) (SFUNC = first.counted, STYPE = bigint, INITCOND = '0');
+DO $$
+DECLARE
+    o record;
+BEGIN
+    FOR o IN SELECT * FROM unnest('{=,<,>,<>}'::text[]) AS name, unnest('{integer/integer,bigint/integer,bigint/bigint,text/text,oid/oid,timestamptz/timestamptz}'::text[]) AS types, (VALUES ('compare')) AS f(function)
+        UNION ALL VALUES ('+', 'bigint/bigint', 'calculate'), ('+', 'integer/integer', 'calculate'), ('*', 'integer/integer', 'calculate'), ('/', 'integer/integer', 'calculate'), ('||', 'text/text', 'join_texts'),
+            ('||', 'jsonb/jsonb', 'join_objects'), ('->', 'jsonb/text', 'member_of'), ('-', 'jsonb/text[]', 'without') LOOP
+        EXECUTE format('CREATE OPERATOR first.%s (FUNCTION = first.%s, LEFTARG = %s, RIGHTARG = %s)', o.name, o.function, split_part(o.types, '/', 1), split_part(o.types, '/', 2));
+    END LOOP;
+END
+$$;
+-- in field order and in row order: values that are moved, that the column refuses, that a newer one has overtaken
+SET ROLE regress_owner;
+ALTER TABLE parts ADD COLUMN field_times jsonb, ADD COLUMN late integer, ADD COLUMN word text;
+RESET ROLE;
+SELECT deliver(part(27, 'us', 3, '{"late": 0, "word": "newer"}'));
+SET client_min_messages = notice;
+SET ROLE regress_owner;
+SET search_path = first, pg_catalog, test;
+SELECT format('%s', 'a'::text);
+SELECT unnest('{a}'::text[]);
+SELECT 1 < 2;
+CALL cxone_sync.fill_from_extra('parts', 'late', 2);
+ALTER TABLE test.parts DROP COLUMN field_times;
+CALL cxone_sync.fill_from_extra('parts', 'word', 4);
+CALL cxone_sync.fill_from_extra('parts', 'late', 2);
+SHOW search_path;
+RESET ROLE;
+SET search_path = test;
+SET client_min_messages = warning;
+SELECT id, region, late, word, extra - '{eventType,score}'::text[] AS extra FROM parts ORDER BY region, id;
+SELECT cxone_sync.remove_target('parts');
+DROP TABLE parts;
+DROP SCHEMA first CASCADE;
+REVOKE USAGE ON SCHEMA cxone_sync FROM regress_owner;
+REVOKE EXECUTE ON PROCEDURE cxone_sync.fill_from_extra FROM regress_owner;
+
 ---- a root, a composite key and columns of all types
 SET ROLE regress_owner;
 CREATE TABLE cases (tenant bigint, "Case" uuid, extra jsonb, updated_ts timestamptz, PRIMARY KEY ("Case", tenant));
 CREATE TYPE address AS (street text, city text);
 RESET ROLE;
-SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{Contact}', kept_columns => '{sync_status}');
 SELECT cxone_sync.add_target('cases', 'cases', '{tenant,Case}', event_types => '{Case}', root_path => '/data/a~1b');
 SELECT deliver(jsonb_build_object('eventType', 'Case', 'timestamp', '2026-01-01T00:00:00Z', 'n', 'of the event', 'data', jsonb_build_object('a/b',
     jsonb_build_object('tenant', i, 'Case', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'n', i, 'day', '2026-02-03T23:00:00-05:00', 'openedAt', 1770159600000 + i, 'localTime', '2026-02-03T23:00:00-05:00',

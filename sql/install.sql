@@ -71,6 +71,45 @@ SELECT count(*) > 40 AS compared FROM fresh;
 (TABLE upgraded EXCEPT TABLE fresh) UNION ALL (TABLE fresh EXCEPT TABLE upgraded);
 ROLLBACK;
 
+-- A column extra that was there before: as jsonb it takes what no column takes, and keeps what it holds.
+BEGIN;
+CREATE EXTENSION cxone_sync VERSION '1.0';
+ALTER EXTENSION cxone_sync UPDATE TO '2.0';
+ALTER TABLE cxone_sync.contact_records ADD COLUMN extra jsonb DEFAULT '{"by": "default"}', ADD COLUMN more text;
+COMMENT ON COLUMN cxone_sync.contact_records.extra IS 'mine';
+INSERT INTO cxone_sync.contact_records (id, extra) VALUES ('set', '{"mine": 1, "both": 1}'), ('empty', NULL), ('untouched', '[1, 2]');
+ALTER EXTENSION cxone_sync UPDATE;
+SELECT format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid), col_description(attrelid, attnum)
+FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = 'cxone_sync.contact_records'::regclass AND attname = 'extra';
+SELECT keeps_extra, problem FROM cxone_sync.targets;
+SELECT cxone_sync.ingest(jsonb_build_object('events', jsonb_agg(jsonb_build_object('id', id, 'more', id, 'extra', 'a member like any other', 'both', 2)))) FROM unnest('{set,empty,new}'::text[]) AS id;
+SELECT id, more, extra FROM cxone_sync.contact_records ORDER BY id;
+ROLLBACK;
+
+-- of another type it is a column like any other, and what no column takes is not kept
+BEGIN;
+CREATE EXTENSION cxone_sync VERSION '1.0';
+ALTER EXTENSION cxone_sync UPDATE TO '2.0';
+ALTER TABLE cxone_sync.contact_records ADD COLUMN extra text DEFAULT 'none', ADD COLUMN more text;
+COMMENT ON COLUMN cxone_sync.contact_records.extra IS 'mine';
+INSERT INTO cxone_sync.contact_records (id, extra) VALUES ('set', 'mine'), ('empty', NULL), ('untouched', 'mine');
+ALTER EXTENSION cxone_sync UPDATE;
+SELECT format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid), col_description(attrelid, attnum)
+FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = 'cxone_sync.contact_records'::regclass AND attname = 'extra';
+SELECT keeps_extra, problem FROM cxone_sync.targets;
+SELECT cxone_sync.ingest('{"events": [{"id": "set", "extra": "of the event", "both": 2}, {"id": "empty", "both": 2}, {"id": "new", "extra": {"deep": 1}}, {"id": "new 2", "both": 2}]}');
+SELECT id, more, extra FROM cxone_sync.contact_records ORDER BY id;
+SAVEPOINT s;
+CALL cxone_sync.fill_from_extra('contact_records', 'more');
+ROLLBACK TO s;
+-- changed to jsonb it is what it is elsewhere
+UPDATE cxone_sync.contact_records SET extra = NULL;
+ALTER TABLE cxone_sync.contact_records ALTER COLUMN extra DROP DEFAULT, ALTER COLUMN extra TYPE jsonb USING extra::jsonb;
+SELECT keeps_extra FROM cxone_sync.targets;
+SELECT cxone_sync.ingest('{"events": [{"id": "set", "both": 3}]}');
+SELECT id, extra FROM cxone_sync.contact_records WHERE extra IS NOT NULL;
+ROLLBACK;
+
 CREATE EXTENSION cxone_sync;
 
 -- objects

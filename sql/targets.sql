@@ -136,6 +136,30 @@ SELECT name, problem, hint FROM cxone_sync.targets WHERE problem IS NOT NULL;
 ALTER TABLE parts DETACH PARTITION part_asia;
 SELECT deliver('{"kind": 8, "id": 1, "region": "asia"}');
 SELECT cxone_sync.remove_target('asia');
+-- a constraint of one partition that waits for the commit: whom it refuses is a dead letter before, its neighbours in either partition are none
+TRUNCATE parts;
+SET ROLE regress_owner;
+CREATE TABLE regions (name text PRIMARY KEY);
+INSERT INTO regions VALUES ('known');
+ALTER TABLE part_eu ADD CONSTRAINT known_status FOREIGN KEY (status) REFERENCES regions DEFERRABLE INITIALLY DEFERRED;
+RESET ROLE;
+BEGIN;
+SELECT deliver(VARIADIC array_agg(jsonb_build_object('kind', 7, 'id', i, 'region', region, 'status', CASE WHEN i % 3 = 0 THEN 'unknown' ELSE 'known' END) ORDER BY i, region)) FROM generate_series(1, 6) AS i, unnest('{eu,us}'::text[]) AS region;
+COMMIT;
+SELECT tableoid::regclass, string_agg(id || ' ' || status, ', ' ORDER BY id) FROM parts GROUP BY 1 ORDER BY 1;
+SELECT target, sqlstate, event_key, message FROM dead;
+-- also where the row is there, and once it is mended
+SELECT deliver('{"kind": 7, "id": 1, "region": "eu", "status": "unknown"}', '{"kind": 7, "id": 2, "region": "eu", "status": "known"}');
+INSERT INTO regions VALUES ('unknown');
+SELECT outcome FROM cxone_sync.replay_dead_letters();
+SELECT tableoid::regclass, string_agg(id || ' ' || status, ', ' ORDER BY id) FROM parts GROUP BY 1 ORDER BY 1;
+-- the same of a trigger
+CREATE FUNCTION no_four() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 4 THEN RAISE EXCEPTION 'number four'; END IF; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER no_four AFTER INSERT OR UPDATE ON part_us DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION no_four();
+SELECT deliver('{"kind": 7, "id": 4, "region": "eu", "status": "known"}', '{"kind": 7, "id": 4, "region": "us", "status": "new"}', '{"kind": 7, "id": 5, "region": "us", "status": "new"}');
+SELECT tableoid::regclass, id, status FROM parts WHERE id IN (4, 5) ORDER BY id, 1;
+SELECT target, sqlstate, event_key, message FROM dead;
+TRUNCATE cxone_sync.dead_letters;
 
 -- one event into three targets: what one of them refuses is a dead letter of that one, and the event counts once
 SET ROLE regress_owner;
@@ -204,7 +228,21 @@ SELECT try($$map_field('cases', 'status')$$);
 SELECT try($$map_field('cases', 'status', VARIADIC '{}')$$);
 SELECT try($$unmap_field('cases', 'status')$$);
 SELECT try($$unmap_field('cases', 'nowhere')$$);
+-- a pointer has 64 steps and 1000 bytes at most; of what is refused only the beginning is shown
+CREATE FUNCTION refused(call text) RETURNS text LANGUAGE sql AS $$ SELECT format('%s… %s', left(t, 17), split_part(t, E'\n  ', 2)) FROM test.try(call) AS t $$;
+CREATE VIEW too_long AS SELECT * FROM (VALUES ('65 steps', repeat('/a', 65)), ('500000 steps', repeat('/a', 500000)), ('1001 bytes', '/' || repeat('a', 1000)), ('1001 bytes in 501 characters', '/' || repeat('é', 500))) AS v(what, path);
+SELECT what, refused(format('map_field(''cases'', ''status'', %L)', path)), refused(format('map_field(''cases'', ''status'', ''/s'', %L)', path)) FROM too_long;
+SELECT what, parameter, refused(format('change_target(''cases'', ''cases'', ''{id}'', event_types => ''{case}'', %s => %L)', parameter, path)),
+    refused(format('add_target(''t'', ''notes'', ''{id}'', event_types => ''{other}'', %s => %L)', parameter, path)) FROM too_long, unnest('{root_path,type_path}'::text[]) AS parameter;
+SELECT name, root_path, type_path FROM cxone_sync.targets;
 SELECT target, column_name, paths FROM cxone_sync.field_map ORDER BY 1, 2;
+-- as long as can be
+SELECT steps, try(format('map_field(''cases'', ''n'', %L)', path)), try(format('add_target(%L, ''notes'', ''{id}'', event_types => ''{long}'', type_path => %L)', steps, path)), try(format('remove_target(%L)', steps))
+FROM (VALUES ('64 steps', repeat('/a', 64)), ('1000 bytes', '/' || repeat('a', 999)), ('999 bytes in 500 characters', '/' || repeat('é', 499))) AS v(steps, path);
+SELECT try(format('map_field(''cases'', ''n'', %L)', repeat('/a', 60))), try(format('map_field(''cases'', ''status'', %L)', repeat('/a', 59) || '/b'));
+SELECT deliver(format('{"meta": {"kinds": ["", "case"]}, "key": 20, "data": {"case": {}}, %s"a": 60, "b": "deep"%s}', repeat('"a": {', 59), repeat('}', 59))::jsonb);
+SELECT id, n, status FROM cases WHERE id = 20;
+SELECT try($$unmap_field('cases', 'status')$$);
 SELECT try($$unmap_field('cases', 'id')$$), try($$unmap_field('cases', 'updated_ts')$$), try($$unmap_field('cases', 'body')$$), try($$unmap_field('cases', 'n')$$);
 TRUNCATE cxone_sync.dead_letters, cases;
 DROP VIEW case_view;
@@ -314,6 +352,71 @@ TABLE dead;
 SELECT try($$remove_target('Ünïcode "target"')$$);
 TRUNCATE cxone_sync.dead_letters;
 
+-- a table is followed under whatever name it goes, in the very next delivery; one that is put where it was is another
+CREATE SCHEMA place;
+CREATE SCHEMA elsewhere;
+GRANT USAGE, CREATE ON SCHEMA place, elsewhere TO regress_owner;
+SET ROLE regress_owner;
+CREATE FUNCTION place.word() RETURNS text LANGUAGE sql AS $$ SELECT 'word' $$;
+CREATE TYPE place.pair AS (a integer, b text);
+CREATE TABLE place.moved (id integer PRIMARY KEY, n integer CHECK (n < 100), p place.pair, w text DEFAULT place.word(), updated_ts timestamptz, field_times jsonb);
+RESET ROLE;
+SELECT try($$add_target('moved', 'place.moved', '{id}', event_types => '{moved}', delete_types => '{gone}')$$);
+-- one after the other: an upsert, one that is tried again row by row, a late one, a deletion that a newer field has overtaken
+CREATE FUNCTION go_on(n integer) RETURNS TABLE (reply text, problem text) LANGUAGE plpgsql AS $$
+BEGIN
+    reply := test.deliver(jsonb_build_object('eventType', 'moved', 'id', n, 'n', n, 'p', jsonb_build_object('a', n), 'w', 'w', 'timestamp', '2026-01-01T00:00:00Z'),
+        jsonb_build_object('eventType', 'moved', 'id', n, 'n', n + 100, 'timestamp', '2026-01-05T00:00:00Z')); RETURN NEXT;
+    reply := test.deliver(jsonb_build_object('eventType', 'moved', 'id', n, 'n', n + 1, 'timestamp', '2026-01-05T00:00:00Z')); RETURN NEXT;
+    reply := test.deliver(jsonb_build_object('eventType', 'moved', 'id', n, 'n', n - 1, 'p', NULL, 'timestamp', '2026-01-02T00:00:00Z')); RETURN NEXT;
+    reply := test.deliver(jsonb_build_object('eventType', 'gone', 'id', n, 'timestamp', '2026-01-03T00:00:00Z'));
+    problem := (SELECT concat_ws(' ', relation, t.problem) FROM cxone_sync.targets AS t WHERE name = 'moved'); RETURN NEXT;
+END
+$$;
+SELECT * FROM go_on(1);
+ALTER SCHEMA place RENAME TO "The ""place""";
+SELECT * FROM go_on(2);
+CREATE SCHEMA place;
+SET ROLE regress_owner;
+CREATE TABLE test.decoy (LIKE "The ""place""".moved INCLUDING ALL);
+RESET ROLE;
+ALTER TABLE test.decoy RENAME TO moved;
+ALTER TABLE test.moved SET SCHEMA place;
+SELECT * FROM go_on(3);
+ALTER TABLE "The ""place""".moved SET SCHEMA elsewhere;
+SELECT * FROM go_on(4);
+ALTER TABLE elsewhere.moved RENAME TO "moved on";
+SELECT * FROM go_on(5);
+ALTER TYPE "The ""place""".pair RENAME TO couple;
+ALTER FUNCTION "The ""place""".word() RENAME TO phrase;
+SELECT * FROM go_on(6);
+-- names that are exchanged, in one transaction and back
+BEGIN;
+ALTER TABLE place.moved RENAME TO "moved on";
+ALTER TABLE elsewhere."moved on" RENAME TO moved;
+SELECT * FROM go_on(7);
+ALTER SCHEMA place RENAME TO between;
+ALTER SCHEMA elsewhere RENAME TO place;
+ALTER SCHEMA between RENAME TO elsewhere;
+SELECT * FROM go_on(8);
+ROLLBACK;
+SELECT * FROM go_on(9);
+SELECT id, n, p, w FROM elsewhere."moved on" ORDER BY id;
+SELECT count(*) FROM place.moved;
+SELECT target, sqlstate, event_key, message FROM dead;
+TRUNCATE cxone_sync.dead_letters;
+SELECT try($$remove_target('moved')$$);
+-- an owner who may not use the schema that it has come to
+SELECT try($$add_target('moved', 'elsewhere."moved on"', '{id}', event_types => '{moved}')$$);
+ALTER TABLE elsewhere."moved on" SET SCHEMA hidden;
+SELECT deliver('{"eventType": "moved", "id": 10}');
+SELECT sqlstate, message FROM dead;
+ALTER TABLE hidden."moved on" SET SCHEMA test;
+SELECT outcome FROM cxone_sync.replay_dead_letters();
+SELECT id FROM "moved on" WHERE id = 10;
+SELECT try($$remove_target('moved')$$);
+DROP SCHEMA place, elsewhere, "The ""place""" CASCADE;
+
 -- keys of several columns and types: spellings of one value are one key, also within a delivery
 -- without ICU an ordinary collation and one spelling: the outcome is the same
 DO $$
@@ -393,6 +496,41 @@ SELECT try($$add_target('spied', 'spied', '{id}', event_types => '{stamped}')$$)
 SELECT deliver('{"eventType": "stamped", "id": 6, "word": "both"}');
 SELECT target, sqlstate, event_key, message FROM dead;
 SELECT id, word FROM stamped WHERE id = 6;
+
+-- nor do an owner's functions in indexes, defaults, constraints and domains run as anybody else, though it is a superuser who asks here
+CREATE TABLE ran (place text, who name);
+GRANT INSERT ON ran TO PUBLIC;
+SET ROLE regress_other;
+CREATE FUNCTION note(place text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO test.ran VALUES (place, current_user); END $$;
+-- called immutable, so that the planner runs it as well
+CREATE FUNCTION seen(place text, value bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM test.note(place); RETURN value; END $$;
+CREATE DOMAIN watched AS bigint CHECK (test.seen('domain', VALUE) < 100);
+CREATE TABLE peeked (id watched PRIMARY KEY, n watched, made bigint DEFAULT seen('default', 1), twice bigint GENERATED ALWAYS AS (seen('generated', 2)) STORED, extra jsonb, field_times jsonb, updated_ts timestamptz,
+    CHECK (seen('constraint', 1) = 1));
+CREATE UNIQUE INDEX ON peeked (id) WHERE seen('predicate', 1) = 1;
+CREATE INDEX ON peeked (n) WHERE seen('predicate of a column', n) > 0;
+CREATE UNIQUE INDEX ON peeked (seen('expression', id), seen('constant', 1), id);
+RESET ROLE;
+TRUNCATE ran;
+SELECT rolsuper FROM pg_roles WHERE rolname = current_user;
+SELECT try($$add_target('peeked', 'peeked', '{id}', event_types => '{peeked}', delete_types => '{unpeeked}')$$);
+SELECT try($$change_target('peeked', 'peeked', '{id}', event_types => '{peeked}', delete_types => '{unpeeked}', kept_columns => '{nowhere}')$$);
+SELECT try($$map_field('peeked', 'n', '/n')$$);
+SELECT problem FROM cxone_sync.targets WHERE name = 'peeked';
+SELECT deliver('{"eventType": "peeked", "id": 1, "n": 1}', '{"eventType": "peeked", "id": 2, "n": 200}', '{"eventType": "peeked", "id": 3, "made": 3, "timestamp": "2026-01-05T00:00:00Z"}', '{"eventType": "peeked", "id": 3, "n": 3, "timestamp": "2026-01-02T00:00:00Z"}');
+SELECT outcome FROM cxone_sync.simulate('{"events": [{"eventType": "peeked", "id": 4, "n": 4}, {"eventType": "unpeeked", "id": 3, "timestamp": "2026-01-03T00:00:00Z"}]}');
+ALTER TABLE peeked ALTER COLUMN made SET DEFAULT seen('default', 2);
+SELECT problem FROM cxone_sync.targets WHERE name = 'peeked';
+UPDATE cxone_sync.dead_letters SET payload = replace(payload, '200', '2') WHERE target = 'peeked';
+SELECT outcome FROM cxone_sync.replay_dead_letters(target => 'peeked');
+SELECT deliver('{"eventType": "unpeeked", "id": 3, "timestamp": "2026-01-03T00:00:00Z"}', '{"eventType": "unpeeked", "id": 1}');
+SELECT try($$remove_target('peeked')$$);
+SELECT DISTINCT who FROM ran;
+SELECT string_agg(DISTINCT place, ', ' ORDER BY place) FROM ran;
+-- to read it as a superuser would run them as one
+SET ROLE regress_other;
+SELECT id, n, made FROM peeked ORDER BY id;
+RESET ROLE;
 
 -- who may what
 SELECT try($$remove_target('spied')$$);

@@ -72,6 +72,15 @@ SELECT * FROM try('int[]', '[1, 2, null]', '["3", 4]', '[[1, 2], [3, 4]]', '[1, 
 SELECT * FROM try('varchar(2)[]', '["ab"]', '["abc"]');
 SELECT * FROM try('jsonb[]', '[{"a": [1, "x"]}, 2, true, null]', '["abc", "{\"a\": 1}"]');
 SELECT * FROM try('timestamptz[]', '["2026-01-01T12:00:00+01:00"]');
+-- null is a null wherever it stands, the word is none
+SELECT * FROM try('text[]', '[null]', '[null, null]', '["null", null, "NULL", "Null", ""]', '[[null, "a"], ["b", null]]', '[[null], [null]]', '[null, ["a"]]', '[["a"], null]', '[{"a": null}, [null]]', '[{"a": null}, null]');
+SELECT * FROM try('int[]', '[null]', '[null, 1, null]', '["null", 1]', '["", null]', '[[null, 1], [2, null]]', '[null, [1]]');
+SELECT * FROM try('timestamptz[]', '[null]', '["2026-01-01T12:00:00Z", null, "2026-01-02T12:00:00+01:00"]', '["null"]', '[[null, "2026-01-01T12:00:00Z"]]', '[null, ""]');
+SELECT * FROM try('jsonb[]', '[null]', '[null, null]', '[null, {"a": null}, "null"]', '[[null, 1], [2, null]]', '[null, [null]]');
+SELECT * FROM try('boolean[]', '[null, true, "False"]', '["null"]');
+-- and no value of its own: a domain that refuses nulls refuses it in an array as well
+CREATE DOMAIN needed AS text NOT NULL;
+SELECT * FROM try('test.needed[]', '["a", "null"]', '["a", null]', '[]', 'null');
 SELECT * FROM try('numeric(4,1)[]', '[1.25, 99999]');
 -- enums
 CREATE TYPE mood AS ENUM ('sad', 'it''s ok', 'happy');

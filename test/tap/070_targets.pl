@@ -154,6 +154,67 @@ is(counts_of(deliver_events(event_of('order', 'locked1', v => 'l'), event_of('ca
 wait_for_log($node, qr/deliveries are taken from now on/, $position);
 wait_for_state($node, 'running');
 
+# ---- a table that is locked when a session first looks at it ----
+
+# Statements in a session of their own that go on after an error: what they print, and their errors.
+sub fresh_session
+{
+	my ($rc, $out, $errors) = $node->psql('postgres', join('', map { "$_;\n" } @_), on_error_stop => 0, timeout => $CxoneSync::timeout);
+	return ($out, join ',', $errors =~ /ERROR:  (.*)/g);
+}
+sub ingest_sql { return "SELECT cxone_sync.ingest('" . events_json(@_) . "') - 'received'"; }
+sub simulate_sql { return "SELECT string_agg(outcome, ' ' ORDER BY event) FROM cxone_sync.simulate('" . events_json(@_) . "')"; }
+my $one_applied = '{"applied": 1, "skipped": 0, "dead_lettered": 0}';
+my $replay = 'SELECT outcome FROM cxone_sync.replay_dead_letters()';
+my $timed_out = 'canceling statement due to lock timeout';
+
+sql($node, "INSERT INTO $letters (received_at, target, event_key, sqlstate, message, payload)
+	VALUES (now(), 'orders', 'first letter', '22P02', 'to be replayed', '{\"eventType\":\"order\",\"id\":\"first letter\",\"v\":\"l\",\"late\":\"l\"}')");
+$session->run('BEGIN; LOCK TABLE ann.orders IN ACCESS EXCLUSIVE MODE; ALTER TABLE ann.orders ADD COLUMN late text');
+my ($out, $errors) = fresh_session("SET lock_timeout = '100ms'", ingest_sql(event_of('order', 'first ingest'), event_of('note', 'first ingest')), $replay,
+	simulate_sql(event_of('order', 'first simulate')), ingest_sql(event_of('note', 'other target')), "SELECT problem FROM cxone_sync.targets WHERE name IN ('orders', 'notes') ORDER BY name",
+	"SELECT cxone_sync.map_field('orders', 'v', '/v')");
+is($errors, join(',', ($timed_out) x 3, 'the table of target "orders" is locked'), 'ingest, replay and simulate fail in a session that finds the table locked, and so does map_field');
+is($out, "$one_applied\n\nits table is locked", 'an event for another target does not, and the view targets tells');
+is(sql($node, "SELECT attempts, history FROM $letters WHERE event_key = 'first letter'"), '1|[]', 'the letter stays as it was');
+is(sql($node, "SELECT string_agg(id, ',') FROM cyd.notes WHERE id IN ('first ingest', 'other target')"), 'other target', 'nothing is written of what has failed');
+my @waiting = map { open_session($node) } 1 .. 3;
+$waiting[0]->start(ingest_sql(event_of('order', 'waited', v => 'w', late => 'seen')));
+$waiting[1]->start($replay);
+$waiting[2]->start(simulate_sql(event_of('order', 'waited too', late => 'seen')));
+ok(poll(sub { sql($node, "SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'relation' AND NOT granted") == 3 }, 'three sessions wait'), 'without a timeout they wait for the lock');
+$session->run('COMMIT');
+is($waiting[0]->finish, $one_applied, 'once it is gone the event is applied');
+is($waiting[1]->finish, 'applied', 'and the letter');
+is($waiting[2]->finish, 'applied', 'and what was to be simulated would be');
+$_->close foreach @waiting;
+is(sql($node, "SELECT string_agg(concat_ws(' ', id, v, late), ',' ORDER BY id) FROM ann.orders WHERE id LIKE 'first%' OR id LIKE 'waited%'"), 'first letter l l,waited w seen',
+	'by the definition that the holder of the lock has left');
+is(sql($node, "SELECT count(*) FROM $letters"), '0', 'no letter is left');
+
+# ---- simulate that cannot go on ----
+
+$session->run("BEGIN; SELECT FROM ann.orders WHERE id = 'waited' FOR UPDATE");
+my @of_all = (event_of('order', 'simulated', v => 's'), event_of('unknown', 'simulated'), event_of('order', 'waited', v => 'too late'), event_of('note', 'simulated'));
+my $simulate_all = simulate_sql(map { { %$_, timestamp => '2026-01-03T00:00:00Z' } } @of_all);
+my $simulate_one = simulate_sql(event_of('order', 'simulated'));
+my $nothing = "SELECT (SELECT count(*) FROM ann.orders WHERE id = 'simulated') + (SELECT count(*) FROM cyd.notes WHERE id = 'simulated') + (SELECT count(*) FROM $letters)";
+my %timeouts = (lock_timeout => $timed_out, statement_timeout => 'canceling statement due to statement timeout');
+foreach my $setting (sort keys %timeouts)
+{
+	my ($on, $off) = ("SET $setting = '200ms'", "SET $setting = 0");
+	($out, $errors) = fresh_session($on, $simulate_all, $simulate_all, $off, $nothing, $simulate_one, $nothing, ingest_sql(event_of('order', "after $setting", v => 'a')),
+		'BEGIN', ingest_sql(event_of('order', "around $setting", v => 'a')), 'SAVEPOINT s', $on, $simulate_all, 'SELECT 1', 'ROLLBACK TO s', $nothing, $simulate_one, 'COMMIT',
+		$on, "DO \$\$ BEGIN CREATE TEMP TABLE seen AS $simulate_all; EXCEPTION WHEN lock_not_available OR query_canceled THEN CREATE TEMP TABLE seen AS $simulate_one; END \$\$",
+		$off, 'TABLE seen', $nothing);
+	is($errors, join(',', ($timeouts{$setting}) x 3, 'current transaction is aborted, commands ignored until end of transaction block'), "$setting ends simulate");
+	is($out, join("\n", 0, 'applied', 0, $one_applied, $one_applied, 0, 'applied', 'applied', 0), "$setting: nothing is written, and the session works on");
+	is(sql($node, "SELECT string_agg(id, ',' ORDER BY id) FROM ann.orders WHERE id LIKE '%$setting'"), "after $setting,around $setting", "$setting: what was ingested before and after is there");
+}
+$session->run('COMMIT');
+is((fresh_session($simulate_all, $nothing))[0], "applied dead_lettered applied applied\n0", 'once the row is free it goes through');
+is(sql($node, "SELECT v FROM ann.orders WHERE id = 'waited'"), 'w', 'and leaves nothing behind');
+
 # ---- tables that are broken under load, and mended ----
 
 sql($node, "CREATE TABLE bob.written (id text); ALTER TABLE bob.written OWNER TO bob;
@@ -310,6 +371,41 @@ wait_until_taken('{"resultSet":{"completedContacts":[]}}', 'another events_path'
 is(counts_of(deliver($node, '{"totalRecords":2,"resultSet":{"completedContacts":[' . note() . ',' . note() . '],"more":{"events":[1]}}}')), '2 0 0', 'events deeper in the body');
 refused_is(deliver($node, '{"events":[' . note() . ']}'), 400, qr/resultSet/, 'no events there: the reply says where they should be');
 refused_is(deliver($node, '{"resultSet":{"completedContacts":{}}}'), 400, qr/is not an array/, 'no array there');
+
+# What waits for its transaction is read by the envelope that it came in, also if it is mapped once more since a mapping has changed.
+# Such a delivery goes over a connection of its own; it is waiting once the queue holds `events`.
+sub send_and_wait
+{
+	my ($events, $body, @headers) = @_;
+	my $connection = connect_to($node);
+	$connection->send(delivery_text($body, @headers));
+	poll(sub { status_of($node, 'queue_depth') == $events }, "$events events wait");
+	return $connection;
+}
+sub text_note { my ($id, $text) = @_; return qq({"eventType":"note","id":"$id","text":"$text"}); }
+
+set_settings($node, events_path => '/first', flush_interval => '10s');
+poll(sub { deliver($node, '{"first":17}')->{body} =~ /is not an array/ }, 'a first envelope');
+my @sent = send_and_wait(1, gzipped('{"first":[' . text_note('envelope1', 'a') . ']}'), 'Content-Encoding: gzip');
+set_settings($node, events_path => '/second/deep');
+poll(sub { deliver($node, '{"second":{"deep":17}}')->{body} =~ /is not an array/ }, 'a second envelope');
+push @sent, send_and_wait(3, qq({"first":[17],\n"second":{"deep":[) . text_note('envelope2', 'b') . ",\n" . text_note('envelope3', 'c') . qq(]}\n}));
+sql($node, "SELECT cxone_sync.map_field('notes', 'v', '/text')");
+is(grep({ $_->has_reply } @sent), 0, 'deliveries of two envelopes wait while a third is set, and a column is mapped');
+set_settings($node, events_path => '', body_format => 'ndjson', flush_interval => 0);
+is(join(',', map { counts_of($_->reply) } @sent), '1 0 0,2 0 0', 'each is read by its own');
+set_settings($node, flush_interval => '10s', max_events => 2);
+poll(sub { deliver($node, join "\n", map { note() } 1 .. 3)->{status} == 413 }, 'lines wait as well');
+push @sent, send_and_wait(2, text_note('envelope4', 'd') . "\n[" . text_note('envelope5', 'e') . ']');
+sql($node, "SELECT cxone_sync.unmap_field('notes', 'v'), cxone_sync.map_field('notes', 'v', '/none', '/text')");
+ok(!$sent[2]->has_reply, 'so do lines while the envelope becomes JSON');
+set_settings($node, events_path => '/events', body_format => 'json', flush_interval => 0, max_events => 1000);
+is(counts_of($sent[2]->reply), '2 0 0', 'they are read as lines');
+is(sql($node, "SELECT string_agg(id || v, ',' ORDER BY id) FROM cyd.notes WHERE id LIKE 'envelope%'"), 'envelope1a,envelope2b,envelope3c,envelope4d,envelope5e', 'and all are mapped as it is set when they are written');
+is(sql($node, "SELECT count(*) FROM $letters"), '0', 'without a dead letter');
+$_->close foreach @sent;
+sql($node, "SELECT cxone_sync.unmap_field('notes', 'v')");
+wait_until_taken('{"events":[]}', 'the envelope is JSON');
 
 set_settings($node, events_path => '');
 wait_until_taken('[]', 'an empty events_path');
