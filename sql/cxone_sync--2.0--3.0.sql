@@ -269,12 +269,6 @@ LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_value
 COMMENT ON FUNCTION value_from_extra(text, text, jsonb) IS
     'what an event with these members would put into the column, as text, and the members that are left';
 
-CREATE FUNCTION target_definition(
-    name text, OUT relation regclass, OUT key_columns text[], OUT order_column text, OUT field_order boolean)
-RETURNS record
-LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_target_definition';
-COMMENT ON FUNCTION target_definition(text) IS 'what fill_from_extra() has to know of a target, for everybody';
-
 CREATE FUNCTION newest_member_time(times jsonb, members text[], row_time timestamptz) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -297,86 +291,7 @@ COMMENT ON FUNCTION move_member_time(jsonb, text[], text, boolean, boolean, time
     'field_times of a row whose members of extra have been moved to a column, and have become its value if they win';
 
 CREATE PROCEDURE fill_from_extra(target text, column_name text, batch_size integer DEFAULT 1000)
-LANGUAGE plpgsql
-AS $$
-DECLARE
-    t record;
-    keys text;     -- of the table's rows, by which they are walked
-    key_texts text;
-    key_columns text;
-    same_key text;
-    after text;    -- beyond the last key
-    wins text;     -- whether what extra holds becomes the column's value
-    type text;
-    initial text;  -- what the column's default gave the rows that were there
-    last text[];
-    page record;
-    step integer := batch_size;
-    filled bigint := 0;
-    failed bigint := 0;
-BEGIN
-    -- a procedure that commits can have no setting of its own, and each commit ends this one
-    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-    IF batch_size < 1 THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'batch_size must be at least 1';
-    END IF;
-    -- raises what is wrong with the target and the column
-    PERFORM cxone_sync.value_from_extra(target, column_name, '{}');
-    SELECT * INTO t FROM cxone_sync.target_definition(target);
-    SELECT string_agg(format('t.%I', k), ', ' ORDER BY n), string_agg(format('t.%I::text', k), ', ' ORDER BY n),
-           string_agg(format('t.%I AS key%s', k, n), ', ' ORDER BY n), string_agg(format('t.%I = p.key%s', k, n), ' AND ' ORDER BY n),
-           format('(%s) > (%s)', string_agg(format('t.%I', k), ', ' ORDER BY n),
-                  string_agg(format('$3[%s]::%s', n, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY n))
-      INTO keys, key_texts, key_columns, same_key, after
-      FROM unnest(t.key_columns) WITH ORDINALITY AS u(k, n) JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.relation AND a.attname = k;
-    SELECT format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid) INTO type, initial
-      FROM pg_catalog.pg_attribute AS a LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-      WHERE a.attrelid = t.relation AND a.attname = column_name;
-    wins := CASE WHEN NOT t.field_order THEN -- else an event has set it since it was added
-            format('t.%I IS NOT DISTINCT FROM %s', column_name, coalesce(initial, 'NULL'))
-        ELSE format('cxone_sync.newest_member_time(t.field_times, p.members, t.%1$I) > cxone_sync.field_time(t.field_times, %2$L, t.%2$I IS NULL, t.%1$I)',
-                    t.order_column, column_name) END;
-    LOOP
-        BEGIN
-            EXECUTE format(
-                'WITH page AS (SELECT %10$s, ARRAY[%2$s] AS key, t.extra FROM %3$s AS t
-                               WHERE t.extra IS NOT NULL AND ($3 IS NULL OR %4$s) ORDER BY %1$s LIMIT $4 FOR UPDATE),
-                      numbered AS (SELECT page.*, row_number() OVER () AS number FROM page),
-                      p AS (SELECT page.*, v.*, ARRAY(SELECT jsonb_object_keys(page.extra)
-                                                      EXCEPT SELECT jsonb_object_keys(coalesce(v.rest, ''{}''))) AS members
-                            FROM page, LATERAL cxone_sync.value_from_extra($1, $2, page.extra) AS v WHERE v.found),
-                      moved AS (UPDATE %3$s AS t SET %5$I = CASE WHEN %6$s THEN p.value::%7$s ELSE t.%5$I END, extra = p.rest%8$s
-                                FROM p WHERE %9$s RETURNING 1)
-                 SELECT (SELECT count(*) FROM page) AS seen, (SELECT count(*) FROM moved) AS moved,
-                        (SELECT key FROM numbered ORDER BY number DESC LIMIT 1) AS key',
-                keys, key_texts, t.relation, after, column_name, wins, type,
-                CASE WHEN t.field_order THEN
-                    format(', field_times = cxone_sync.move_member_time(t.field_times, p.members, %L, %s, p.value IS NULL, t.%I)',
-                           column_name, wins, t.order_column) ELSE '' END,
-                same_key, key_columns)
-                INTO page USING target, column_name, last, step;
-            filled := filled + page.moved;
-            step := least(step * 2, batch_size);
-        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
-            IF step > 1 THEN
-                step := step / 2;
-                CONTINUE;
-            END IF;
-            -- this row is the one at fault
-            RAISE WARNING USING MESSAGE = format('a value stays in extra: %s', SQLERRM), ERRCODE = SQLSTATE;
-            failed := failed + 1;
-            EXECUTE format('SELECT 1::bigint AS seen, 0::bigint AS moved, ARRAY[%1$s] AS key FROM %2$s AS t WHERE t.extra IS NOT NULL AND ($1 IS NULL OR %3$s) ORDER BY %4$s LIMIT 1',
-                           key_texts, t.relation, replace(after, '$3', '$1'), keys)
-                INTO page USING last;
-        END;
-        EXIT WHEN page.seen = 0;
-        last := page.key;
-        COMMIT;
-        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-        RAISE NOTICE '% rows filled, % left as they were', filled, failed;
-    END LOOP;
-END
-$$;
+LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_fill_from_extra';
 COMMENT ON PROCEDURE fill_from_extra(text, text, integer) IS
     'moves what extra holds for a column that was added later into that column, in batches with a commit each; values that the column refuses stay where they are';
 REVOKE ALL ON PROCEDURE fill_from_extra(text, text, integer) FROM PUBLIC;

@@ -238,6 +238,86 @@ DROP SCHEMA first CASCADE;
 REVOKE USAGE ON SCHEMA cxone_sync FROM regress_owner;
 REVOKE EXECUTE ON PROCEDURE cxone_sync.fill_from_extra FROM regress_owner;
 
+---- keys are followed from batch to batch as their types compare, whatever the caller's settings are
+SET ROLE regress_owner;
+CREATE DOMAIN lowest AS numeric(5, 2);
+CREATE TABLE hours (at timestamptz, n numeric, share float8, id lowest, extra jsonb, updated_ts timestamptz, PRIMARY KEY (share, at, id));
+RESET ROLE;
+SELECT cxone_sync.add_target('hours', 'hours', '{at,share,id}', event_types => '{hours}');
+SELECT deliver(jsonb_build_object('eventType', 'hours', 'at', format('2026-10-25T0%s:30:00Z', i % 3), 'share', CASE WHEN i < 3 THEN '0.3333333333333333' ELSE '0.6666666666666666' END, 'id', (i - 3) / 2.0, 'late', '1 hour 2 mins', 'kept', 0.1))
+FROM generate_series(0, 5) AS i;
+SET ROLE regress_owner;
+ALTER TABLE hours ADD COLUMN late interval, ADD COLUMN kept float8;
+RESET ROLE;
+SET client_min_messages = notice;
+SET datestyle = 'SQL, DMY';
+SET timezone = 'Asia/Kolkata';
+SET extra_float_digits = -15;
+SET intervalstyle = 'sql_standard';
+CALL cxone_sync.fill_from_extra('hours', 'late', 1);
+CALL cxone_sync.fill_from_extra('hours', 'kept', 4);
+RESET intervalstyle;
+RESET extra_float_digits;
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+SET client_min_messages = warning;
+SELECT at, share, id, late, kept, extra - 'eventType' AS extra FROM hours ORDER BY share, at, id;
+SELECT cxone_sync.remove_target('hours');
+DROP TABLE hours;
+-- a type with an order of its own, whose operators the pinned search_path does not find
+CREATE TYPE caseless;
+CREATE FUNCTION caseless_in(cstring) RETURNS caseless LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+CREATE FUNCTION caseless_out(caseless) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+CREATE TYPE caseless (INPUT = caseless_in, OUTPUT = caseless_out, LIKE = text, COLLATABLE = true);
+CREATE CAST (caseless AS text) WITHOUT FUNCTION AS IMPLICIT;
+CREATE FUNCTION caseless_cmp(caseless, caseless) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT bttextcmp(lower($1::text), lower($2::text)) $$;
+DO $$
+DECLARE
+    o record;
+BEGIN
+    FOR o IN SELECT * FROM (VALUES ('lt', '<'), ('le', '<='), ('eq', '='), ('ge', '>='), ('gt', '>')) AS o(name, operator) LOOP
+        EXECUTE format('CREATE FUNCTION caseless_%s(caseless, caseless) RETURNS boolean LANGUAGE sql IMMUTABLE AS ''SELECT bttextcmp(lower($1::text), lower($2::text)) %s 0''', o.name, o.operator);
+        EXECUTE format('CREATE OPERATOR %s (FUNCTION = caseless_%s, LEFTARG = caseless, RIGHTARG = caseless)', o.operator, o.name);
+    END LOOP;
+END
+$$;
+CREATE OPERATOR CLASS caseless_ops DEFAULT FOR TYPE caseless USING btree AS
+    OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 caseless_cmp(caseless, caseless);
+SET ROLE regress_owner;
+CREATE TABLE words (id caseless PRIMARY KEY, extra jsonb, updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('words', 'words', '{id}', event_types => '{word}');
+SELECT deliver(VARIADIC array_agg(jsonb_build_object('eventType', 'word', 'id', i, 'note', i))) FROM unnest('{a,B,c,D,e,E}'::text[]) AS i;
+ALTER TABLE words ADD COLUMN note text;
+CALL cxone_sync.fill_from_extra('words', 'note', 2);
+SELECT id, note, extra FROM words ORDER BY id;
+SELECT cxone_sync.remove_target('words');
+DROP TABLE words;
+
+---- in field order a default that rows were given is not what an event has set
+SET ROLE regress_owner;
+CREATE TABLE defaults (id text PRIMARY KEY, other text, extra jsonb, updated_ts timestamptz, field_times jsonb);
+RESET ROLE;
+SELECT cxone_sync.add_target('defaults', 'defaults', '{id}', event_types => '{d}');
+CREATE FUNCTION d(id text, day integer, more jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT test.made(id, day, more || '{"eventType": "d"}') $$;
+SELECT deliver(d('1', 1, '{"note": "from extra"}'), d('2', 1, '{"note": "from extra"}'), d('3', 1, '{"note": "from extra"}'), d('3', 2, '{"other": "x"}'), d('4', 1, '{"other": "x"}'));
+ALTER TABLE defaults ADD COLUMN note text DEFAULT 'none';
+SELECT deliver(d('2', 2, '{"note": "set"}'));
+CALL cxone_sync.fill_from_extra('defaults', 'note');
+SELECT id, note, other, extra - 'eventType' AS extra, extract(day FROM updated_ts) AS day, field_times FROM defaults ORDER BY id;
+-- the time of what was filled is that of the member
+SELECT deliver(d('3', 1, '{"note": "a tie, and less"}'), d('1', 2, '{"note": "newer"}'));
+SELECT id, note, field_times FROM defaults ORDER BY id;
+SELECT cxone_sync.remove_target('defaults');
+DROP TABLE defaults;
+
+---- an extra that is no object is not added to
+UPDATE cxone_sync.contact_records SET extra = '[1]' WHERE id = '001';
+SELECT deliver(made('001', 2, m)) FROM unnest(ARRAY['{"eventType": "Contact", "more": 1}', '{"eventType": "Contact", "email": "x"}']::jsonb[]) AS m;
+SELECT extra FROM cxone_sync.contact_records WHERE id = '001';
+SELECT DISTINCT sqlstate, message, hint FROM cxone_sync.dead_letters;
+DELETE FROM cxone_sync.dead_letters;
+
 ---- a root, a composite key and columns of all types
 SET ROLE regress_owner;
 CREATE TABLE cases (tenant bigint, "Case" uuid, extra jsonb, updated_ts timestamptz, PRIMARY KEY ("Case", tenant));

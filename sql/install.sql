@@ -100,7 +100,7 @@ SELECT keeps_extra, problem FROM cxone_sync.targets;
 SELECT cxone_sync.ingest('{"events": [{"id": "set", "extra": "of the event", "both": 2}, {"id": "empty", "both": 2}, {"id": "new", "extra": {"deep": 1}}, {"id": "new 2", "both": 2}]}');
 SELECT id, more, extra FROM cxone_sync.contact_records ORDER BY id;
 SAVEPOINT s;
-CALL cxone_sync.fill_from_extra('contact_records', 'more');
+SELECT * FROM cxone_sync.value_from_extra('contact_records', 'more', '{}');
 ROLLBACK TO s;
 -- changed to jsonb it is what it is elsewhere
 UPDATE cxone_sync.contact_records SET extra = NULL;

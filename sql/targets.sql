@@ -239,6 +239,16 @@ SELECT target, column_name, paths FROM cxone_sync.field_map ORDER BY 1, 2;
 -- as long as can be
 SELECT steps, try(format('map_field(''cases'', ''n'', %L)', path)), try(format('add_target(%L, ''notes'', ''{id}'', event_types => ''{long}'', type_path => %L)', steps, path)), try(format('remove_target(%L)', steps))
 FROM (VALUES ('64 steps', repeat('/a', 64)), ('1000 bytes', '/' || repeat('a', 999)), ('999 bytes in 500 characters', '/' || repeat('é', 499))) AS v(steps, path);
+-- a root leaves room for the columns, whatever their names
+SELECT steps, try(format('add_target(''rooted'', ''parts'', ''{id,region}'', event_types => ''{Rooted}'', root_path => %L)', path))
+FROM (VALUES ('64 steps', repeat('/a', 64)), ('874 bytes', '/' || repeat('a', 873)), ('63 steps', repeat('/a', 63))) AS v(steps, path);
+SELECT try(format('change_target(''rooted'', ''parts'', ''{id,region}'', event_types => ''{Rooted}'', root_path => %L)', '/' || repeat('a', 872)));
+DO $$ BEGIN EXECUTE format('ALTER TABLE parts ADD COLUMN %I text', repeat('~', 63)); END $$;
+SELECT deliver('{"eventType": "Rooted", "id": 1}');
+SELECT name, problem FROM cxone_sync.targets WHERE name = 'rooted';
+SELECT cxone_sync.remove_target('rooted');
+DO $$ BEGIN EXECUTE format('ALTER TABLE parts DROP COLUMN %I', repeat('~', 63)); END $$;
+DELETE FROM cxone_sync.dead_letters WHERE target = 'rooted';
 SELECT try(format('map_field(''cases'', ''n'', %L)', repeat('/a', 60))), try(format('map_field(''cases'', ''status'', %L)', repeat('/a', 59) || '/b'));
 SELECT deliver(format('{"meta": {"kinds": ["", "case"]}, "key": 20, "data": {"case": {}}, %s"a": 60, "b": "deep"%s}', repeat('"a": {', 59), repeat('}', 59))::jsonb);
 SELECT id, n, status FROM cases WHERE id = 20;

@@ -66,6 +66,24 @@ void on_name_change(Datum, int, uint32)
     on_relation_change(0, InvalidOid);
 }
 
+/*
+ * The same of a type. Each table that anybody makes, a temporary one too, brings types of its own, so only
+ * those of our columns count; `hash` tells of which, 0 of all.
+ */
+void on_type_change(Datum, int, uint32 hash)
+{
+    if (hash == 0 || is_reading)
+        on_relation_change(0, InvalidOid);
+    for (int i = 0; hash != 0 && i < catalog.count; i++) {
+        Target *target = catalog.targets[i];
+
+        for (int c = 0; c < target->column_count && !target->is_stale; c++) {
+            if (target->columns[c].type_hash == hash)
+                doubt_target(target);
+        }
+    }
+}
+
 /* ---- the life of a target ---- */
 
 void free_target(Target *target)
@@ -332,13 +350,30 @@ void check_pointer(Target *target, const char *text)
             "JSON pointers (RFC 6901) look like /case/id; they have 64 steps and 1000 bytes at most.");
 }
 
+/* Columns may be added to the table: a step for any of their names must fit. */
+void check_root(Target *target)
+{
+    bool has_room = false;
+    const char *root = target->config.root_path;
+
+    check_pointer(target, root);
+    call_cpp([root, &has_room] {
+        /* each byte of a name takes two in a pointer at most */
+        has_room =
+            parse_json_pointer(root + std::string("/") + std::string(2 * (NAMEDATALEN - 1), 'n')).has_value();
+    });
+    if (!has_room)
+        set_problem(target, ERRCODE_INVALID_PARAMETER_VALUE, "root_path leaves no room for the columns",
+                    "It has 63 steps and 873 bytes at most.");
+}
+
 void check_pointers(Target *target)
 {
     ListCell *paths;
     ListCell *path;
 
     check_pointer(target, target->config.type_path);
-    check_pointer(target, target->config.root_path);
+    check_root(target);
     foreach (paths, target->config.mapped_paths) {
         foreach (path, static_cast<List *>(lfirst(paths)))
             check_pointer(target, static_cast<char *>(lfirst(path)));
@@ -562,6 +597,8 @@ void watch_catalog()
         CacheRegisterRelcacheCallback(on_relation_change, 0);
         CacheRegisterSyscacheCallback(NAMESPACEOID, on_name_change, 0);
         CacheRegisterSyscacheCallback(PROCOID, on_name_change, 0);
+        CacheRegisterSyscacheCallback(ENUMOID, on_name_change, 0);
+        CacheRegisterSyscacheCallback(TYPEOID, on_type_change, 0);
     }
     watching = true;
 }
@@ -612,6 +649,26 @@ Target *find_target(const char *name)
             return catalog.targets[i];
     }
     return nullptr;
+}
+
+void check_caller_owns(Oid relation)
+{
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+
+    if (!HeapTupleIsValid(tuple)) {
+        /* it is gone: then it is for whoever administers the extension */
+        if (!has_privs_of_role(GetUserId(), own_table("target_config").owner))
+            ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                            errmsg("the table of this target does not exist"),
+                            errhint("Only members of the role cxone_sync may change it.")));
+        return;
+    }
+    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+    ReleaseSysCache(tuple);
+    if (!has_privs_of_role(GetUserId(), owner))
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("must be owner of table %s", get_rel_name(relation)),
+                        errhint("Events are written as the table's owner.")));
 }
 
 void pin_target(Target *target, MemoryContext user)

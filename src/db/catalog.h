@@ -44,6 +44,12 @@ bool find_conflict(const Target *target, TargetProblem &problem);
 /* Looks for the target by name; null if there is none. */
 Target *find_target(const char *name);
 
+/*
+ * Raises 42501 unless the caller has the rights of the table's owner: events must not reach a table through
+ * somebody who could not write it.
+ */
+void check_caller_owns(Oid relation);
+
 /* Keeps the target for as long as the memory context `user`, whatever happens to its definition. */
 void pin_target(Target *target, MemoryContext user);
 

@@ -18,7 +18,6 @@ PG_FUNCTION_INFO_V1(cxone_sync_map_field);
 PG_FUNCTION_INFO_V1(cxone_sync_unmap_field);
 PG_FUNCTION_INFO_V1(cxone_sync_config_changed);
 PG_FUNCTION_INFO_V1(cxone_sync_target_states);
-PG_FUNCTION_INFO_V1(cxone_sync_target_definition);
 }
 
 using namespace cxone_sync;
@@ -84,27 +83,6 @@ uint64 run_as_owner(const char *statement, Arguments *arguments)
     back_to(saved);
     SPI_finish();
     return changed;
-}
-
-/* Events must not reach a table through somebody who could not write it. */
-void check_caller_owns(Oid relation)
-{
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-
-    if (!HeapTupleIsValid(tuple)) {
-        /* it is gone: then it is for whoever administers the extension */
-        if (!has_privs_of_role(GetUserId(), own_table("target_config").owner))
-            ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                            errmsg("the table of this target does not exist"),
-                            errhint("Only members of the role cxone_sync may change it.")));
-        return;
-    }
-    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-    ReleaseSysCache(tuple);
-    if (!has_privs_of_role(GetUserId(), owner))
-        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                        errmsg("must be owner of table %s", get_rel_name(relation)),
-                        errhint("Events are written as the table's owner.")));
 }
 
 Target *require_target(const char *name)
@@ -276,27 +254,4 @@ Datum cxone_sync_target_states(PG_FUNCTION_ARGS)
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }
     return 0;
-}
-
-Datum cxone_sync_target_definition(PG_FUNCTION_ARGS)
-{
-    const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-    TupleDesc row;
-
-    watch_catalog();
-    (void)open_catalog();
-    const Target *target = find_target(name);
-    if (target == nullptr)
-        PG_RETURN_NULL();
-    if (get_call_result_type(fcinfo, nullptr, &row) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "return type must be a row type");
-    const int count = list_length(target->config.key_columns);
-    auto *keys = static_cast<Datum *>(palloc(Max(count, 1) * sizeof(Datum)));
-    for (int i = 0; i < count; i++)
-        keys[i] = CStringGetTextDatum(static_cast<char *>(list_nth(target->config.key_columns, i)));
-    Datum values[] = {ObjectIdGetDatum(target->config.relation),
-                      PointerGetDatum(construct_array(keys, count, TEXTOID, -1, false, TYPALIGN_INT)),
-                      CStringGetTextDatum(target->config.order_column), BoolGetDatum(target->field_order)};
-    bool nulls[lengthof(values)] = {};
-    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls));
 }

@@ -4,6 +4,7 @@
 #include "db/extension.h"
 #include "db/identity.h"
 #include "db/statements.h"
+#include "db/text.h"
 extern "C" {
 #include "utils/array.h"
 }
@@ -20,21 +21,6 @@ constexpr const char *keep_statement =
     "SELECT $1, u.key, u.time FROM unnest($2, $3) AS u(key, time) "
     "ON CONFLICT (relation, key) DO UPDATE SET deleted_ts = excluded.deleted_ts "
     "WHERE excluded.deleted_ts > t.deleted_ts";
-
-/* The texts of keys must not depend on a session's settings. */
-int pin_text_forms()
-{
-    const int level = NewGUCNestLevel();
-    const char *const settings[][2] = {{"datestyle", "ISO, YMD"},
-                                       {"timezone", "UTC"},
-                                       {"intervalstyle", "postgres"},
-                                       {"extra_float_digits", "1"}};
-
-    for (const auto &setting : settings)
-        (void)set_config_option(setting[0], setting[1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                                false);
-    return level;
-}
 
 Datum key_text(const Target *target, const Row *row)
 {

@@ -56,6 +56,26 @@ template <typename Callable> bool guarded(PgError &error, Callable callable)
     return ok;
 }
 
+/*
+ * Runs `work` in a subtransaction and in `context`. If it raises an error, that is in `error`, and what it
+ * did is rolled back.
+ */
+template <typename Work> bool in_any_subtransaction(MemoryContext context, PgError &error, Work work)
+{
+    const ResourceOwner owner = CurrentResourceOwner;
+
+    BeginInternalSubTransaction(nullptr);
+    MemoryContextSwitchTo(context);
+    const bool ok = guarded(error, work);
+    if (ok)
+        ReleaseCurrentSubTransaction();
+    else
+        RollbackAndReleaseCurrentSubTransaction();
+    MemoryContextSwitchTo(context);
+    CurrentResourceOwner = owner;
+    return ok;
+}
+
 template <typename Callable> void call_cpp(Callable callable)
 {
     enum { fine, out_of_memory, other } volatile problem = fine;

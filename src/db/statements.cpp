@@ -2,6 +2,9 @@
 #include "cxone/contract.h"
 
 #include "db/statements.h"
+extern "C" {
+#include "utils/typcache.h"
+}
 
 namespace cxone_sync {
 
@@ -85,20 +88,27 @@ void append_key_names(StringInfo sql, const Target *target, const char *prefix)
 /* The key's columns of t equal what `format` makes of the column's name and number. */
 using KeyValue = const char *(*)(const TargetColumn *column, int number);
 
+/* An operator by its own name, which the pinned search_path may not find. */
+void append_operator(StringInfo sql, Oid operation)
+{
+    HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operation));
+
+    if (!HeapTupleIsValid(tuple))
+        elog(ERROR, "cache lookup failed for operator %u", operation);
+    const auto *form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
+    appendStringInfo(sql, " OPERATOR(%s.%s) ", quote_identifier(get_namespace_name(form->oprnamespace)),
+                     NameStr(form->oprname));
+    ReleaseSysCache(tuple);
+}
+
 void append_key_match(StringInfo sql, const Target *target, KeyValue value)
 {
     for (int i = 0; i < target->key_count; i++) {
         const TargetColumn *column = &key_column(target, i);
-        HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(target->keys[i].equals));
 
-        if (!HeapTupleIsValid(tuple))
-            elog(ERROR, "cache lookup failed for operator %u", target->keys[i].equals);
-        const auto *form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
-        /* the type's own operator, which the pinned search_path may not find */
-        appendStringInfo(sql, "%st.%s OPERATOR(%s.%s) %s", i > 0 ? " AND " : "", name_of(column),
-                         quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname),
-                         value(column, i + 1));
-        ReleaseSysCache(tuple);
+        appendStringInfo(sql, "%st.%s", i > 0 ? " AND " : "", name_of(column));
+        append_operator(sql, target->keys[i].equals);
+        appendStringInfoString(sql, value(column, i + 1));
     }
 }
 
@@ -309,7 +319,8 @@ char *new_value(const Target *target, const TargetColumn *column)
         return target->field_order
                    ? psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, t.%s, t.%s, excluded.%s)", name,
                               name, contract::field_times_column, order, order)
-                   : psprintf("COALESCE(t.%s, '{}') || excluded.%s", name, name);
+                   : psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, NULL, NULL, excluded.%s)", name,
+                              name, order);
     if (!target->field_order)
         return psprintf("excluded.%s", name);
     if (is_order(target, column))
@@ -395,7 +406,146 @@ void append_returning(StringInfo sql, const Target *target)
     append_key_names(sql, target, "t.");
 }
 
+/* ---- what extra holds ---- */
+
+constexpr int fill_parameters = 3; /* those before the key */
+
+/* Of the key's type, by its default btree operators. */
+Oid comparison(const TargetColumn *column, int strategy)
+{
+    const TypeCacheEntry *type = lookup_type_cache(column->type, TYPECACHE_BTREE_OPFAMILY);
+    const Oid operation = get_opfamily_member(type->btree_opf, type->btree_opintype, type->btree_opintype,
+                                              static_cast<int16>(strategy));
+
+    if (!OidIsValid(operation))
+        elog(ERROR, "type %u has no btree operator %d", column->type, strategy);
+    return operation;
+}
+
+/* Rows behind the last key: a >= x AND (a > x OR (a = x AND (b > y OR …))), which an index on the key serves.
+ */
+void append_rows_behind(StringInfo sql, const Target *target)
+{
+    const auto compare = [sql, target](int key, Oid operation) {
+        appendStringInfo(sql, "t.%s", name_of(&key_column(target, key)));
+        append_operator(sql, operation);
+        appendStringInfo(sql, "$%d", fill_parameters + key + 1);
+    };
+    const int last = target->key_count - 1;
+
+    appendStringInfoString(sql, " AND ");
+    if (last > 0) {
+        compare(0, comparison(&key_column(target, 0), BTGreaterEqualStrategyNumber));
+        appendStringInfoString(sql, " AND (");
+    }
+    for (int k = 0; k <= last; k++) {
+        compare(k, comparison(&key_column(target, k), BTGreaterStrategyNumber));
+        if (k == last)
+            break;
+        appendStringInfoString(sql, " OR (");
+        compare(k, target->keys[k].equals);
+        appendStringInfoString(sql, " AND (");
+    }
+    for (int k = 0; k < last; k++)
+        appendStringInfoString(sql, "))");
+    if (last > 0)
+        appendStringInfoChar(sql, ')');
+}
+
+const char *page_key(const TargetColumn *, int number)
+{
+    return psprintf("p.key%d", number);
+}
+
+/* SELECT … FROM the next rows that have an extra. */
+void append_page(StringInfo sql, const Target *target, const char *more_columns, bool goes_on)
+{
+    appendStringInfoString(sql, "SELECT ");
+    for (int k = 0; k < target->key_count; k++)
+        appendStringInfo(sql, "%st.%s AS key%d", k > 0 ? ", " : "", name_of(&key_column(target, k)), k + 1);
+    appendStringInfo(sql, "%s FROM %s AS t WHERE t.%s IS NOT NULL", more_columns, target->table,
+                     name_of(&target->columns[target->extra]));
+    if (goes_on)
+        append_rows_behind(sql, target);
+    appendStringInfoString(sql, " ORDER BY ");
+    append_key_names(sql, target, "t.");
+    appendStringInfo(sql, " LIMIT $%d", fill_parameters);
+}
+
+void append_page_keys(StringInfo sql, const Target *target)
+{
+    for (int k = 1; k <= target->key_count; k++)
+        appendStringInfo(sql, ", p.key%d", k);
+}
+
+/*
+ * Whether what extra holds becomes the column's value: not if an event has set the column since it was added.
+ * In row order nothing tells but the value; in field order the times do, except where a default that rows
+ * were given is taken for set.
+ */
+char *fill_condition(const Target *target, const TargetColumn *column)
+{
+    const char *untouched = psprintf("t.%s IS NOT DISTINCT FROM %s", name_of(column),
+                                     column->default_expression ? column->default_expression : "NULL");
+
+    if (!target->field_order)
+        return psprintf("(%s)", untouched);
+    return psprintf("(cxone_sync.newest_member_time(t.%s, p.members, t.%s) > %s OR (%s AND "
+                    "COALESCE(t.%s, '{}') -> %s IS NULL))",
+                    contract::field_times_column, order_name(target), field_time(target, column), untouched,
+                    contract::field_times_column, quote_literal_cstr(NameStr(column->name)));
+}
+
 } // namespace
+
+char *fill_statement(const Target *target, int column_index, bool goes_on)
+{
+    const TargetColumn *column = &target->columns[column_index];
+    const char *name = name_of(column);
+    const char *extra = name_of(&target->columns[target->extra]);
+    const char *wins = fill_condition(target, column);
+    StringInfoData sql;
+
+    initStringInfo(&sql);
+    appendStringInfoString(&sql, "WITH page AS (");
+    append_page(&sql, target, psprintf(", t.%s AS extra", extra), goes_on);
+    appendStringInfo(
+        &sql,
+        " FOR UPDATE OF t), p AS (SELECT page.*, v.value, v.rest, ARRAY(SELECT jsonb_object_keys(page.extra) "
+        "EXCEPT SELECT jsonb_object_keys(COALESCE(v.rest, '{}'))) AS members "
+        "FROM page, LATERAL cxone_sync.value_from_extra($1, $2, page.extra) AS v WHERE v.found), "
+        "filled AS (UPDATE %s AS t SET %s = CASE WHEN %s THEN p.value::%s ELSE t.%s END, %s = p.rest",
+        target->table, name, wins,
+        format_type_extended(column->type, column->typmod,
+                             FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY),
+        name, extra);
+    if (target->field_order)
+        appendStringInfo(&sql,
+                         ", %s = cxone_sync.move_member_time(t.%s, p.members, %s, %s, p.value IS NULL, t.%s)",
+                         contract::field_times_column, contract::field_times_column,
+                         quote_literal_cstr(NameStr(column->name)), wins, order_name(target));
+    appendStringInfoString(&sql, " FROM p WHERE ");
+    append_key_match(&sql, target, page_key);
+    appendStringInfoString(&sql, " RETURNING 1) SELECT p.seen, (SELECT count(*) FROM filled)");
+    append_page_keys(&sql, target);
+    appendStringInfoString(&sql,
+                           " FROM (SELECT page.*, row_number() OVER () AS number, count(*) OVER () AS seen "
+                           "FROM page) AS p ORDER BY p.number DESC LIMIT 1");
+    return sql.data;
+}
+
+char *pass_statement(const Target *target, bool goes_on)
+{
+    StringInfoData sql;
+
+    initStringInfo(&sql);
+    appendStringInfoString(&sql, "SELECT 1::bigint, 0::bigint");
+    append_page_keys(&sql, target);
+    appendStringInfoString(&sql, " FROM (");
+    append_page(&sql, target, "", goes_on);
+    appendStringInfoString(&sql, ") AS p");
+    return sql.data;
+}
 
 char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count)
 {

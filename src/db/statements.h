@@ -31,4 +31,15 @@ char *delete_statement(const Target *target);
 /* Takes the same; in field order, resets the fields of newer rows that are not newer themselves. */
 char *reset_statement(const Target *target);
 
+/*
+ * Moves what `extra` holds for a column into it, for the next rows in the order of their keys. Takes the
+ * names of the target and of the column, the number of rows, and, if `goes_on`, the key of the last row
+ * before. Returns nothing if there are no more rows; else how many there are, how many were filled, and the
+ * last one's key.
+ */
+char *fill_statement(const Target *target, int column, bool goes_on);
+
+/* Takes and returns the same, for a single row that is left as it is. */
+char *pass_statement(const Target *target, bool goes_on);
+
 } // namespace cxone_sync

@@ -140,6 +140,7 @@ void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *
     column->number = attribute->attnum;
     column->type = attribute->atttypid;
     column->base_type = getBaseType(attribute->atttypid);
+    column->type_hash = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(column->type));
     column->collation = attribute->attcollation;
     column->typmod = attribute->atttypmod;
     column->not_null = attribute->attnotnull;

@@ -11,7 +11,8 @@ struct TargetColumn {
     NameData name;
     AttrNumber number;
     Oid type;
-    Oid base_type; /* of a domain; else the type itself */
+    Oid base_type;    /* of a domain; else the type itself */
+    uint32 type_hash; /* by which the cache of types tells of a change */
     Oid collation;
     int32 typmod;
     int16 length;

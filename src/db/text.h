@@ -12,4 +12,10 @@ inline Datum text_datum(std::string_view text)
     return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
 }
 
+/*
+ * Makes the texts of values independent of the session's settings until AtEOXact_GUC(false, <the result>), or
+ * the end of the (sub)transaction.
+ */
+int pin_text_forms();
+
 } // namespace cxone_sync

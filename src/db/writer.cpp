@@ -40,24 +40,7 @@ struct Batch {
 
 /* ---- subtransactions ---- */
 
-/* Runs `work` in a subtransaction, which is rolled back if it raises an error; then that is in `error`. */
-template <typename Work> bool in_any_subtransaction(MemoryContext context, PgError &error, Work work)
-{
-    const ResourceOwner owner = CurrentResourceOwner;
-
-    BeginInternalSubTransaction(nullptr);
-    MemoryContextSwitchTo(context);
-    const bool ok = guarded(error, work);
-    if (ok)
-        ReleaseCurrentSubTransaction();
-    else
-        RollbackAndReleaseCurrentSubTransaction();
-    MemoryContextSwitchTo(context);
-    CurrentResourceOwner = owner;
-    return ok;
-}
-
-/* The same, but a transient error goes on upwards, since no event is to blame. */
+/* But a transient error goes on upwards, since no event is to blame. */
 template <typename Work> bool in_subtransaction(MemoryContext context, PgError &error, Work work)
 {
     if (in_any_subtransaction(context, error, work))
