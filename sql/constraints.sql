@@ -144,3 +144,4 @@ SELECT cxone_sync.ingest('{"events": [{"no": "id"}]}');
 
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;

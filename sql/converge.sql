@@ -201,3 +201,4 @@ FROM (SELECT name, bool_or(data -> name = 'null') AS nulls FROM events, unnest('
 
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;

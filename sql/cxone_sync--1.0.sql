@@ -42,24 +42,46 @@ CREATE TRIGGER keep_restored_version BEFORE INSERT ON schema_versions
     FOR EACH ROW EXECUTE FUNCTION keep_restored_version();
 COMMENT ON TRIGGER keep_restored_version ON schema_versions IS 'makes a dump of this table restorable';
 
-/* Room on each page lets an update stay on it, without touching the indexes. */
-CREATE TABLE contact_records (
-    id          text PRIMARY KEY,
-    external_id text,
-    first_name  text,
-    last_name   text,
-    email       text,
-    updated_ts  timestamptz
-) WITH (fillfactor = 90);
-COMMENT ON TABLE contact_records IS
-    'contacts as CXone last reported them; a column added here is filled from the key of its name, or its camelCase form';
-COMMENT ON COLUMN contact_records.id IS 'the contact''s id at CXone';
-COMMENT ON COLUMN contact_records.external_id IS 'externalId of the event';
-COMMENT ON COLUMN contact_records.first_name IS 'firstName of the event';
-COMMENT ON COLUMN contact_records.last_name IS 'lastName of the event';
-COMMENT ON COLUMN contact_records.email IS 'email of the event';
-COMMENT ON COLUMN contact_records.updated_ts IS
-    'timestamp of the newest event applied: an older event never changes the row';
+/*
+ * The contract's table belongs to the user and is no member of the extension: so a dump has all of it, with the columns,
+ * indexes and triggers that were added, and DROP EXTENSION leaves it alone. A table that is there already is taken as it is.
+ * pg_dump's scripts, which turn row_security off, bring it themselves, after CREATE EXTENSION.
+ */
+DO $$
+DECLARE
+    present regclass := pg_catalog.to_regclass('cxone_sync.contact_records');
+BEGIN
+    IF present IS NULL AND pg_catalog.current_setting('row_security')::boolean THEN
+        -- room on each page lets an update stay on it, without touching the indexes
+        CREATE TABLE cxone_sync.contact_records (
+            id          text PRIMARY KEY,
+            external_id text,
+            first_name  text,
+            last_name   text,
+            email       text,
+            updated_ts  timestamptz
+        ) WITH (fillfactor = 90);
+        COMMENT ON TABLE cxone_sync.contact_records IS
+            'contacts as CXone last reported them; a column added here is filled from the key of its name, or its camelCase form';
+        COMMENT ON COLUMN cxone_sync.contact_records.id IS 'the contact''s id at CXone';
+        COMMENT ON COLUMN cxone_sync.contact_records.external_id IS 'externalId of the event';
+        COMMENT ON COLUMN cxone_sync.contact_records.first_name IS 'firstName of the event';
+        COMMENT ON COLUMN cxone_sync.contact_records.last_name IS 'lastName of the event';
+        COMMENT ON COLUMN cxone_sync.contact_records.email IS 'email of the event';
+        COMMENT ON COLUMN cxone_sync.contact_records.updated_ts IS
+            'timestamp of the newest event applied: an older event never changes the row';
+        ALTER TABLE cxone_sync.contact_records OWNER TO cxone_sync;
+        ALTER EXTENSION cxone_sync DROP TABLE cxone_sync.contact_records;
+    ELSIF present IS NOT NULL AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_class
+            WHERE oid = present AND relkind IN ('r', 'p') AND relowner = 'cxone_sync'::pg_catalog.regrole) THEN
+        -- somebody who cannot create extensions may have put it there, for our superuser's commands to run into
+        RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
+            MESSAGE = 'cxone_sync.contact_records exists already and is not a table of the role cxone_sync',
+            HINT = 'Rename it, or run ALTER TABLE cxone_sync.contact_records OWNER TO cxone_sync.';
+    END IF;
+END
+$$;
 
 CREATE TABLE dead_letters (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -89,11 +111,9 @@ COMMENT ON COLUMN dead_letters.last_attempt_at IS 'when it was last tried';
 COMMENT ON COLUMN dead_letters.payload IS 'the event''s JSON text, byte for byte';
 
 ALTER TABLE schema_versions OWNER TO cxone_sync;
-ALTER TABLE contact_records OWNER TO cxone_sync;
 ALTER TABLE dead_letters OWNER TO cxone_sync;
 
 SELECT pg_catalog.pg_extension_config_dump('schema_versions', '');
-SELECT pg_catalog.pg_extension_config_dump('contact_records', '');
 SELECT pg_catalog.pg_extension_config_dump('dead_letters', '');
 SELECT pg_catalog.pg_extension_config_dump('dead_letters_id_seq', '');
 
@@ -159,4 +179,4 @@ REVOKE ALL ON FUNCTION sync_lag(), sync_lag_buckets(), sync_status() FROM PUBLIC
 GRANT EXECUTE ON FUNCTION sync_lag(), sync_lag_buckets(), sync_status() TO pg_monitor;
 GRANT SELECT ON sync_lag, sync_lag_buckets, sync_status TO pg_monitor;
 
-INSERT INTO schema_versions (version) VALUES (1);
+INSERT INTO schema_versions (version) SELECT 1 WHERE pg_catalog.current_setting('row_security')::boolean; -- a dump has its own

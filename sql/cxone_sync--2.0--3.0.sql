@@ -4,9 +4,11 @@
 
 /* A user may have a column of that name already: of another type it stays a column like any other. */
 DO $$
+DECLARE
+    present regclass := pg_catalog.to_regclass('cxone_sync.contact_records');
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
-                   WHERE attrelid = 'cxone_sync.contact_records'::regclass AND attname = 'extra' AND NOT attisdropped) THEN
+    IF present IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
+                                           WHERE attrelid = present AND attname = 'extra' AND NOT attisdropped) THEN
         ALTER TABLE cxone_sync.contact_records ADD COLUMN extra jsonb;
         COMMENT ON COLUMN cxone_sync.contact_records.extra IS
             'what events carry and no column takes: absent keeps a member, null makes it null';
@@ -40,8 +42,9 @@ COMMENT ON COLUMN target_config.delete_types IS 'types of the events that delete
 COMMENT ON COLUMN target_config.mark_column IS 'timestamptz column that a deletion sets and every other event clears; null: deletions delete';
 COMMENT ON COLUMN target_config.kept_columns IS 'columns that no event writes';
 
+/* Without a foreign key: a parallel restore loads the tables of an extension in any order. */
 CREATE TABLE field_map (
-    target      text REFERENCES target_config ON UPDATE CASCADE ON DELETE CASCADE,
+    target      text,
     column_name text CHECK (column_name <> ''),
     paths       text[] NOT NULL CHECK (cardinality(paths) > 0 AND array_position(paths, NULL) IS NULL),
     PRIMARY KEY (target, column_name)
@@ -77,6 +80,9 @@ COMMENT ON TRIGGER keep_restored_target ON target_config IS 'makes a dump of thi
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON target_config
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
 COMMENT ON TRIGGER config_changed ON target_config IS 'makes a change effective for the next delivery';
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON schema_versions
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
+COMMENT ON TRIGGER config_changed ON schema_versions IS 'tells that a restore has brought the versions';
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON field_map
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
 COMMENT ON TRIGGER config_changed ON field_map IS 'makes a change effective for the next delivery';
@@ -150,8 +156,10 @@ COMMENT ON COLUMN targets.problem IS 'why its events are dead letters; null: the
 COMMENT ON COLUMN targets.hint IS 'what to do about it';
 GRANT SELECT ON targets TO pg_monitor;
 
+/* Not where a dump is restored, which brings its own. */
 INSERT INTO target_config (name, relation, key_columns, order_column, kept_columns)
-VALUES ('contact_records', 'contact_records', '{id}', 'updated_ts', '{sync_status}');
+SELECT 'contact_records', relation, '{id}', 'updated_ts', '{sync_status}'
+FROM pg_catalog.to_regclass('cxone_sync.contact_records') AS relation WHERE relation IS NOT NULL;
 
 /* ---- dead letters ---- */
 
@@ -324,4 +332,4 @@ COMMENT ON FUNCTION purge_tombstones(interval) IS
 ALTER FUNCTION purge_tombstones(interval) OWNER TO cxone_sync;
 REVOKE ALL ON FUNCTION purge_tombstones(interval) FROM PUBLIC;
 
-INSERT INTO schema_versions (version) VALUES (3);
+INSERT INTO schema_versions (version) SELECT 3 WHERE pg_catalog.current_setting('row_security')::boolean; -- a dump has its own

@@ -321,4 +321,5 @@ SELECT count(*) FROM cxone_sync.dead_letters;
 DROP SCHEMA test CASCADE;
 DROP OWNED BY regress_owner;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
 DROP ROLE regress_owner;

@@ -85,3 +85,4 @@ SELECT id, email, last_name, updated_ts FROM cxone_sync.contact_records WHERE id
 
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;

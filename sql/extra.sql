@@ -405,4 +405,5 @@ RESET ROLE;
 DROP SCHEMA test CASCADE;
 DROP OWNED BY regress_owner;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
 DROP ROLE regress_owner;

@@ -252,3 +252,4 @@ SELECT * FROM differences(200, 0.2);
 
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;

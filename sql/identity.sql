@@ -130,5 +130,6 @@ SELECT deliver('{"id": 1}');
 
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
 DROP OWNED BY regress_sender, regress_owner;
 DROP ROLE regress_sender, regress_owner;

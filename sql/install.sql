@@ -4,13 +4,17 @@ SET client_min_messages = warning;
 CREATE SCHEMA test;
 SET search_path = test;
 
--- Members without the row types of relations, which are members from PostgreSQL 17 on.
+-- Members without the row types of relations, which are members from PostgreSQL 17 on; and the table that is none, since it
+-- is the user's.
 CREATE VIEW members AS
 SELECT d.classid, d.objid, i.type, i.identity
 FROM pg_depend d, pg_identify_object(d.classid, d.objid, 0) i
 WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cxone_sync')
-  AND d.classid <> 'pg_type'::regclass;
+  AND d.classid <> 'pg_type'::regclass
+UNION ALL
+SELECT 'pg_class'::regclass, c.oid, i.type, i.identity
+FROM to_regclass('cxone_sync.contact_records') AS c(oid), pg_identify_object('pg_class'::regclass, c.oid, 0) AS i WHERE c.oid IS NOT NULL;
 
 -- All that a schema version defines, in words.
 CREATE VIEW definitions AS
@@ -63,8 +67,8 @@ SELECT outcome FROM cxone_sync.replay_dead_letters();
 SELECT id, sync_status FROM cxone_sync.contact_records;
 CREATE TABLE upgraded AS SELECT * FROM definitions;
 SELECT cxone_sync.ingest('{"events": [{"id": "after the upgrade"}]}');
-DELETE FROM cxone_sync.contact_records;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
 CREATE EXTENSION cxone_sync;
 CREATE TABLE fresh AS SELECT * FROM definitions;
 SELECT count(*) > 40 AS compared FROM fresh;
@@ -166,12 +170,49 @@ SELECT has_schema_privilege('regress_plain', 'cxone_sync', 'CREATE') AS may_crea
 INSERT INTO cxone_sync.schema_versions VALUES (2, '2020-01-01 00:00+00');
 SELECT version, applied_at = '2020-01-01 00:00+00' AS restored FROM cxone_sync.schema_versions ORDER BY version;
 
--- dropped and created once more in one session
+-- dropped and created once more in one session: the user's table stays, with all that is in it
 SELECT cxone_sync.ingest('{"events": [{"id": "1"}, {"no": "id"}]}');
+ALTER TABLE cxone_sync.contact_records ADD COLUMN phone text;
+SELECT 1 AS member FROM pg_depend WHERE objid = 'cxone_sync.contact_records'::regclass AND deptype = 'e';
 DROP EXTENSION cxone_sync;
-SELECT to_regclass('cxone_sync.contact_records') IS NULL AS table_gone, to_regrole('cxone_sync') IS NOT NULL AS role_stays;
+SELECT id, phone FROM cxone_sync.contact_records;
+SELECT to_regrole('cxone_sync') IS NOT NULL AS role_stays;
 CREATE EXTENSION cxone_sync;
-SELECT cxone_sync.ingest('{"events": [{"id": "1"}, {"no": "id"}]}');
+SELECT cxone_sync.ingest('{"events": [{"id": "1", "phone": "5"}, {"no": "id"}]}');
+SELECT id, phone FROM cxone_sync.contact_records;
+DROP EXTENSION cxone_sync;
+-- what it lacks of later versions it gets
+ALTER TABLE cxone_sync.contact_records DROP COLUMN sync_status, DROP COLUMN extra;
+CREATE EXTENSION cxone_sync;
+SELECT id, phone, sync_status, extra FROM cxone_sync.contact_records;
+SELECT problem FROM cxone_sync.targets;
+DROP EXTENSION cxone_sync;
+-- also if its key is gone: the target says what is wrong
+ALTER TABLE cxone_sync.contact_records DROP COLUMN id;
+CREATE EXTENSION cxone_sync;
+SELECT problem FROM cxone_sync.targets;
+DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
+-- but it takes nothing that somebody else has put there
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+CREATE TABLE cxone_sync.contact_records (id text PRIMARY KEY);
+CREATE EXTENSION cxone_sync;
+ALTER TABLE cxone_sync.contact_records OWNER TO regress_plain;
+CREATE EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
+CREATE VIEW cxone_sync.contact_records AS SELECT 1;
+ALTER VIEW cxone_sync.contact_records OWNER TO cxone_sync;
+CREATE EXTENSION cxone_sync;
+DROP VIEW cxone_sync.contact_records;
+-- as pg_dump's scripts do it: nothing is there before they bring it
+SET row_security = off;
+CREATE EXTENSION cxone_sync;
+RESET row_security;
+SELECT to_regclass('cxone_sync.contact_records') IS NULL AS no_table, (SELECT count(*) FROM cxone_sync.schema_versions) AS versions, (SELECT count(*) FROM cxone_sync.target_config) AS targets;
+SELECT cxone_sync.ingest('{"events": [{"id": "1"}]}');
+INSERT INTO cxone_sync.schema_versions VALUES (3);
+SELECT cxone_sync.ingest('{"events": [{"id": "1"}]}') -> 'dead_lettered' AS dead_lettered;
 DROP EXTENSION cxone_sync;
 
 DROP ROLE regress_plain, regress_monitor;

@@ -102,3 +102,4 @@ SELECT id, last_name FROM cxone_sync.contact_records ORDER BY id;
 
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;

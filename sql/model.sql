@@ -186,3 +186,4 @@ SELECT o, count(*) > 20 AS often FROM (
 
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;

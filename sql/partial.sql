@@ -109,3 +109,4 @@ SELECT * FROM dead;
 
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;

@@ -57,7 +57,6 @@ SELECT reply FROM outcome('{"events": [{"id": "renamed"}]}');
 SELECT count(*) FROM cxone_sync.contacts WHERE id = 'renamed';
 ROLLBACK;
 BEGIN;
-ALTER EXTENSION cxone_sync DROP TABLE cxone_sync.contact_records;
 DROP TABLE cxone_sync.contact_records;
 SELECT * FROM outcome('{"events": [{"id": 1}]}');
 SELECT problem, hint FROM cxone_sync.targets;
@@ -66,7 +65,6 @@ CREATE TABLE cxone_sync.contact_records (id text PRIMARY KEY, updated_ts timesta
 SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}');
 ROLLBACK;
 BEGIN;
-ALTER EXTENSION cxone_sync DROP TABLE cxone_sync.contact_records;
 DROP TABLE cxone_sync.contact_records;
 CREATE TABLE cxone_sync.contact_records (id text PRIMARY KEY, updated_ts timestamptz, phone text);
 ALTER TABLE cxone_sync.contact_records OWNER TO cxone_sync;
@@ -101,3 +99,4 @@ SELECT id, email FROM cxone_sync.contact_records WHERE id = 'after all';
 
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;

@@ -253,4 +253,5 @@ SELECT id, n, seen_by FROM cases;
 DROP SCHEMA test CASCADE;
 DROP OWNED BY regress_owner;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
 DROP ROLE regress_owner;

@@ -608,4 +608,5 @@ DROP TABLE temporary;
 REVOKE ALL ON SCHEMA cxone_sync FROM regress_other, regress_monitor;
 DROP OWNED BY regress_owner, regress_other, regress_monitor;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
 DROP ROLE regress_owner, regress_other, regress_monitor;

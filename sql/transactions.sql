@@ -103,10 +103,12 @@ SELECT id, email FROM cxone_sync.contact_records WHERE id = '3';
 BEGIN;
 DROP VIEW dead;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
 CREATE EXTENSION cxone_sync;
 SELECT deliver('{"id": "in a transaction"}', '{"no": "id"}');
 SELECT id FROM cxone_sync.contact_records;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
 ROLLBACK;
 SELECT deliver('{"id": "after it", "timestamp": "2026-01-02T00:00:00Z"}');
 SELECT id FROM cxone_sync.contact_records ORDER BY id;
@@ -129,3 +131,4 @@ SELECT count(*) AS right_columns FROM cxone_sync.contact_records WHERE id::integ
 
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;

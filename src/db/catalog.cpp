@@ -26,9 +26,11 @@ constexpr const char *config_query =
 constexpr const char *field_map_query = "SELECT f.target, f.column_name, f.paths FROM cxone_sync.field_map f "
                                         "ORDER BY f.target COLLATE \"C\", f.column_name COLLATE \"C\"";
 
+constexpr const char *version_query = "SELECT FROM cxone_sync.schema_versions LIMIT 1";
+
 /* In TopMemoryContext, as is each target's own context. */
 Catalog catalog = {};
-Oid config_tables[2] = {InvalidOid, InvalidOid};
+Oid config_tables[3] = {InvalidOid, InvalidOid, InvalidOid};
 /* How many changes were told of, and how many the catalog knows. */
 uint64 changes_seen = 1;
 uint64 changes_read = 0;
@@ -48,8 +50,10 @@ void on_relation_change(Datum, Oid relation)
     /* it may concern what is being read, which is in no list yet */
     if (is_reading)
         changes_seen++;
-    if (all || relation == config_tables[0] || relation == config_tables[1])
-        changes_seen++;
+    for (const Oid table : config_tables) {
+        if (all || relation == table)
+            changes_seen++;
+    }
     for (int i = 0; i < catalog.count; i++) {
         Target *target = catalog.targets[i];
 
@@ -208,6 +212,23 @@ void read_field_map(List *targets)
     SPI_freetuptable(result);
 }
 
+/* While a dump is restored its configuration comes after the extension. */
+void check_is_complete()
+{
+    run_query(version_query);
+    if (SPI_processed == 0)
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+             errmsg("extension \"cxone_sync\" is being restored from a dump"),
+             errdetail("Table cxone_sync.schema_versions is empty: CREATE EXTENSION ran with row_security = "
+                       "off, as it "
+                       "does in a restore."),
+             errhint(
+                 "If that is over and brought no rows, SET row_security = on, DROP EXTENSION cxone_sync and "
+                 "CREATE EXTENSION cxone_sync. The targets' tables stay.")));
+}
+
 /*
  * New targets, configured and no more, in `context`. By the newest snapshot, whatever the transaction's own
  * is: what is read here outlives it.
@@ -221,8 +242,10 @@ List *read_targets(MemoryContext context)
     const OwnTable config = own_table("target_config");
     config_tables[0] = config.relation;
     config_tables[1] = own_table("field_map").relation;
+    config_tables[2] = own_table("schema_versions").relation;
     const SavedIdentity saved = as_owner(config.owner);
     PushActiveSnapshot(GetLatestSnapshot());
+    check_is_complete();
     SPITupleTable *result = run_query(config_query);
     for (uint64 i = 0; i < result->numvals; i++) {
         MemoryContextSwitchTo(context);

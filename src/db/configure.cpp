@@ -1,10 +1,12 @@
 /* The SQL functions that say which events go where; the extension's script documents each. */
 
+#include "core/counters.h"
 #include "core/mapping.h"
 
 #include "db/catalog.h"
 #include "db/extension.h"
 #include "db/identity.h"
+#include "db/shared_state.h"
 extern "C" {
 #include "commands/trigger.h"
 #include "utils/array.h"
@@ -39,6 +41,7 @@ constexpr const char *change_statement =
 /* what they say of the key no longer holds */
 constexpr const char *forget_statement = "DELETE FROM cxone_sync.tombstones WHERE relation = $1";
 constexpr const char *remove_statement = "DELETE FROM cxone_sync.target_config WHERE name = $1";
+constexpr const char *remove_map_statement = "DELETE FROM cxone_sync.field_map WHERE target = $1";
 constexpr const char *map_statement =
     "INSERT INTO cxone_sync.field_map (target, column_name, paths) VALUES ($1, $2, $3) "
     "ON CONFLICT (target, column_name) DO UPDATE SET paths = excluded.paths";
@@ -195,6 +198,7 @@ Datum cxone_sync_remove_target(PG_FUNCTION_ARGS)
     watch_catalog();
     (void)require_target(text_to_cstring(PG_GETARG_TEXT_PP(0)));
     run_as_owner(remove_statement, &arguments);
+    run_as_owner(remove_map_statement, &arguments);
     PG_RETURN_VOID();
 }
 
@@ -225,7 +229,9 @@ Datum cxone_sync_unmap_field(PG_FUNCTION_ARGS)
     PG_RETURN_VOID();
 }
 
-/* A trigger on the configuration's tables. Invalidation reaches every process, and at the commit (inval.c).
+/*
+ * A trigger on the configuration's tables. Invalidation reaches every process, and at the commit (inval.c);
+ * an idle worker that has something to publish is woken.
  */
 Datum cxone_sync_config_changed(PG_FUNCTION_ARGS)
 {
@@ -233,6 +239,7 @@ Datum cxone_sync_config_changed(PG_FUNCTION_ARGS)
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                         errmsg("config_changed() is a trigger")));
     CacheInvalidateRelcache(reinterpret_cast<TriggerData *>(fcinfo->context)->tg_relation);
+    tell_workers_at_commit();
     return PointerGetDatum(nullptr);
 }
 

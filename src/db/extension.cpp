@@ -38,6 +38,33 @@ Oid find_extension()
     return extension;
 }
 
+/* By the numbers of a version a.b; below 0 if it is lower than the library's, above if it is higher. */
+int compare_with_library(const char *version)
+{
+    int major = 0;
+    int minor = 0;
+    int library_major = 0;
+    int library_minor = 0;
+
+    sscanf(version, "%d.%d", &major, &minor);
+    sscanf(library_version, "%d.%d", &library_major, &library_minor);
+    if (major != library_major)
+        return major < library_major ? -1 : 1;
+    return minor < library_minor ? -1 : minor > library_minor ? 1 : 0;
+}
+
+[[noreturn]] void refuse_version()
+{
+    ereport(ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+             errmsg("extension \"%s\" has version %s, its library needs version %s", extension_name,
+                    extension_version, library_version),
+             extension_is_older()
+                 ? errhint("Run ALTER EXTENSION cxone_sync UPDATE, or set cxone_sync.auto_upgrade.")
+                 : errhint("Install the package of cxone_sync %s for PostgreSQL %d and restart the server.",
+                           extension_version, PG_VERSION_NUM / 10000)));
+}
+
 /*
  * The lock keeps DROP EXTENSION away until the transaction ends. It may have come first, so the extension is
  * looked up once more when the lock is ours.
@@ -54,12 +81,7 @@ void lock_present_extension()
                                get_database_name(MyDatabaseId)),
                         errhint("Run CREATE EXTENSION cxone_sync there, or set cxone_sync.database.")));
     if (strcmp(extension_version, library_version) != 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                 errmsg("extension \"%s\" has version %s, its library needs version %s", extension_name,
-                        extension_version, library_version),
-                 errhint("Run ALTER EXTENSION cxone_sync UPDATE. If that does not help, install the library "
-                         "of that version and restart the server.")));
+        refuse_version();
 }
 
 /* JSON is UTF-8 (RFC 8259 section 8.1), and values go into tables byte for byte. */
@@ -78,6 +100,29 @@ void lock_extension()
 {
     check_encoding();
     lock_present_extension();
+}
+
+bool extension_is_older() noexcept
+{
+    return extension_version[0] != '\0' && compare_with_library(extension_version) < 0;
+}
+
+void upgrade_extension()
+{
+    char statement[64];
+    const Oid seen = find_extension();
+
+    if (!OidIsValid(seen))
+        return;
+    LockDatabaseObject(ExtensionRelationId, seen, 0, AccessExclusiveLock);
+    if (find_extension() != seen || !extension_is_older())
+        return;
+    snprintf(statement, sizeof(statement), "ALTER EXTENSION cxone_sync UPDATE TO '%s'", library_version);
+    if (SPI_connect() != SPI_OK_CONNECT)
+        elog(ERROR, "SPI_connect failed");
+    if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY)
+        elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(SPI_result));
+    SPI_finish();
 }
 
 const char *found_extension_version() noexcept

@@ -15,6 +15,7 @@ int metrics_port;
 int http_threads;
 int batch_size;
 int flush_interval_ms;
+bool auto_upgrade;
 int queue_size_kb;
 int max_body_size_kb;
 char *events_path;
@@ -132,6 +133,9 @@ void define_reload_settings()
                0);
     define_int("cxone_sync.metrics_port", "TCP port that /metrics is served on; 0 turns it off.",
                &metrics_port, 9090, 0, 65535, PGC_SIGHUP, 0);
+    DefineCustomBoolVariable("cxone_sync.auto_upgrade",
+                             "Runs ALTER EXTENSION UPDATE when the library is newer than the extension.",
+                             nullptr, &auto_upgrade, true, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     define_int("cxone_sync.batch_size",
                "Most events that are written in one transaction; a larger delivery is written alone.",
                &batch_size, 1000, 1, 100000, PGC_SIGHUP, 0);

@@ -12,6 +12,7 @@ extern int metrics_port;
 extern int http_threads;
 extern int batch_size;
 extern int flush_interval_ms;
+extern bool auto_upgrade;
 extern int queue_size_kb;
 extern int max_body_size_kb;
 extern char *events_path;

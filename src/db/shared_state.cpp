@@ -77,6 +77,11 @@ void on_transaction_end(XactEvent event, void *)
 
 } // namespace
 
+void tell_workers_at_commit()
+{
+    extension_touched = true;
+}
+
 void install_shared_state()
 {
     compat::request_shared_memory_at(request_shared_memory, &previous_request_hook);

@@ -43,6 +43,9 @@ struct SharedState {
 /* Asks for shared memory at server start; to be called by _PG_init when preloaded. */
 void install_shared_state();
 
+/* Makes the workers look at the extension and its configuration anew when the transaction has committed. */
+void tell_workers_at_commit();
+
 /* Null when the library was not preloaded. */
 SharedState *shared_state() noexcept;
 

@@ -138,7 +138,7 @@ void Intake::run()
             ConfigReloadPending = false;
             reload();
         }
-        if (slot_.extension_changed.exchange(false))
+        if (slot_.extension_changed.exchange(false) || now() >= upgrade_due_at_)
             check_catalog();
         write_log_of_threads();
         listen();
@@ -185,8 +185,8 @@ long Intake::milliseconds_to_wait()
         return 0;
     if (batch_is_due(until))
         return 0;
-    until = std::min(
-        {until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(), statistics_due_at_});
+    until = std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
+                      statistics_due_at_, upgrade_due_at_});
     if (until == INT64_MAX)
         return -1;
     return static_cast<long>(std::clamp<std::int64_t>((until - now() + 999) / 1000, 0, max_delay_ms));
@@ -358,13 +358,50 @@ void Intake::show_state()
         slot_.state = failing_ || !webhook_listening_.is_up() ? WorkerState::waiting : WorkerState::running;
 }
 
+/*
+ * Brings the extension up to the library's version; true if that is done. If it fails all is as before, and
+ * it is tried again, ever more rarely.
+ */
+bool Intake::upgrade(PgError &error)
+{
+    PgError ignored;
+    char from[32];
+
+    strlcpy(from, found_extension_version(), sizeof(from));
+    upgrade_due_at_ = INT64_MAX;
+    const bool done = in_transaction(error, [] {
+        disable_timeout(STATEMENT_TIMEOUT, false); /* a table may be large */
+        upgrade_extension();
+    });
+    if (done) {
+        failed_upgrades_ = 0;
+        guarded(ignored, [&from] {
+            ereport(LOG, (errmsg("cxone_sync: the extension was upgraded from version %s to %s", from,
+                                 library_version)));
+        });
+        return true;
+    }
+    upgrade_error_ = error;
+    snprintf(upgrade_error_.message, sizeof(upgrade_error_.message),
+             "could not upgrade the extension from version %s to %s: %s", from, library_version,
+             error.message);
+    error = upgrade_error_;
+    upgrade_due_at_ = now() + growing_delay_ms(++failed_upgrades_) * std::int64_t{1000};
+    return false;
+}
+
 /* Whether deliveries can be taken, found out before the first one comes. */
 void Intake::check_catalog()
 {
     PgError error;
+    const auto open = [] { (void)open_catalog(); };
 
     watch_catalog();
-    if (in_transaction(error, [] { (void)open_catalog(); }))
+    upgrade_due_at_ = INT64_MAX;
+    bool ok = in_transaction(error, open);
+    if (!ok && settings::auto_upgrade && extension_is_older() && accepting_)
+        ok = upgrade(error) && in_transaction(error, open);
+    if (ok)
         note_success();
     else
         note_failure(error);
@@ -417,10 +454,12 @@ void Intake::note_dead_letters()
 }
 
 /* Once for each new reason, not once for each delivery. */
-void Intake::note_failure(const PgError &error)
+void Intake::note_failure(const PgError &reason)
 {
     char last[sizeof(slot_.last_error)];
     PgError ignored;
+    /* while an upgrade is due to be tried again, that is why the version does not fit */
+    const PgError &error = upgrade_due_at_ != INT64_MAX && extension_is_older() ? upgrade_error_ : reason;
 
     strlcpy(last, slot_.last_error, sizeof(last));
     show_error(slot_, error.message);

@@ -46,6 +46,7 @@ private:
     void report_statistics(bool force);
 
     void check_catalog();
+    bool upgrade(PgError &error);
     void write_batch();
     void write_alone();
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
@@ -77,6 +78,9 @@ private:
     std::uint64_t dead_letters_ = 0; /* since the log last told of them */
     std::int64_t dead_letters_logged_at_ = 0;
     std::int64_t statistics_due_at_ = INT64_MAX;
+    unsigned failed_upgrades_ = 0; /* in a row */
+    std::int64_t upgrade_due_at_ = INT64_MAX;
+    PgError upgrade_error_; /* of the last of them */
 };
 
 } // namespace cxone_sync

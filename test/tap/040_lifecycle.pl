@@ -51,7 +51,9 @@ is(status_of($node, 'schema_version'), '3.0', 'sync_status shows the version');
 my $pid = worker_pid($node);
 is(status_of($node, 'pid'), $pid, 'and the process');
 
-my $load = CxoneSync::Load->start(webhook_port($node), clients => 4, name => 'drop');
+# Without bad events: dead letters go with the extension. The table stays, with every row that was acknowledged.
+my $load = CxoneSync::Load->start(webhook_port($node), clients => 4, name => 'drop',
+	events => sub { my ($prefix, $count) = @_; return (["$prefix-$count"], qq({"id":"$prefix-$count"})); });
 foreach my $round (1 .. 3)
 {
 	my $taken = $load->count(200);
@@ -61,11 +63,20 @@ foreach my $round (1 .. 3)
 	poll(sub { $load->count(503) >= $refused + 10 }, "round $round: DROP EXTENSION under load brings 503");
 	sql($node, 'CREATE EXTENSION cxone_sync');
 }
+set_settings($node, auto_upgrade => 'off');
+sql($node, 'DROP EXTENSION cxone_sync');
+sql($node, "CREATE EXTENSION cxone_sync VERSION '1.0'");
+my $refused = $load->count(503);
+poll(sub { $load->count(503) >= $refused + 10 }, 'an old version under load brings 503');
+sql($node, 'ALTER EXTENSION cxone_sync UPDATE');
 my $taken = $load->count(200);
 poll(sub { $load->count(200) >= $taken + 50 }, 'deliveries are taken at the end');
 $load->stop;
 is(join(',', grep { !/^(?:200|503)/ } $load->answers), '', 'DROP and CREATE EXTENSION under load: nothing but 200 and 503');
 is(worker_pid($node), $pid, 'by the same worker');
+my @acknowledged = $load->acknowledged;
+is(sql($node, "SELECT count(*) FROM cxone_sync.contact_records WHERE id = ANY ('{" . join(',', @acknowledged) . "}')"), scalar @acknowledged,
+	'and all ' . @acknowledged . ' acknowledged events are there');
 
 # ---- another version ----
 
@@ -73,7 +84,7 @@ sql($node, "UPDATE pg_extension SET extversion = '9.0' WHERE extname = 'cxone_sy
 my $position = log_position($node);
 retry_is(deliver($node, body()), 'a version that the library does not know');
 like(last_error(), qr/extension "cxone_sync" has version 9\.0, its library needs version 3\.0/, 'sync_status says why');
-wait_for_log($node, qr/503: extension "cxone_sync" has version 9\.0.*\n.*HINT:  Run ALTER EXTENSION cxone_sync UPDATE/, $position);
+wait_for_log($node, qr/503: extension "cxone_sync" has version 9\.0.*\n.*HINT:  Install the package of cxone_sync 9\.0 for PostgreSQL \d+ and restart the server/, $position);
 is(status_of($node, 'state') . ' ' . status_of($node, 'schema_version'), 'waiting 9.0', 'and waits');
 sql($node, "UPDATE pg_extension SET extversion = '3.0' WHERE extname = 'cxone_sync'");
 is(counts_of(deliver($node, body())), '1 0 0', 'the right version again');
@@ -84,6 +95,56 @@ retry_is(deliver($node, body()), 'an old version');
 sql($node, 'ALTER EXTENSION cxone_sync UPDATE');
 wait_for_state($node, 'running');
 is(counts_of(deliver($node, body())), '1 0 0', 'after ALTER EXTENSION UPDATE');
+
+# ---- the worker upgrades by itself ----
+
+sub version_of { return sql($node, "SELECT extversion FROM pg_extension WHERE extname = 'cxone_sync'"); }
+sub poll_version { my $version = shift; return poll(sub { version_of() eq $version }, "version $version"); }
+
+sql($node, "DROP EXTENSION cxone_sync; CREATE EXTENSION cxone_sync VERSION '1.0'");
+poll(sub { last_error() =~ /version 1\.0/ }, 'auto_upgrade = off: the old version stays');
+$position = log_position($node);
+set_settings($node, auto_upgrade => 'on');
+poll_version('3.0');
+wait_for_state($node, 'running');
+wait_for_log($node, qr/LOG:  cxone_sync: the extension was upgraded from version 1\.0 to 3\.0/, $position);
+is(counts_of(deliver($node, body())), '1 0 0', 'deliveries are taken after an upgrade by the worker');
+
+# What is in the way stops it as a whole; it goes on by itself when that is gone.
+$position = log_position($node);
+sql($node, "DROP EXTENSION cxone_sync; BEGIN; CREATE EXTENSION cxone_sync VERSION '2.0'; CREATE VIEW cxone_sync.targets AS SELECT 1 AS mine; COMMIT");
+my $failed = 'could not upgrade the extension from version 2.0 to 3.0: relation "targets" already exists';
+poll(sub { last_error() eq $failed }, 'an upgrade that fails: sync_status says why');
+wait_for_log($node, qr/deliveries are answered with 503: \Q$failed\E/, $position);
+retry_is(deliver($node, body()), 'after an upgrade that failed');
+is(last_error(), $failed, 'the reason stays');
+is(version_of() . ' ' . sql($node, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'cxone_sync.dead_letters'::regclass AND attname = 'hint'")
+	. ' ' . sql($node, "SELECT string_agg(version::text, ',' ORDER BY version) FROM cxone_sync.schema_versions"), '2.0 0 1,2', 'and the old schema is whole');
+sub upgrade_attempts
+{
+	my $log = slurp_file($node->logfile, $position);
+	return map { /(\d+):(\d+):([\d.]+) / ? ($1 * 60 + $2) * 60 + $3 : () } grep { /ERROR:  relation "targets" already exists/ } split /\n/, $log;
+}
+sql($node, 'DROP VIEW cxone_sync.targets');
+poll_version('3.0');
+wait_for_state($node, 'running');
+is(counts_of(deliver($node, body())), '1 0 0', 'it goes on when nothing is in the way any more');
+is(() = slurp_file($node->logfile, $position) =~ /503: \Q$failed\E/g, 1, 'and the log has told it once');
+
+# A lock that lasts is waited for, and comes no nearer to a deadlock.
+my $holder = open_session($node);
+sql($node, "DROP EXTENSION cxone_sync");
+sql($node, "BEGIN; CREATE EXTENSION cxone_sync VERSION '2.0'; CREATE VIEW cxone_sync.targets AS SELECT 1 AS mine; COMMIT");
+poll(sub { last_error() eq $failed }, 'an upgrade that fails once more');
+$holder->run('BEGIN; LOCK TABLE cxone_sync.dead_letters IN ACCESS SHARE MODE');
+sql($node, 'DROP VIEW cxone_sync.targets');
+poll(sub { last_error() =~ /could not upgrade .*: canceling statement due to lock timeout/ }, 'a locked table: the upgrade gives up after lock_timeout');
+is(version_of(), '2.0', 'and has changed nothing');
+$holder->run('COMMIT');
+poll_version('3.0');
+wait_for_state($node, 'running');
+is(counts_of(deliver($node, body())), '1 0 0', 'until the lock is gone');
+$holder->close;
 
 # ---- locks ----
 
