@@ -42,6 +42,16 @@ inline void request_shared_memory_at(void (*request)(void), void (**previous)(vo
 #endif
 }
 
+/* Since 17 there is a time limit for transactions, for every process: it ends the process. */
+inline const char *transaction_timeout_setting()
+{
+#if PG_VERSION_NUM >= 170000
+    return "transaction_timeout";
+#else
+    return nullptr;
+#endif
+}
+
 inline void reserve_setting_prefix(const char *prefix)
 {
 #if PG_VERSION_NUM >= 150000

@@ -62,6 +62,14 @@ void put_row(ReturnSetInfo *result, Datum *values, bool *nulls)
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+/* Of a worker that has not run since the server started. */
+const char *why_not_started()
+{
+    return RecoveryInProgress()
+               ? "a standby takes no deliveries before its promotion"
+               : "the server has not started the worker: max_worker_processes may be too small";
+}
+
 const char *state_name(WorkerState state)
 {
     switch (state) {
@@ -164,6 +172,8 @@ Datum cxone_sync_sync_status(PG_FUNCTION_ARGS)
         const std::int64_t error_at = slot.last_error_at;
         SpinLockRelease(&slot.mutex);
 
+        if (slot.started_at == 0 && error[0] == '\0')
+            strlcpy(error, why_not_started(), sizeof(error));
         const Counters &counters = slot.counters;
         Datum values[] = {Int32GetDatum(i + 1),
                           Int32GetDatum(pid),
@@ -176,7 +186,7 @@ Datum cxone_sync_sync_status(PG_FUNCTION_ARGS)
                           CStringGetTextDatum(error),
                           TimestampTzGetDatum(error_at)};
         bool nulls[] = {false, pid == 0, false,    address[0] == '\0', version[0] == '\0',
-                        false, false,    pid == 0, error[0] == '\0',   error[0] == '\0'};
+                        false, false,    pid == 0, error[0] == '\0',   error_at == 0};
 
         put_row(result, values, nulls);
     }

@@ -13,12 +13,35 @@ void clip_text(char *target, std::size_t size, const char *source)
     target[length] = '\0';
 }
 
+namespace {
+
+/*
+ * Errors of the storage manager have the SQLSTATE that errno suggests to PostgreSQL (elog.c:
+ * errcode_for_file_access), which may be that of a missing privilege. What they have in common is where they
+ * come from.
+ */
+bool is_of_storage(const ErrorData *error)
+{
+    static const char *const files[] = {"md.c",   "smgr.c", "fd.c",      "bufmgr.c",
+                                        "slru.c", "xlog.c", "buffile.c", "relmapper.c"};
+
+    for (const char *file : files) {
+        if (error->filename != nullptr && strcmp(error->filename, file) == 0)
+            return true;
+    }
+    return false;
+}
+
+} // namespace
+
 void take_error(PgError &error, MemoryContext caller_context)
 {
     MemoryContextSwitchTo(caller_context);
     ErrorData *caught = CopyErrorData();
     FlushErrorState();
     error.sqlerrcode = caught->sqlerrcode;
+    if (is_of_storage(caught) && ERRCODE_TO_CATEGORY(caught->sqlerrcode) != ERRCODE_INSUFFICIENT_RESOURCES)
+        error.sqlerrcode = ERRCODE_IO_ERROR;
     clip_text(error.message, sizeof(error.message), caught->message);
     clip_text(error.detail, sizeof(error.detail), caught->detail);
     clip_text(error.hint, sizeof(error.hint), caught->hint);

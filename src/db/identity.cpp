@@ -1,6 +1,19 @@
 #include "db/identity.h"
+extern "C" {
+#include "utils/array.h"
+#include "utils/rls.h"
+}
 
 namespace cxone_sync {
+
+namespace {
+
+void pin(const char *setting, const char *value)
+{
+    (void)set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+} // namespace
 
 SavedIdentity as_owner(Oid owner)
 {
@@ -10,8 +23,11 @@ SavedIdentity as_owner(Oid owner)
     SetUserIdAndSecContext(owner, saved.security_context | SECURITY_LOCAL_USERID_CHANGE |
                                       SECURITY_RESTRICTED_OPERATION);
     saved.settings_level = NewGUCNestLevel();
-    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                            true, 0, false);
+    pin("search_path", "pg_catalog, pg_temp");
+    if (!Array_nulls)
+        pin("array_nulls", "on");
+    if (!row_security)
+        pin("row_security", "on");
     return saved;
 }
 

@@ -30,8 +30,8 @@ UnmappedKeySlot *find_slot(UnmappedKeys &keys, const UnmappedKeySlot &wanted)
     for (int i = 0; i < keys.count; i++) {
         UnmappedKeySlot &slot = keys.slots[i];
 
-        if (slot.hash == wanted.hash && strcmp(slot.key, wanted.key) == 0 &&
-            strcmp(slot.target, wanted.target) == 0)
+        if (slot.database == wanted.database && slot.hash == wanted.hash &&
+            strcmp(slot.key, wanted.key) == 0 && strcmp(slot.target, wanted.target) == 0)
             return &slot;
     }
     if (keys.count == UnmappedKeys::room)
@@ -50,6 +50,7 @@ void note(UnmappedKeys &keys, const Delivery *delivery, const UnmappedKey &seen)
     wanted.hash =
         hash_bytes(reinterpret_cast<unsigned char *>(wanted.key), static_cast<int>(strlen(wanted.key)));
     wanted.first_seen = delivery->received;
+    wanted.database = MyDatabaseId;
     UnmappedKeySlot *slot = find_slot(keys, wanted);
     if (slot == nullptr)
         return;
@@ -86,6 +87,8 @@ Datum cxone_sync_unmapped_keys(PG_FUNCTION_ARGS)
     LWLockRelease(unmapped_keys_lock());
     for (int i = 0; i < keys->count; i++) {
         const UnmappedKeySlot &slot = keys->slots[i];
+        if (slot.database != MyDatabaseId)
+            continue;
         Datum values[] = {CStringGetTextDatum(slot.target),
                           CStringGetTextDatum(slot.key),
                           Int64GetDatum(static_cast<int64>(slot.events)),
@@ -104,7 +107,12 @@ Datum cxone_sync_reset_unmapped_keys(PG_FUNCTION_ARGS)
     UnmappedKeys &keys = require_shared_state().unmapped_keys;
 
     LWLockAcquire(unmapped_keys_lock(), LW_EXCLUSIVE);
-    keys.count = 0;
+    int kept = 0;
+    for (int i = 0; i < keys.count; i++) {
+        if (keys.slots[i].database != MyDatabaseId)
+            keys.slots[kept++] = keys.slots[i];
+    }
+    keys.count = kept;
     LWLockRelease(unmapped_keys_lock());
     PG_RETURN_VOID();
 }

@@ -10,6 +10,7 @@ struct Delivery;
 
 /* A member that events carry and no column takes. Texts are cut to their room. */
 struct UnmappedKeySlot {
+    Oid database;
     std::uint32_t hash;
     char target[NAMEDATALEN];
     char key[128];

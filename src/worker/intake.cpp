@@ -21,6 +21,9 @@ namespace cxone_sync {
 namespace {
 
 constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a serialization race */
+/* For so long no delivery must have failed before the log says that all is well: it is not to flap. */
+constexpr std::int64_t settling_us = 5'000'000;
+constexpr std::size_t max_told = 8; /* different reasons */
 /* For writing deliveries one by one after a failed batch. */
 constexpr std::int64_t alone_budget_us = 2'000'000;
 
@@ -141,6 +144,7 @@ void Intake::run()
         if (slot_.extension_changed.exchange(false) || now() >= upgrade_due_at_)
             check_catalog();
         write_log_of_threads();
+        tell_recovery();
         listen();
         if (stop_requested() && accepting_)
             begin_stop();
@@ -186,7 +190,7 @@ long Intake::milliseconds_to_wait()
     if (batch_is_due(until))
         return 0;
     until = std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
-                      statistics_due_at_, upgrade_due_at_});
+                      statistics_due_at_, upgrade_due_at_, recovery_due_at_});
     if (until == INT64_MAX)
         return -1;
     return static_cast<long>(std::clamp<std::int64_t>((until - now() + 999) / 1000, 0, max_delay_ms));
@@ -237,7 +241,10 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
     bool ok = false;
 
     for (int attempt = 0; attempt <= max_retries; attempt++) {
-        ok = in_transaction(error, [this, first, count] { write_deliveries(first, count, &postponed_); });
+        ok = in_transaction(error, [this, first, count] {
+            check_read_write();
+            write_deliveries(first, count, &postponed_);
+        });
         if (ok || ERRCODE_TO_CATEGORY(error.sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
             break;
     }
@@ -266,7 +273,7 @@ void Intake::write_batch()
         write_alone();
     } else {
         finish(0, batch_.size(), false);
-        note_failure(error);
+        note_write_failure(error);
     }
     publish_mapping();
     report_statistics(false);
@@ -288,7 +295,7 @@ void Intake::write_alone()
         if (committed)
             note_written();
         else if (in_time)
-            note_failure(error);
+            note_write_failure(error);
     }
 }
 
@@ -394,17 +401,20 @@ bool Intake::upgrade(PgError &error)
 void Intake::check_catalog()
 {
     PgError error;
-    const auto open = [] { (void)open_catalog(); };
+    const auto open = [] {
+        (void)open_catalog();
+        check_read_write();
+    };
 
     watch_catalog();
     upgrade_due_at_ = INT64_MAX;
     bool ok = in_transaction(error, open);
     if (!ok && settings::auto_upgrade && extension_is_older() && accepting_)
         ok = upgrade(error) && in_transaction(error, open);
-    if (ok)
-        note_success();
-    else
+    if (!ok)
         note_failure(error);
+    else if (!failing_to_write_)
+        note_success();
     show_state();
     publish_mapping();
 }
@@ -412,7 +422,7 @@ void Intake::check_catalog()
 void Intake::note_written()
 {
     if (postponed_.count > 0)
-        note_failure(postponed_.error);
+        note_write_failure(postponed_.error);
     else if (!a_target_is_blocked())
         note_success();
     else
@@ -422,17 +432,37 @@ void Intake::note_written()
 void Intake::note_success()
 {
     if (failing_) {
-        PgError ignored;
-        const auto refused = static_cast<unsigned long long>(refused_);
-        guarded(ignored, [refused] {
-            ereport(LOG, (errmsg("cxone_sync: deliveries are taken from now on, %llu were answered with 503",
-                                 refused)));
-        });
-        failing_ = false;
-        refused_ = 0;
+        failing_ = failing_to_write_ = false;
+        recovery_due_at_ = last_failure_at_ + settling_us;
         show_state();
+        tell_recovery();
     }
     note_dead_letters();
+}
+
+void Intake::tell_recovery()
+{
+    PgError ignored;
+    const auto refused = static_cast<unsigned long long>(refused_);
+
+    if (now() < recovery_due_at_)
+        return;
+    guarded(ignored, [refused] {
+        ereport(LOG, (errmsg("cxone_sync: deliveries are taken from now on, %llu were answered with 503",
+                             refused)));
+    });
+    recovery_due_at_ = INT64_MAX;
+    refused_ = 0;
+    told_.clear();
+}
+
+/* What is wrong with the extension check_catalog() sees to be over, but not what keeps rows from being
+ * written. */
+void Intake::note_write_failure(const PgError &error)
+{
+    failing_to_write_ = error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE &&
+                        error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION;
+    note_failure(error);
 }
 
 /* At once, then at most once a minute. The events' contents are not for the log. */
@@ -456,18 +486,18 @@ void Intake::note_dead_letters()
 /* Once for each new reason, not once for each delivery. */
 void Intake::note_failure(const PgError &reason)
 {
-    char last[sizeof(slot_.last_error)];
     PgError ignored;
     /* while an upgrade is due to be tried again, that is why the version does not fit */
     const PgError &error = upgrade_due_at_ != INT64_MAX && extension_is_older() ? upgrade_error_ : reason;
 
-    strlcpy(last, slot_.last_error, sizeof(last));
     show_error(slot_, error.message);
-    const bool known = failing_ && strncmp(last, error.message, sizeof(last) - 1) == 0;
     failing_ = true;
+    last_failure_at_ = now();
+    recovery_due_at_ = INT64_MAX;
     show_state();
-    if (known)
+    if (told_.size() == max_told || std::find(told_.begin(), told_.end(), error.message) != told_.end())
         return;
+    told_.emplace_back(error.message);
     guarded(ignored, [&error] {
         ereport(LOG, (errcode(error.sqlerrcode),
                       errmsg("cxone_sync: deliveries are answered with 503: %s", error.message),

@@ -56,7 +56,9 @@ private:
     void show_state();
     void note_written();
     void note_success();
-    void note_failure(const PgError &error);
+    void tell_recovery();
+    void note_failure(const PgError &reason);
+    void note_write_failure(const PgError &error);
     void note_dead_letters();
     void write_log_of_threads();
 
@@ -71,10 +73,14 @@ private:
 
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
     std::vector<Answer> answers_;
-    Postponed postponed_;            /* of the last transaction */
-    bool accepting_ = true;          /* no stop has been asked for */
-    bool failing_ = false;           /* deliveries are answered with 503 */
-    std::uint64_t refused_ = 0;      /* since failing_ */
+    Postponed postponed_;           /* of the last transaction */
+    bool accepting_ = true;         /* no stop has been asked for */
+    bool failing_ = false;          /* the last delivery was answered with 503 */
+    bool failing_to_write_ = false; /* for a reason that only another delivery can show to be over */
+    std::int64_t last_failure_at_ = 0;
+    std::vector<std::string> told_; /* reasons that the log has, since it last told that all is well */
+    std::int64_t recovery_due_at_ = INT64_MAX;
+    std::uint64_t refused_ = 0;      /* since then */
     std::uint64_t dead_letters_ = 0; /* since the log last told of them */
     std::int64_t dead_letters_logged_at_ = 0;
     std::int64_t statistics_due_at_ = INT64_MAX;

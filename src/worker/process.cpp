@@ -21,11 +21,18 @@ constexpr std::int64_t quick_failure_us = 10'000'000; /* a run shorter than this
 /* The process has one of each; the exit callback finds them here. */
 Intake *intake = nullptr;
 WorkerSlot *slot = nullptr;
+bool connecting = false; /* an error here is FATAL, and nobody else notes it */
 
 void on_exit(int, Datum)
 {
     if (intake)
         intake->stop();
+    if (connecting && !stop_requested()) {
+        char text[160];
+        snprintf(text, sizeof(text), "could not connect to database \"%s\": the server's log says why",
+                 settings::database);
+        show_error(*slot, text);
+    }
     slot->state = WorkerState::stopped;
     slot->pid = 0;
     show_address(*slot, "");
@@ -97,7 +104,9 @@ void cxone_sync_intake_main(Datum index)
         proc_exit(1);
     slot->started_at = GetCurrentTimestamp();
 
+    connecting = true;
     BackgroundWorkerInitializeConnection(settings::database, nullptr, 0);
+    connecting = false;
     apply_session_settings();
     call_cpp([] { intake = new Intake(*slot); });
     make_wait_set(intake->event_fd());

@@ -24,6 +24,9 @@ void apply_session_settings()
     set_session_setting("lock_timeout", lock_timeout);
     /* the upsert decides by the row that is there now, not by the one a snapshot shows */
     set_session_setting("default_transaction_isolation", "read committed");
+    /* statement_timeout of our own does that, and only gives the batch up */
+    if (const char *setting = compat::transaction_timeout_setting())
+        set_session_setting(setting, "0");
     change_drain_timeout(settings::drain_timeout_ms);
 }
 
@@ -39,6 +42,14 @@ void begin_transaction()
     pgstat_report_activity(STATE_RUNNING, "writing deliveries");
     /* the backend's own statement_timeout is armed only where a client sends statements (postgres.c) */
     enable_timeout_after(STATEMENT_TIMEOUT, settings::statement_timeout_ms);
+}
+
+void check_read_write()
+{
+    if (XactReadOnly)
+        ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+                        errmsg("transactions of database \"%s\" are read-only", settings::database),
+                        errhint("See default_transaction_read_only, of the server and of the database.")));
 }
 
 void end_transaction()

@@ -11,6 +11,9 @@ namespace cxone_sync {
 void apply_session_settings();
 
 void begin_transaction();
+/* Raises 25006 (read_only_sql_transaction) if transactions are read-only by default. */
+void check_read_write();
+
 void end_transaction();
 void abort_transaction();
 
