@@ -56,16 +56,37 @@ regress_config() {
   done
 }
 
+# The same tests where the extension has come up from its first version. What install.sql looks at is the versions themselves.
+make_upgraded_tests() {
+  local dir=$1 file version script="DO 'BEGIN CREATE EXTENSION cxone_sync VERSION ''1.0'';"
+  for file in "$work"/src/sql/cxone_sync--*--*.sql; do
+    version=${file##*--}
+    script+=" ALTER EXTENSION cxone_sync UPDATE TO ''${version%.sql}'';"
+  done
+  mkdir -p "$dir/sql" "$dir/expected"
+  for file in "$work"/src/sql/*.sql "$work"/src/expected/*.out; do
+    case ${file##*/} in cxone_sync--*|install.*) continue ;; esac
+    sed "s/^CREATE EXTENSION cxone_sync;\$/$script END';/" "$file" >"$dir/$(basename "$(dirname "$file")")/${file##*/}"
+  done
+}
+
 check_regress() {
-  local out=$work/out/regress log=$work/regress.log names=() file rc=0 ok bad
-  heading 'pg_regress'
-  for file in "$work"/src/sql/*.sql; do
+  run_regress pg_regress regress "$work/src"
+  make_upgraded_tests "$work/upgraded"
+  run_regress 'pg_regress, upgraded from version 1.0' regress-upgraded "$work/upgraded"
+}
+
+# run_regress HEADING NAME INPUTDIR
+run_regress() {
+  local out=$work/out/$2 log=$work/$2.log input=$3 names=() file rc=0 ok bad
+  heading "$1"
+  for file in "$input"/sql/*.sql; do
     case ${file##*/} in cxone_sync--*|'*.sql') ;; *) names+=("$(basename "$file" .sql)") ;; esac
   done
   [ ${#names[@]} -gt 0 ] || { say '   no tests in sql/'; return 0; }
   as_server mkdir -p "$out"
   regress_config >"$work/regress.conf"
-  job as_server "$(pgxs_tests)/regress/pg_regress" --inputdir="$work/src" --outputdir="$out" --temp-instance="$out/instance" \
+  job as_server "$(pgxs_tests)/regress/pg_regress" --inputdir="$input" --outputdir="$out" --temp-instance="$out/instance" \
     --temp-config="$work/regress.conf" --bindir="$("$pg_config" --bindir)" --no-locale --encoding=UTF8 \
     --dbname=contrib_regression "${names[@]}" >"$log" 2>&1 || rc=$?
   stop_servers
