@@ -5,6 +5,8 @@
 #include "core/parser.h"
 #include "db/settings.h"
 
+#include <climits>
+
 #include "db/catalog.h"
 #include "db/held_delivery.h"
 #include "db/identity.h"

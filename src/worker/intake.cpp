@@ -8,6 +8,7 @@
 #include "worker/stop_request.h"
 
 #include <algorithm>
+#include <climits>
 #include <sys/resource.h>
 
 #include "db/catalog.h"

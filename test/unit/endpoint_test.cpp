@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <netinet/in.h>
 #include <optional>
 #include <poll.h>

@@ -26,7 +26,8 @@ private:
 BodyRefusal parse(std::string body, std::size_t *events = nullptr)
 {
     static const auto mapping = [] {
-        Mapping::TargetSpec target = target_of("contacts", {"id", "tags", "extra"});
+        const std::vector<std::string> columns{"id", "tags", "extra"};
+        Mapping::TargetSpec target = target_of("contacts", columns);
         target.columns[1].shape = Mapping::Shape::array;
         target.columns[2].shape = Mapping::Shape::json;
         return mapping_of({std::move(target)});
