@@ -674,6 +674,29 @@ Target *find_target(const char *name)
     return nullptr;
 }
 
+Target *require_target(const char *name)
+{
+    watch_catalog();
+    (void)open_catalog();
+    Target *target = find_target(name);
+
+    if (target == nullptr)
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("target \"%s\" does not exist", name),
+                        errhint("SELECT name FROM cxone_sync.targets shows those that do.")));
+    return target;
+}
+
+void check_usable(const Target *target)
+{
+    if (target->is_locked)
+        ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+                        errmsg("the table of target \"%s\" is locked", target->config.name),
+                        errhint("Try again later.")));
+    if (target->problem.sqlerrcode != 0)
+        ereport(ERROR, (errcode(target->problem.sqlerrcode), errmsg("%s", target->problem.message),
+                        errhint("%s", target->problem.hint)));
+}
+
 void check_caller_owns(Oid relation)
 {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));

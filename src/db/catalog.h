@@ -44,6 +44,12 @@ bool find_conflict(const Target *target, TargetProblem &problem);
 /* Looks for the target by name; null if there is none. */
 Target *find_target(const char *name);
 
+/* Opens the catalog and finds the target; raises 42704 (undefined_object) if there is none. */
+Target *require_target(const char *name);
+
+/* Raises what makes dead letters of the target's events, or 55P03 if its table is locked. */
+void check_usable(const Target *target);
+
 /*
  * Raises 42501 unless the caller has the rights of the table's owner: events must not reach a table through
  * somebody who could not write it.

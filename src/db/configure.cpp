@@ -88,14 +88,10 @@ uint64 run_as_owner(const char *statement, Arguments *arguments)
     return changed;
 }
 
-Target *require_target(const char *name)
+Target *require_own_target(const char *name)
 {
-    (void)open_catalog();
-    Target *target = find_target(name);
+    Target *target = require_target(name);
 
-    if (target == nullptr)
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("target \"%s\" does not exist", name),
-                        errhint("SELECT name FROM cxone_sync.targets shows those that do.")));
     check_caller_owns(target->config.relation);
     return target;
 }
@@ -121,16 +117,11 @@ bool has_key_columns(const Target *target, ArrayType *columns)
 void check_configured(const char *name)
 {
     CommandCounterIncrement();
-    (void)open_catalog();
-    Target *target = find_target(name);
+    const Target *target = require_target(name);
+    TargetProblem problem;
 
-    if (target == nullptr)
-        elog(ERROR, "target \"%s\" is not there", name);
-    if (target->is_locked)
-        ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-                        errmsg("the table of target \"%s\" is locked", name), errhint("Try again later.")));
-    TargetProblem problem = target->problem;
-    if (problem.sqlerrcode != 0 || find_conflict(target, problem))
+    check_usable(target);
+    if (find_conflict(target, problem))
         ereport(ERROR,
                 (errcode(problem.sqlerrcode), errmsg("%s", problem.message), errhint("%s", problem.hint)));
 }
@@ -176,8 +167,7 @@ Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
-    watch_catalog();
-    Target *before = require_target(name);
+    Target *before = require_own_target(name);
     Arguments relation = {.count = 1,
                           .values = {ObjectIdGetDatum(before->config.relation)},
                           .nulls = {' '},
@@ -195,8 +185,7 @@ Datum cxone_sync_remove_target(PG_FUNCTION_ARGS)
 {
     Arguments arguments = arguments_of(fcinfo);
 
-    watch_catalog();
-    (void)require_target(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+    (void)require_own_target(text_to_cstring(PG_GETARG_TEXT_PP(0)));
     run_as_owner(remove_statement, &arguments);
     run_as_owner(remove_map_statement, &arguments);
     PG_RETURN_VOID();
@@ -207,8 +196,7 @@ Datum cxone_sync_map_field(PG_FUNCTION_ARGS)
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
-    watch_catalog();
-    (void)require_target(name);
+    (void)require_own_target(name);
     arguments.types[2] = TEXTARRAYOID;
     run_as_owner(map_statement, &arguments);
     check_configured(name);
@@ -220,8 +208,7 @@ Datum cxone_sync_unmap_field(PG_FUNCTION_ARGS)
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
-    watch_catalog();
-    (void)require_target(name);
+    (void)require_own_target(name);
     if (run_as_owner(unmap_statement, &arguments) == 0)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
                         errmsg("column \"%s\" of target \"%s\" has no paths of its own",

@@ -106,8 +106,7 @@ void lock_against_deletions(const Target *target, bool will_delete)
                         target->config.name),
                  errdetail("Its deletions could not be seen."),
                  errhint("Use the isolation level read committed.")));
-    /* nobody else locks the table as an object with this sub-id */
-    LockDatabaseObject(RelationRelationId, target->config.relation, 1,
+    LockDatabaseObject(RelationRelationId, target->config.relation, lock_of_deletions,
                        will_delete ? ExclusiveLock : ShareLock);
 }
 

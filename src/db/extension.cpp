@@ -107,22 +107,23 @@ bool extension_is_older() noexcept
     return extension_version[0] != '\0' && compare_with_library(extension_version) < 0;
 }
 
-void upgrade_extension()
+bool upgrade_extension()
 {
     char statement[64];
     const Oid seen = find_extension();
 
     if (!OidIsValid(seen))
-        return;
+        return false;
     LockDatabaseObject(ExtensionRelationId, seen, 0, AccessExclusiveLock);
     if (find_extension() != seen || !extension_is_older())
-        return;
+        return false;
     snprintf(statement, sizeof(statement), "ALTER EXTENSION cxone_sync UPDATE TO '%s'", library_version);
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
     if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY)
         elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(SPI_result));
     SPI_finish();
+    return true;
 }
 
 const char *found_extension_version() noexcept

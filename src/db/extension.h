@@ -21,10 +21,10 @@ bool extension_is_older() noexcept;
 
 /*
  * Runs ALTER EXTENSION UPDATE to the library's version, as the current user, who has to be a superuser. Waits
- * for everybody who uses the extension or upgrades it; if another one has upgraded it meanwhile, nothing is
- * left to do. Raises what the scripts raise, and lock_not_available.
+ * for everybody who uses the extension or upgrades it; if another one has upgraded or dropped it meanwhile,
+ * nothing is left to do, and the result is false. Raises what the scripts raise, and lock_not_available.
  */
-void upgrade_extension();
+bool upgrade_extension();
 
 /* What lock_extension() found as the extension's version; empty if there is none. */
 const char *found_extension_version() noexcept;

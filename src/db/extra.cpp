@@ -27,21 +27,11 @@ using namespace cxone_sync;
 
 namespace {
 
-Target *require_usable_target(const char *name)
+Target *require_target_with_extra(const char *name)
 {
-    watch_catalog();
-    (void)open_catalog();
-    Target *target = find_target(name);
+    Target *target = require_target(name);
 
-    if (target == nullptr)
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("target \"%s\" does not exist", name),
-                        errhint("SELECT name FROM cxone_sync.targets shows those that do.")));
-    if (target->problem.sqlerrcode != 0)
-        ereport(ERROR, (errcode(target->problem.sqlerrcode), errmsg("%s", target->problem.message),
-                        errhint("%s", target->problem.hint)));
-    if (target->is_locked)
-        ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-                        errmsg("the table of target \"%s\" is locked", name), errhint("Try again later.")));
+    check_usable(target);
     if (target->extra < 0)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
                         errmsg("table %s has no column \"extra\" of type jsonb", target->table),
@@ -138,7 +128,7 @@ void keep_last_key(Fill *fill, const Target *target, HeapTuple tuple, TupleDesc 
 /* Runs a statement of statements.h for the next rows, as the table's owner. */
 void run_for_page(Fill *fill, const Target *target, const char *statement, int rows, PageResult *page)
 {
-    const int count = 3 + (fill->last_key ? target->key_count : 0);
+    const int count = fill_parameters + (fill->last_key ? target->key_count : 0);
     auto *types = static_cast<Oid *>(palloc(count * sizeof(Oid)));
     auto *values = static_cast<Datum *>(palloc(count * sizeof(Datum)));
     bool is_null;
@@ -148,9 +138,9 @@ void run_for_page(Fill *fill, const Target *target, const char *statement, int r
     values[0] = CStringGetTextDatum(fill->target);
     values[1] = CStringGetTextDatum(fill->column);
     values[2] = Int32GetDatum(rows);
-    for (int k = 3; k < count; k++) {
-        types[k] = key_column(target, k - 3).type;
-        values[k] = fill->last_key[k - 3];
+    for (int k = 0; k < count - fill_parameters; k++) {
+        types[fill_parameters + k] = fill->key_types[k];
+        values[fill_parameters + k] = fill->last_key[k];
     }
     if (SPI_execute_with_args(statement, count, types, values, nullptr, false, 0) != SPI_OK_SELECT)
         elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(SPI_result));
@@ -179,7 +169,7 @@ void check_same_key(const Fill *fill, const Target *target)
 /* `rows` 0: passes by the next row. */
 void fill_page(Fill *fill, int rows, PageResult *page)
 {
-    Target *target = require_usable_target(fill->target);
+    Target *target = require_target_with_extra(fill->target);
     const int column = require_column(target, fill->column);
 
     check_caller_owns(target->config.relation);
@@ -298,7 +288,7 @@ Datum cxone_sync_fill_from_extra(PG_FUNCTION_ARGS)
 /* Also takes what the column refuses: that raises the column's own error. */
 Datum cxone_sync_value_from_extra(PG_FUNCTION_ARGS)
 {
-    Target *target = require_usable_target(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+    Target *target = require_target_with_extra(text_to_cstring(PG_GETARG_TEXT_PP(0)));
     const int column = require_column(target, text_to_cstring(PG_GETARG_TEXT_PP(1)));
     Jsonb *extra = PG_GETARG_JSONB_P(2);
     TupleDesc row;

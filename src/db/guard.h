@@ -58,16 +58,17 @@ template <typename Callable> bool guarded(PgError &error, Callable callable)
 
 /*
  * Runs `work` in a subtransaction and in `context`. If it raises an error, that is in `error`, and what it
- * did is rolled back.
+ * did is rolled back; so it is if it is not to be kept.
  */
-template <typename Work> bool in_any_subtransaction(MemoryContext context, PgError &error, Work work)
+template <typename Work>
+bool in_any_subtransaction(MemoryContext context, PgError &error, Work work, bool keep = true)
 {
     const ResourceOwner owner = CurrentResourceOwner;
 
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(context);
     const bool ok = guarded(error, work);
-    if (ok)
+    if (ok && keep)
         ReleaseCurrentSubTransaction();
     else
         RollbackAndReleaseCurrentSubTransaction();

@@ -6,14 +6,10 @@ extern "C" {
 
 namespace cxone_sync {
 
-namespace {
-
-void pin(const char *setting, const char *value)
+void pin_setting(const char *name, const char *value)
 {
-    (void)set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
-
-} // namespace
 
 SavedIdentity as_owner(Oid owner)
 {
@@ -23,11 +19,11 @@ SavedIdentity as_owner(Oid owner)
     SetUserIdAndSecContext(owner, saved.security_context | SECURITY_LOCAL_USERID_CHANGE |
                                       SECURITY_RESTRICTED_OPERATION);
     saved.settings_level = NewGUCNestLevel();
-    pin("search_path", "pg_catalog, pg_temp");
+    pin_setting("search_path", "pg_catalog, pg_temp");
     if (!Array_nulls)
-        pin("array_nulls", "on");
+        pin_setting("array_nulls", "on");
     if (!row_security)
-        pin("row_security", "on");
+        pin_setting("row_security", "on");
     return saved;
 }
 

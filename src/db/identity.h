@@ -21,4 +21,7 @@ struct SavedIdentity {
 SavedIdentity as_owner(Oid owner);
 void back_to(const SavedIdentity &saved);
 
+/* Sets it until AtEOXact_GUC() for the level of NewGUCNestLevel() under way. */
+void pin_setting(const char *name, const char *value);
+
 } // namespace cxone_sync

@@ -220,21 +220,14 @@ Datum cxone_sync_simulate(PG_FUNCTION_ARGS)
 {
     Jsonb *payload = PG_GETARG_JSONB_P(0);
     ReturnSetInfo *result = compat::begin_result_set(fcinfo);
-    const ResourceOwner owner = CurrentResourceOwner;
-    MemoryContext context = CurrentMemoryContext;
 
     watch_catalog();
     (void)open_catalog();
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);
     PgError error;
-    BeginInternalSubTransaction(nullptr);
-    MemoryContextSwitchTo(context);
-    const bool written = guarded(error, [&delivery] { write_deliveries(&delivery, 1, nullptr); });
-    RollbackAndReleaseCurrentSubTransaction();
-    MemoryContextSwitchTo(context);
-    CurrentResourceOwner = owner;
-    if (!written)
+    const auto write = [&delivery] { write_deliveries(&delivery, 1, nullptr); };
+    if (!in_any_subtransaction(CurrentMemoryContext, error, write, false))
         raise(error);
     for (const Event &event : delivery->events)
         put_simulated(result, delivery, event);

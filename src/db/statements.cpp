@@ -43,15 +43,6 @@ const char *order_name(const Target *target)
     return name_of(&target->order);
 }
 
-bool is_key(const Target *target, const TargetColumn *column)
-{
-    for (int i = 0; i < target->key_count; i++) {
-        if (column == &key_column(target, i))
-            return true;
-    }
-    return false;
-}
-
 bool is_extra(const Target *target, const TargetColumn *column)
 {
     return target->extra >= 0 && column == &target->columns[target->extra];
@@ -407,8 +398,6 @@ void append_returning(StringInfo sql, const Target *target)
 }
 
 /* ---- what extra holds ---- */
-
-constexpr int fill_parameters = 3; /* those before the key */
 
 /* Of the key's type, by its default btree operators. */
 Oid comparison(const TargetColumn *column, int strategy)

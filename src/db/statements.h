@@ -31,6 +31,9 @@ char *delete_statement(const Target *target);
 /* Takes the same; in field order, resets the fields of newer rows that are not newer themselves. */
 char *reset_statement(const Target *target);
 
+/* Parameters of the next two, before the key. */
+inline constexpr int fill_parameters = 3;
+
 /*
  * Moves what `extra` holds for a column into it, for the next rows in the order of their keys. Takes the
  * names of the target and of the column, the number of rows, and, if `goes_on`, the key of the last row

@@ -370,15 +370,6 @@ bool check_mark_column(Target *target)
                   target->config.mark_column);
 }
 
-bool is_key_column(const Target *target, int column)
-{
-    for (int k = 0; k < target->key_count; k++) {
-        if (target->keys[k].column == column)
-            return true;
-    }
-    return false;
-}
-
 /* Whether equal keys have the same text: tombstones are found by that. */
 bool has_one_text(const TargetColumn &column)
 {
@@ -407,7 +398,7 @@ bool check_resets(Target *target)
     for (int i = 0; target->field_order && i < target->column_count; i++) {
         const TargetColumn &column = target->columns[i];
 
-        if (column.not_null && column.default_expression == nullptr && !is_key_column(target, i))
+        if (column.not_null && column.default_expression == nullptr && !is_key(target, &column))
             return refuse(target, ERRCODE_INVALID_TABLE_DEFINITION,
                           "Give the column a default, drop its NOT NULL, or use a mark_column.",
                           "column \"%s\" of table %s is NOT NULL and has no default, so a deletion that "

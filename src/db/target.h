@@ -104,6 +104,18 @@ inline const TargetColumn &key_column(const Target *target, int key)
     return target->columns[target->keys[key].column];
 }
 
+inline bool is_key(const Target *target, const TargetColumn *column)
+{
+    for (int k = 0; k < target->key_count; k++) {
+        if (column == &key_column(target, k))
+            return true;
+    }
+    return false;
+}
+
+/* We lock a table as an object, too, where nobody else does: with these sub-ids, for these reasons. */
+enum TableLock : uint16 { lock_of_deletions = 1, lock_of_sharers = 2 };
+
 /*
  * Fills `target` from the catalog, by its configuration. The table must be locked against changes of its
  * definition, if it exists. What makes it unusable is in target->problem.

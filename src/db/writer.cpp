@@ -40,7 +40,7 @@ struct Batch {
 
 /* ---- subtransactions ---- */
 
-/* But a transient error goes on upwards, since no event is to blame. */
+/* As in_any_subtransaction(), but a transient error goes on upwards, since no event is to blame. */
 template <typename Work> bool in_subtransaction(MemoryContext context, PgError &error, Work work)
 {
     if (in_any_subtransaction(context, error, work))
@@ -687,7 +687,7 @@ void check_all_settled(const Batch *batch)
 
 /*
  * Rows of a table that two targets share are not written in one order of their keys, so writers of such a
- * table follow one another. Nobody else locks the table as an object with this sub-id.
+ * table follow one another.
  */
 void lock_shared_tables(const Batch *batch)
 {
@@ -695,7 +695,7 @@ void lock_shared_tables(const Batch *batch)
         const Target *target = batch->catalog.targets[i];
 
         if (batch->needs[i] && target->shares_table)
-            LockDatabaseObject(RelationRelationId, target->config.relation, 2, ExclusiveLock);
+            LockDatabaseObject(RelationRelationId, target->config.relation, lock_of_sharers, ExclusiveLock);
     }
 }
 

@@ -314,9 +314,10 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
             .ticket = batch_[i].ticket, .committed = committed && !delivery.is_postponed, .counts = {}};
         if (answer.committed) {
             answer.counts = delivery.counts();
-            count_events(delivery, committed_at);
+            count_events(delivery, answer.counts, committed_at);
             const Delivery *counted = &delivery;
-            guarded(ignored, [counted] { note_unmapped_keys(counted); });
+            if (!delivery.unmapped.empty())
+                guarded(ignored, [counted] { note_unmapped_keys(counted); });
             written++;
         }
         answers_.push_back(answer);
@@ -330,7 +331,7 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
     endpoint_.answer(answers_);
 }
 
-void Intake::count_events(const Delivery &delivery, Timestamp committed_at)
+void Intake::count_events(const Delivery &delivery, const DeliveryCounts &counts, Timestamp committed_at)
 {
     Counters &counters = slot_.counters;
 
@@ -343,7 +344,6 @@ void Intake::count_events(const Delivery &delivery, Timestamp committed_at)
         (failed ? counters.last_failure : counters.last_success)
             .store(committed_at, std::memory_order_relaxed);
     }
-    const DeliveryCounts counts = delivery.counts();
     counters.events_applied += counts.applied;
     counters.events_skipped += counts.skipped;
     counters.events_dead_lettered += counts.dead_lettered;
@@ -375,18 +375,20 @@ bool Intake::upgrade(PgError &error)
     PgError ignored;
     char from[32];
 
+    bool by_us = false;
+
     strlcpy(from, found_extension_version(), sizeof(from));
-    upgrade_due_at_ = INT64_MAX;
-    const bool done = in_transaction(error, [] {
+    const bool done = in_transaction(error, [&by_us] {
         disable_timeout(STATEMENT_TIMEOUT, false); /* a table may be large */
-        upgrade_extension();
+        by_us = upgrade_extension();
     });
     if (done) {
         failed_upgrades_ = 0;
-        guarded(ignored, [&from] {
-            ereport(LOG, (errmsg("cxone_sync: the extension was upgraded from version %s to %s", from,
-                                 library_version)));
-        });
+        if (by_us)
+            guarded(ignored, [&from] {
+                ereport(LOG, (errmsg("cxone_sync: the extension was upgraded from version %s to %s", from,
+                                     library_version)));
+            });
         return true;
     }
     upgrade_error_ = error;

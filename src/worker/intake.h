@@ -51,7 +51,7 @@ private:
     void write_alone();
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
     void finish(std::size_t begin, std::size_t end, bool committed);
-    void count_events(const Delivery &delivery, Timestamp committed_at);
+    void count_events(const Delivery &delivery, const DeliveryCounts &counts, Timestamp committed_at);
 
     void show_state();
     void note_written();
