@@ -332,4 +332,55 @@ COMMENT ON FUNCTION purge_tombstones(interval) IS
 ALTER FUNCTION purge_tombstones(interval) OWNER TO cxone_sync;
 REVOKE ALL ON FUNCTION purge_tombstones(interval) FROM PUBLIC;
 
+/* ---- the registration with CXone ---- */
+
+CREATE TABLE unregistration (
+    since  timestamptz NOT NULL DEFAULT now(),
+    caller name NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE unregistration IS 'one row while unregister_data_action() is in force, also over restarts';
+COMMENT ON COLUMN unregistration.since IS 'when it was called';
+COMMENT ON COLUMN unregistration.caller IS 'by whom';
+CREATE UNIQUE INDEX unregistration_one_row ON unregistration ((true));
+COMMENT ON INDEX unregistration_one_row IS 'at most one row';
+ALTER TABLE unregistration OWNER TO cxone_sync;
+SELECT pg_catalog.pg_extension_config_dump('unregistration', '');
+
+CREATE FUNCTION register_data_action() RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_register_data_action';
+COMMENT ON FUNCTION register_data_action() IS
+    'has the registration with CXone checked, and made if it is not there, as soon as the transaction commits; data_action shows what came of it';
+
+CREATE FUNCTION unregister_data_action() RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_unregister_data_action';
+COMMENT ON FUNCTION unregister_data_action() IS
+    'has the registration with CXone removed as soon as the transaction commits, and not made again before register_data_action()';
+
+CREATE FUNCTION data_action(
+    OUT state text, OUT name text, OUT remote_id text, OUT endpoint_url text, OUT remote_status text,
+    OUT duplicates integer, OUT others integer, OUT last_check timestamptz, OUT next_try timestamptz,
+    OUT last_error text, OUT hint text, OUT last_error_at timestamptz)
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_data_action';
+COMMENT ON FUNCTION data_action() IS 'what the view data_action shows';
+
+CREATE VIEW data_action AS SELECT * FROM data_action();
+COMMENT ON VIEW data_action IS 'the registration with CXone: one row';
+COMMENT ON COLUMN data_action.state IS
+    'off: cxone_sync.api_url is not set; waiting: for what last_error says; registered; retrying: soon checked again; failed: waits for a change or the next regular check; unregistered: by unregister_data_action(); stopped: the registrar does not run';
+COMMENT ON COLUMN data_action.name IS 'name of the Data Action';
+COMMENT ON COLUMN data_action.remote_id IS 'its id at CXone, null if it is not known to be there';
+COMMENT ON COLUMN data_action.endpoint_url IS 'where CXone sends its events to';
+COMMENT ON COLUMN data_action.remote_status IS 'its status as CXone shows it';
+COMMENT ON COLUMN data_action.duplicates IS 'further Data Actions of the same name and endpoint';
+COMMENT ON COLUMN data_action.others IS 'further Data Actions of that name with another endpoint, perhaps of another server';
+COMMENT ON COLUMN data_action.last_check IS 'when CXone was last asked, whatever came of it';
+COMMENT ON COLUMN data_action.next_try IS 'when it will be asked again, null while it is being asked or if no time is set';
+COMMENT ON COLUMN data_action.last_error IS 'the last problem, also one that is over, without secrets';
+COMMENT ON COLUMN data_action.hint IS 'what to do about it';
+COMMENT ON COLUMN data_action.last_error_at IS 'when it was met';
+
+REVOKE ALL ON FUNCTION register_data_action(), unregister_data_action(), data_action() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION data_action() TO pg_monitor;
+GRANT SELECT ON data_action TO pg_monitor;
+
 INSERT INTO schema_versions (version) SELECT 3 WHERE pg_catalog.current_setting('row_security')::boolean; -- a dump has its own

@@ -33,4 +33,5 @@ void _PG_init(void)
     install_extension_watch();
     for (int i = 0; i < worker_count; i++)
         register_intake_worker(i);
+    register_registrar();
 }

@@ -409,22 +409,10 @@ std::string array_literal(std::string_view json_array, bool json_elements)
 
 std::string json_quoted(std::string_view text)
 {
-    static constexpr char hex[] = "0123456789abcdef";
-    std::string json = "\"";
-    for (char c : text) {
-        const auto code = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            json += '\\';
-            json += c;
-        } else if (code < 0x20) {
-            json += "\\u00";
-            json += hex[code >> 4];
-            json += hex[code & 15];
-        } else {
-            json += c;
-        }
-    }
-    return json += '"';
+    std::string json;
+
+    append_json_string(json, text);
+    return json;
 }
 
 } // namespace cxone_sync

@@ -47,7 +47,26 @@ std::string read_json(std::string_view json, std::pmr::memory_resource &arena, J
  */
 std::string array_literal(std::string_view json_array, bool json_elements = false);
 
-/* `text` as a JSON string. */
+/* Appends `text`, which is valid UTF-8, as a JSON string. */
+template <typename Text> void append_json_string(Text &json, std::string_view text)
+{
+    static constexpr char hex[] = "0123456789abcdef";
+
+    json += "\"";
+    for (const char c : text) {
+        const auto code = static_cast<unsigned char>(c);
+        if (code < 0x20) {
+            const char escape[] = {'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15]};
+            json += std::string_view(escape, sizeof(escape));
+        } else {
+            if (c == '"' || c == '\\')
+                json += "\\";
+            json += std::string_view(&c, 1);
+        }
+    }
+    json += "\"";
+}
+
 std::string json_quoted(std::string_view text);
 
 std::string_view arena_copy(std::pmr::memory_resource &arena, std::string_view text);

@@ -6,7 +6,7 @@
 #include <string_view>
 
 /*
- * The default profile: the names and numbers of CXone's contract for webhooks. No public page of NICE
+ * The default profile: the names and numbers of CXone's contract. No public page of NICE
  * confirms them (tutorials disagree), so nothing outside this file spells them out.
  */
 namespace cxone_sync::contract {
@@ -30,5 +30,20 @@ constexpr std::int64_t lag_bucket_us(int i) noexcept
 {
     return std::int64_t{100'000} << i;
 }
+
+/* ---- the service's own API ---- */
+
+inline constexpr const char *token_path = "/oauth2/token";
+inline constexpr const char *data_actions_path = "/api/v2/dataactions";
+inline constexpr const char *scope = "dataaction:read dataaction:write";
+inline constexpr const char *token_fields = "access_token, token";
+inline constexpr const char *expiry_fields = "expires_in, expiresIn, tokenExpirationTimeSec";
+inline constexpr std::int64_t token_lifetime_s = 3600; /* of a token whose reply does not say */
+inline constexpr std::int64_t max_token_lifetime_s = 86400;
+inline constexpr int token_timeout_ms = 10'000;
+inline constexpr int api_timeout_ms = 15'000;
+inline constexpr int max_retries = 3;
+inline constexpr const char *data_action_name = "PostgresSyncConsumer";
+inline constexpr std::string_view data_action_format = "json";
 
 } // namespace cxone_sync::contract

@@ -52,6 +52,16 @@ inline const char *transaction_timeout_setting()
 #endif
 }
 
+/* Memory for the extra of a setting, which the server frees: since 16 in its own way. Null: none is left. */
+inline void *allocate_setting(std::size_t size)
+{
+#if PG_VERSION_NUM >= 160000
+    return guc_malloc(LOG, size);
+#else
+    return malloc(size);
+#endif
+}
+
 inline void reserve_setting_prefix(const char *prefix)
 {
 #if PG_VERSION_NUM >= 150000

@@ -1,6 +1,7 @@
 #include "db/settings.h"
 
 #include "core/json_pointer.h"
+#include "db/registration_settings.h"
 
 #include <arpa/inet.h>
 
@@ -184,6 +185,7 @@ void define(bool preloaded)
     if (preloaded)
         define_restart_settings();
     define_reload_settings();
+    define_registration_settings();
     compat::reserve_setting_prefix("cxone_sync");
 }
 

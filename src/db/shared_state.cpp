@@ -13,6 +13,7 @@ shmem_startup_hook_type previous_startup_hook = nullptr;
 void (*previous_request_hook)(void) = nullptr;
 object_access_hook_type previous_access_hook = nullptr;
 bool extension_touched = false; /* by this transaction */
+bool check_requested = false;   /* the same */
 
 void request_shared_memory()
 {
@@ -34,6 +35,7 @@ void attach_shared_memory()
     if (!found) {
         for (WorkerSlot &slot : state->workers)
             SpinLockInit(&slot.mutex);
+        SpinLockInit(&state->registration.mutex);
     }
     LWLockRelease(AddinShmemInitLock);
 }
@@ -54,25 +56,36 @@ void on_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int 
         extension_touched = true;
 }
 
-void wake_workers()
+void wake(const ProcessSlot &slot)
 {
-    for (WorkerSlot &slot : state->workers) {
-        const int pid = slot.pid;
-        PGPROC *worker = pid ? BackendPidGetProc(pid) : nullptr;
+    const int pid = slot.pid;
+    PGPROC *process = pid ? BackendPidGetProc(pid) : nullptr;
 
-        slot.extension_changed = true;
-        if (worker)
-            SetLatch(&worker->procLatch);
-    }
+    if (process)
+        SetLatch(&process->procLatch);
+}
+
+void tell_of_extension(ProcessSlot &slot)
+{
+    slot.extension_changed = true;
+    wake(slot);
 }
 
 void on_transaction_end(XactEvent event, void *)
 {
-    if (!extension_touched || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
+    if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
         return;
-    extension_touched = false;
-    if (event == XACT_EVENT_COMMIT)
-        wake_workers();
+    const bool committed = event == XACT_EVENT_COMMIT;
+    if (committed && extension_touched) {
+        for (WorkerSlot &slot : state->workers)
+            tell_of_extension(slot);
+        tell_of_extension(state->registration);
+    }
+    if (committed && check_requested) {
+        state->registration.check_requested = true;
+        wake(state->registration);
+    }
+    extension_touched = check_requested = false;
 }
 
 } // namespace
@@ -80,6 +93,17 @@ void on_transaction_end(XactEvent event, void *)
 void tell_workers_at_commit()
 {
     extension_touched = true;
+}
+
+void request_check_at_commit()
+{
+    check_requested = true;
+}
+
+void tell_registrar_of_endpoint()
+{
+    state->registration.endpoint_changed = true;
+    wake(state->registration);
 }
 
 void install_shared_state()
@@ -122,6 +146,25 @@ void show_error(WorkerSlot &slot, const char *message)
 {
     show_text(slot, slot.last_error, message);
     slot.last_error_at = GetCurrentTimestamp();
+}
+
+RegistrationInfo registration_info()
+{
+    RegistrationSlot &slot = state->registration;
+
+    SpinLockAcquire(&slot.mutex);
+    const RegistrationInfo info = slot.info;
+    SpinLockRelease(&slot.mutex);
+    return info;
+}
+
+void show_registration(const RegistrationInfo &info)
+{
+    RegistrationSlot &slot = state->registration;
+
+    SpinLockAcquire(&slot.mutex);
+    slot.info = info;
+    SpinLockRelease(&slot.mutex);
 }
 
 void install_extension_watch()

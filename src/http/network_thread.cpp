@@ -1,14 +1,13 @@
 #include "http/network_thread.h"
 
+#include "core/signal_free_thread.h"
 #include "http/inflate.h"
 
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -93,17 +92,7 @@ NetworkThread::~NetworkThread()
 
 void NetworkThread::start()
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    try {
-        thread_ = std::thread([this] { run(); });
-    } catch (...) {
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        throw;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_setname_np(thread_.native_handle(), "cxone_sync net");
+    thread_ = signal_free_thread("cxone_sync net", [this] { run(); });
 }
 
 /* ---- messages from other threads ---- */

@@ -1,10 +1,10 @@
 #include "core/counters.h"
+#include "core/growing_delay.h"
 #include "core/queue.h"
 #include "db/settings.h"
 #include "http/admin.h"
 #include "http/endpoint.h"
 #include "http/webhook.h"
-#include "worker/growing_delay.h"
 #include "worker/stop_request.h"
 
 #include <algorithm>
@@ -242,7 +242,7 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
     bool ok = false;
 
     for (int attempt = 0; attempt <= max_retries; attempt++) {
-        ok = in_transaction(error, [this, first, count] {
+        ok = in_transaction("writing deliveries", error, [this, first, count] {
             check_read_write();
             write_deliveries(first, count, &postponed_);
         });
@@ -354,6 +354,7 @@ void Intake::count_events(const Delivery &delivery, const DeliveryCounts &counts
 
 void Intake::show_state()
 {
+    const WorkerState before = slot_.state;
     char address[96] = "";
 
     if (webhook_listening_.is_up())
@@ -364,6 +365,8 @@ void Intake::show_state()
     show_schema_version(slot_, found_extension_version());
     if (accepting_)
         slot_.state = failing_ || !webhook_listening_.is_up() ? WorkerState::waiting : WorkerState::running;
+    if (slot_.state != before)
+        tell_registrar_of_endpoint();
 }
 
 /*
@@ -378,7 +381,7 @@ bool Intake::upgrade(PgError &error)
     bool by_us = false;
 
     strlcpy(from, found_extension_version(), sizeof(from));
-    const bool done = in_transaction(error, [&by_us] {
+    const bool done = in_transaction("upgrading the extension", error, [&by_us] {
         disable_timeout(STATEMENT_TIMEOUT, false); /* a table may be large */
         by_us = upgrade_extension();
     });
@@ -411,9 +414,10 @@ void Intake::check_catalog()
 
     watch_catalog();
     upgrade_due_at_ = INT64_MAX;
-    bool ok = in_transaction(error, open);
+    constexpr const char *activity = "looking at the extension";
+    bool ok = in_transaction(activity, error, open);
     if (!ok && settings::auto_upgrade && extension_is_older() && accepting_)
-        ok = upgrade(error) && in_transaction(error, open);
+        ok = upgrade(error) && in_transaction(activity, error, open);
     if (!ok)
         note_failure(error);
     else if (!failing_to_write_)

@@ -1,6 +1,6 @@
 #include "worker/listening.h"
 
-#include "worker/growing_delay.h"
+#include "core/growing_delay.h"
 
 namespace cxone_sync {
 

@@ -1,15 +1,21 @@
 #include "worker/process.h"
+
 #include "core/counters.h"
+#include "core/growing_delay.h"
 #include "core/queue.h"
+#include "cxone/registration_thread.h"
+#include "db/registration_settings.h"
 #include "db/settings.h"
 #include "http/admin.h"
 #include "http/endpoint.h"
 #include "http/webhook.h"
-#include "worker/growing_delay.h"
 #include "worker/stop_request.h"
+
+#include <curl/curl.h>
 
 #include "db/shared_state.h"
 #include "worker/intake.h"
+#include "worker/registrar.h"
 #include "worker/session.h"
 
 namespace cxone_sync {
@@ -18,58 +24,15 @@ namespace {
 
 constexpr std::int64_t quick_failure_us = 10'000'000; /* a run shorter than this counts as a failed start */
 
-/* The process has one of each; the exit callback finds them here. */
+/* The process is one of the two; the exit callbacks find it here. */
 Intake *intake = nullptr;
-WorkerSlot *slot = nullptr;
+WorkerSlot *intake_slot = nullptr;
+Registrar *registrar = nullptr;
 bool connecting = false; /* an error here is FATAL, and nobody else notes it */
 
-void on_exit(int, Datum)
-{
-    if (intake)
-        intake->stop();
-    if (connecting && !stop_requested()) {
-        char text[160];
-        snprintf(text, sizeof(text), "could not connect to database \"%s\": the server's log says why",
-                 settings::database);
-        show_error(*slot, text);
-    }
-    slot->state = WorkerState::stopped;
-    slot->pid = 0;
-    show_address(*slot, "");
-    /* whoever has ended the worker wants it back at once */
-    if (stop_requested() || GetCurrentTimestamp() - slot->started_at >= quick_failure_us)
-        slot->quick_failures = 0;
-    else
-        slot->quick_failures++;
-}
+/* ---- what both do ---- */
 
-void claim_slot(int index)
-{
-    slot = &require_shared_state().workers[index];
-    slot->pid = MyProcPid;
-    slot->state = WorkerState::starting;
-    slot->started_at = GetCurrentTimestamp();
-    before_shmem_exit(on_exit, 0);
-}
-
-void wait_after_quick_failures()
-{
-    const Timestamp until = GetCurrentTimestamp() + growing_delay_ms(slot->quick_failures) * INT64CONST(1000);
-
-    while (!stop_requested()) {
-        const long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
-
-        if (left_ms <= 0)
-            return;
-        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left_ms, PG_WAIT_EXTENSION);
-        ResetLatch(MyLatch);
-        CHECK_FOR_INTERRUPTS();
-    }
-}
-
-} // namespace
-
-void register_intake_worker(int index)
+void register_worker(const char *type, const char *name, const char *main_function, int argument)
 {
     BackgroundWorker worker = {};
 
@@ -77,39 +40,181 @@ void register_intake_worker(int index)
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
     worker.bgw_restart_time = 1;
     strlcpy(worker.bgw_library_name, "cxone_sync", sizeof(worker.bgw_library_name));
-    strlcpy(worker.bgw_function_name, "cxone_sync_intake_main", sizeof(worker.bgw_function_name));
-    snprintf(worker.bgw_name, sizeof(worker.bgw_name), "cxone_sync intake %d", index + 1);
-    strlcpy(worker.bgw_type, "cxone_sync", sizeof(worker.bgw_type));
-    worker.bgw_main_arg = Int32GetDatum(index);
+    strlcpy(worker.bgw_function_name, main_function, sizeof(worker.bgw_function_name));
+    strlcpy(worker.bgw_name, name, sizeof(worker.bgw_name));
+    strlcpy(worker.bgw_type, type, sizeof(worker.bgw_type));
+    worker.bgw_main_arg = Int32GetDatum(argument);
     RegisterBackgroundWorker(&worker);
+}
+
+void catch_signals()
+{
+    install_stop_request(settings::drain_timeout_ms);
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    BackgroundWorkerUnblockSignals();
+}
+
+void claim_slot(ProcessSlot &slot, pg_on_exit_callback on_exit)
+{
+    slot.pid = MyProcPid;
+    slot.started_at = GetCurrentTimestamp();
+    before_shmem_exit(on_exit, 0);
+}
+
+void leave_slot(ProcessSlot &slot)
+{
+    slot.pid = 0;
+    /* whoever has ended the worker wants it back at once */
+    if (stop_requested() || GetCurrentTimestamp() - slot.started_at >= quick_failure_us)
+        slot.quick_failures = 0;
+    else
+        slot.quick_failures++;
+}
+
+/* Waits for the latch, at most so long (-1: for ever), then acts on interrupts. */
+void wait_for_latch(long timeout_ms)
+{
+    const int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0);
+
+    (void)WaitLatch(MyLatch, events, timeout_ms, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+}
+
+void wait_after_quick_failures(ProcessSlot &slot)
+{
+    const Timestamp until = GetCurrentTimestamp() + growing_delay_ms(slot.quick_failures) * INT64CONST(1000);
+
+    while (!stop_requested()) {
+        const long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+
+        if (left_ms <= 0)
+            break;
+        wait_for_latch(left_ms);
+    }
+    slot.started_at = GetCurrentTimestamp();
+}
+
+void connect_to_database()
+{
+    connecting = true;
+    BackgroundWorkerInitializeConnection(settings::database, nullptr, 0);
+    connecting = false;
+    apply_session_settings();
+}
+
+/* What to show if the process ends since that has failed. */
+bool connection_failed(char *text, std::size_t size)
+{
+    if (!connecting || stop_requested())
+        return false;
+    snprintf(text, size, "could not connect to database \"%s\": the server's log says why",
+             settings::database);
+    return true;
+}
+
+/* ---- the intake worker ---- */
+
+void on_intake_exit(int, Datum)
+{
+    char problem[160];
+
+    if (intake)
+        intake->stop();
+    if (connection_failed(problem, sizeof(problem)))
+        show_error(*intake_slot, problem);
+    intake_slot->state = WorkerState::stopped;
+    show_address(*intake_slot, "");
+    leave_slot(*intake_slot);
+}
+
+/* ---- the registrar ---- */
+
+void on_registrar_exit(int, Datum)
+{
+    RegistrationInfo info = registration_info();
+
+    if (registrar)
+        registrar->stop();
+    if (connection_failed(info.last_error, sizeof(info.last_error))) {
+        info.last_error_at = GetCurrentTimestamp();
+        info.hint[0] = '\0';
+        show_registration(info);
+    }
+    leave_slot(require_shared_state().registration);
+}
+
+/* Without an API there is nothing to do, and no need for a connection. */
+void wait_for_api()
+{
+    if (!settings::registration_is_set_up())
+        show_registration({});
+    while (!settings::registration_is_set_up() && !stop_requested()) {
+        wait_for_latch(-1);
+        if (ConfigReloadPending) {
+            ConfigReloadPending = false;
+            ProcessConfigFile(PGC_SIGHUP);
+        }
+    }
+}
+
+} // namespace
+
+void register_intake_worker(int index)
+{
+    char name[BGW_MAXLEN];
+
+    snprintf(name, sizeof(name), "cxone_sync intake %d", index + 1);
+    register_worker("cxone_sync", name, "cxone_sync_intake_main", index);
+}
+
+void register_registrar()
+{
+    register_worker("cxone_sync registrar", "cxone_sync registrar", "cxone_sync_registrar_main", 0);
 }
 
 } // namespace cxone_sync
 
 extern "C" {
 PGDLLEXPORT void cxone_sync_intake_main(Datum index);
+PGDLLEXPORT void cxone_sync_registrar_main(Datum);
 }
 
-/* A non-zero exit code is what makes the postmaster start the worker again (bgworker.c). */
+/* A non-zero exit code is what makes the postmaster start a worker again (bgworker.c). */
 void cxone_sync_intake_main(Datum index)
 {
     using namespace cxone_sync;
 
-    install_stop_request(settings::drain_timeout_ms);
-    pqsignal(SIGHUP, SignalHandlerForConfigReload);
-    BackgroundWorkerUnblockSignals();
-    claim_slot(DatumGetInt32(index));
-    wait_after_quick_failures();
+    catch_signals();
+    intake_slot = &require_shared_state().workers[DatumGetInt32(index)];
+    intake_slot->state = WorkerState::starting;
+    claim_slot(*intake_slot, on_intake_exit);
+    wait_after_quick_failures(*intake_slot);
     if (stop_requested())
         proc_exit(1);
-    slot->started_at = GetCurrentTimestamp();
-
-    connecting = true;
-    BackgroundWorkerInitializeConnection(settings::database, nullptr, 0);
-    connecting = false;
-    apply_session_settings();
-    call_cpp([] { intake = new Intake(*slot); });
+    connect_to_database();
+    call_cpp([] { intake = new Intake(*intake_slot); });
     make_wait_set(intake->event_fd());
     call_cpp([] { intake->run(); });
+    proc_exit(1);
+}
+
+void cxone_sync_registrar_main(Datum)
+{
+    using namespace cxone_sync;
+
+    catch_signals();
+    RegistrationSlot &slot = require_shared_state().registration;
+    claim_slot(slot, on_registrar_exit);
+    wait_after_quick_failures(slot);
+    wait_for_api();
+    if (stop_requested())
+        proc_exit(1);
+    connect_to_database();
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        ereport(FATAL, (errmsg("cxone_sync: could not start libcurl")));
+    call_cpp([] { registrar = new Registrar(require_shared_state().registration); });
+    make_wait_set(registrar->event_fd());
+    call_cpp([] { registrar->run(); });
     proc_exit(1);
 }

@@ -2,7 +2,8 @@
 
 namespace cxone_sync {
 
-/* Registers the background worker that takes deliveries; to be called by _PG_init. */
+/* Register our background workers; to be called by _PG_init. */
 void register_intake_worker(int index);
+void register_registrar();
 
 } // namespace cxone_sync

@@ -30,7 +30,7 @@ void apply_session_settings()
     change_drain_timeout(settings::drain_timeout_ms);
 }
 
-void begin_transaction()
+void begin_transaction(const char *activity)
 {
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
@@ -39,7 +39,7 @@ void begin_transaction()
     if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
         (void)set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
                                 true, 0, false);
-    pgstat_report_activity(STATE_RUNNING, "writing deliveries");
+    pgstat_report_activity(STATE_RUNNING, activity);
     /* the backend's own statement_timeout is armed only where a client sends statements (postgres.c) */
     enable_timeout_after(STATEMENT_TIMEOUT, settings::statement_timeout_ms);
 }

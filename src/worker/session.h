@@ -10,7 +10,8 @@ namespace cxone_sync {
 /* At start and after each reload. */
 void apply_session_settings();
 
-void begin_transaction();
+/* `activity` is what pg_stat_activity shows. */
+void begin_transaction(const char *activity);
 /* Raises 25006 (read_only_sql_transaction) if transactions are read-only by default. */
 void check_read_write();
 
@@ -18,10 +19,10 @@ void end_transaction();
 void abort_transaction();
 
 /* Runs `work`, a plain callable, in a transaction; true if it was committed. */
-template <typename Work> bool in_transaction(PgError &error, Work work)
+template <typename Work> bool in_transaction(const char *activity, PgError &error, Work work)
 {
-    const bool ok = guarded(error, [work] {
-        begin_transaction();
+    const bool ok = guarded(error, [activity, work] {
+        begin_transaction(activity);
         work();
         end_transaction();
     });

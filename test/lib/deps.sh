@@ -5,6 +5,7 @@ oldest_major=15
 
 has_command() { command -v "$1" >/dev/null; }
 has_perl_module() { perl -M"$1" -e1 2>/dev/null; }
+has_python_module() { /usr/bin/python3 -c "import importlib.util as u, sys; sys.exit(u.find_spec('$1') is None)" 2>/dev/null; }
 has_header() {
   local dir
   for dir in /usr/include /usr/local/include /usr/include/*-linux-*; do [ ! -e "$dir/$1" ] || return 0; done
@@ -46,12 +47,19 @@ list_missing() {
   need pkg-config has_command pkg-config
   need libcpp-httplib-dev has_header httplib.h
   need rapidjson-dev has_header rapidjson/document.h
+  need libcurl4-openssl-dev has_header curl/curl.h
+  need libssl-dev has_header openssl/evp.h
   need zlib1g-dev has_header zlib.h
   need postgresql find_pg_config
   need curl has_command curl
+  need libmojolicious-perl has_perl_module Mojolicious
   if [ "$1" = tests ]; then
     need libgtest-dev has_header gtest/gtest.h
     need libipc-run-perl has_perl_module IPC::Run
+    need libio-socket-ssl-perl has_perl_module IO::Socket::SSL
+    need openssl has_command openssl
+    need python3-django-oauth-toolkit has_python_module oauth2_provider
+    need python3-djangorestframework has_python_module rest_framework
   fi
 }
 

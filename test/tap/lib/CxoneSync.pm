@@ -18,6 +18,7 @@ use Time::HiRes qw(sleep time);
 our @EXPORT = qw(
   new_node start_node configure set_settings free_port webhook_port metrics_port
   sql poll wait_for_state wait_for_log log_position status_of worker_pid
+  registration_of wait_for_registration registration_after
   connect_to deliver events_json request_text delivery_text chunked
   applied_is refused_is retry_is counts_of
   open_session stop_and_check);
@@ -122,6 +123,32 @@ sub wait_for_state
 	poll(sub { $seen = eval { status_of($node, 'state') } || ''; return $seen eq $state; }, "state $state")
 	  or diag("the state is $seen: " . (eval { status_of($node, 'last_error') } || ''));
 	return;
+}
+
+sub registration_of
+{
+	my ($node, $column) = @_;
+	return sql($node, "SELECT coalesce(${column}::text, '') FROM cxone_sync.data_action");
+}
+
+sub wait_for_registration
+{
+	my ($node, $state) = @_;
+	my $seen = '';
+	poll(sub { $seen = registration_of($node, 'state'); return $seen eq $state; }, "registration $state")
+	  or diag("it is $seen: " . registration_of($node, "concat_ws(' / ', last_error, hint)"));
+	return;
+}
+
+# What a check comes to that begins after the change: its state.
+sub registration_after
+{
+	my ($node, $change) = @_;
+	my $event = "concat_ws(' ', last_check, last_error_at)";
+	my $before = registration_of($node, $event);
+	$change->();
+	poll(sub { return registration_of($node, $event) ne $before; }, 'the registration is checked');
+	return registration_of($node, 'state');
 }
 
 # Where the log ends now, for wait_for_log.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "core/pure_room.h"
+
 #include <algorithm>
 
 namespace cxone_sync {

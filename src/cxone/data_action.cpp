@@ -1,0 +1,179 @@
+#include "cxone/data_action.h"
+
+#include "cxone/contract.h"
+#include "cxone/encoding.h"
+#include "cxone/json_value.h"
+#include "cxone/url.h"
+
+#include <algorithm>
+
+namespace cxone_sync {
+
+namespace {
+
+constexpr std::size_t max_id_size = 200;
+
+const JsonValue *only_array_in(const JsonValue &object, std::string &problem)
+{
+    const JsonValue *found = nullptr;
+
+    for (const auto &[name, value] : object.members) {
+        if (value.kind != JsonKind::array)
+            continue;
+        if (found)
+            problem = "the list has more than one array";
+        found = &value;
+    }
+    return found;
+}
+
+/* The array of Data Actions, wherever it stands; null, and why. */
+const JsonValue *find_list(const JsonValue &reply, std::string &problem)
+{
+    if (reply.kind == JsonKind::array)
+        return &reply;
+
+    const JsonValue *found = only_array_in(reply, problem);
+    for (const auto &[name, value] : reply.members) {
+        if (found)
+            break;
+        found = only_array_in(value, problem);
+    }
+    if (!found)
+        problem = "the list has no array of Data Actions";
+    return problem.empty() ? found : nullptr;
+}
+
+DataAction data_action_of(const JsonValue &value)
+{
+    return {.id = std::string(value.text_of("id")),
+            .name = std::string(value.text_of("name")),
+            .endpoint_url = std::string(value.text_of("endpointUrl")),
+            .description = std::string(value.text_of("description")),
+            .format = std::string(value.text_of("format")),
+            .status = std::string(value.text_of("status"))};
+}
+
+/* A text, or {"href": text} (HAL). */
+std::string_view reference_at(const JsonValue &value, std::string_view key)
+{
+    const JsonValue *member = value.find(key);
+
+    return member && member->is_object() ? member->text_of("href") : value.text_of(key);
+}
+
+std::string_view next_page_of(const JsonValue &reply)
+{
+    for (const std::string_view key : {"_links", "links"}) {
+        if (const JsonValue *links = reply.find(key)) {
+            if (const std::string_view next = reference_at(*links, "next"); !next.empty())
+                return next;
+        }
+    }
+    for (const std::string_view key : {"next", "nextPageUri", "nextUri"}) {
+        if (const std::string_view next = reference_at(reply, key); !next.empty())
+            return next;
+    }
+    return {};
+}
+
+/* Ids are numbers or texts; as numbers the shorter one is the lower one. */
+bool has_lower_id(const DataAction &a, const DataAction &b)
+{
+    return a.id.size() != b.id.size() ? a.id.size() < b.id.size() : a.id < b.id;
+}
+
+/* It becomes part of a path, where dots alone would lead elsewhere. */
+bool is_usable_id(const std::string &id)
+{
+    return !id.empty() && id.size() <= max_id_size && id.find_first_not_of('.') != std::string::npos;
+}
+
+bool is_as_wanted(const DataAction &action, const ApiSettings &settings)
+{
+    return action.name == settings.name && is_same_url(action.endpoint_url, settings.endpoint_url) &&
+           (action.description.empty() || action.description == settings.description) &&
+           (action.format.empty() || action.format == contract::data_action_format);
+}
+
+} // namespace
+
+std::string read_data_actions(std::string_view body, std::vector<DataAction> &actions, std::string &next)
+{
+    std::string problem;
+    const std::optional<JsonValue> reply = parse_json_value(body, problem);
+
+    if (!reply)
+        return problem;
+    const JsonValue *list = find_list(*reply, problem);
+    if (!list)
+        return problem;
+    for (const JsonValue &element : list->elements) {
+        if (!element.is_object())
+            return "an element of the list is no JSON object";
+        const DataAction &action = actions.emplace_back(data_action_of(element));
+        if (!is_usable_id(action.id))
+            return "a Data Action of the list has no usable id";
+    }
+    next = next_page_of(*reply);
+    return {};
+}
+
+DataAction read_data_action(std::string_view body)
+{
+    std::string ignored;
+    const std::optional<JsonValue> reply = parse_json_value(body, ignored);
+    DataAction action = reply ? data_action_of(*reply) : DataAction();
+
+    if (!is_usable_id(action.id))
+        action.id.clear();
+    return action;
+}
+
+Secret data_action_body(const ApiSettings &settings)
+{
+    Secret json;
+    const auto add = [&json](std::string_view name, std::string_view value) {
+        json += json.empty() ? "{" : ",";
+        ((json += json_string(name).view()) += ":") += json_string(value).view();
+    };
+
+    add("name", settings.name);
+    add("description", settings.description);
+    add("endpointUrl", settings.endpoint_url);
+    add("format", contract::data_action_format);
+    return json += "}";
+}
+
+RegistrationPlan plan_registration(const std::vector<DataAction> &actions, const ApiSettings &settings,
+                                   const KnownRegistration &known)
+{
+    using Step = RegistrationPlan::Step;
+    RegistrationPlan plan;
+    std::vector<DataAction> ours;
+    const DataAction *left_behind = nullptr;
+
+    for (const DataAction &action : actions) {
+        if (action.name == settings.name && is_same_url(action.endpoint_url, settings.endpoint_url))
+            ours.push_back(action);
+        else if (!known.id.empty() && action.id == known.id && action.name == known.name &&
+                 is_same_url(action.endpoint_url, known.endpoint_url))
+            left_behind = &action;
+        else if (action.name == settings.name)
+            plan.others++;
+    }
+    std::sort(ours.begin(), ours.end(), has_lower_id);
+    if (!ours.empty()) {
+        plan.ours = ours.front();
+        plan.doubles.assign(ours.begin() + 1, ours.end());
+        plan.step = is_as_wanted(plan.ours, settings) ? Step::leave : Step::update;
+        /* it cannot become ours any more */
+        plan.others += left_behind && left_behind->name == settings.name;
+    } else if (left_behind) {
+        plan.ours = *left_behind;
+        plan.step = Step::update;
+    }
+    return plan;
+}
+
+} // namespace cxone_sync

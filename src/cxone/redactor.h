@@ -1,0 +1,26 @@
+#pragma once
+
+#include "cxone/secret.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cxone_sync {
+
+/* Takes secrets out of texts that come from the service, which may repeat what it was sent. */
+class Redactor {
+public:
+    /* From now on, in every form in which it may come back: plain, percent-encoded, in JSON, in HTML. */
+    void hide(std::string_view secret);
+
+    /* `text` with *** for each of them. */
+    std::string operator()(std::string_view text) const;
+
+private:
+    void add(const Secret &form);
+
+    std::vector<Secret> forms_; /* the longest first: one may be part of another */
+};
+
+} // namespace cxone_sync

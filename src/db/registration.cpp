@@ -1,0 +1,178 @@
+/* The registration with CXone as SQL sees it; the extension's script documents the functions. */
+
+#include "core/counters.h"
+#include "db/registration_settings.h"
+#include "db/settings.h"
+
+#include "db/registration.h"
+
+#include "db/extension.h"
+#include "db/identity.h"
+#include "db/shared_state.h"
+extern "C" {
+#include "access/xlog.h"
+#include "common/hashfn.h"
+}
+
+extern "C" {
+PG_FUNCTION_INFO_V1(cxone_sync_data_action);
+PG_FUNCTION_INFO_V1(cxone_sync_register_data_action);
+PG_FUNCTION_INFO_V1(cxone_sync_unregister_data_action);
+}
+
+namespace cxone_sync {
+
+namespace {
+
+Datum lock_key()
+{
+    constexpr char name[] = "cxone_sync.data_action";
+
+    return hash_any_extended(reinterpret_cast<const unsigned char *>(name), sizeof(name) - 1, 0);
+}
+
+/* How many rows the statement has found or changed, as the table's owner. */
+uint64 run_as_owner(const char *statement)
+{
+    if (SPI_connect() != SPI_OK_CONNECT)
+        elog(ERROR, "SPI_connect failed");
+    const SavedIdentity saved = as_owner(own_table("unregistration").owner);
+    const int result = SPI_execute(statement, false, 0);
+    if (result < 0)
+        elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
+    const uint64 rows = SPI_processed;
+    back_to(saved);
+    SPI_finish();
+    return rows;
+}
+
+void require_set_up()
+{
+    (void)require_shared_state();
+    if (!settings::registration_is_set_up())
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("cxone_sync.api_url is not set"),
+                 errhint("Set it, cxone_sync.endpoint_url, cxone_sync.client_id and "
+                         "cxone_sync.client_secret_file, and reload the configuration.")));
+    if (strcmp(get_database_name(MyDatabaseId), settings::database) != 0)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("the registration is made by database \"%s\"", settings::database),
+                        errhint("Call the function there, or set cxone_sync.database.")));
+    lock_extension();
+}
+
+const char *state_name(RegistrationState state)
+{
+    switch (state) {
+    case RegistrationState::off:
+        return "off";
+    case RegistrationState::waiting:
+        return "waiting";
+    case RegistrationState::registered:
+        return "registered";
+    case RegistrationState::retrying:
+        return "retrying";
+    case RegistrationState::failed:
+        return "failed";
+    case RegistrationState::unregistered:
+        return "unregistered";
+    }
+    return "unknown";
+}
+
+const char *why_stopped()
+{
+    return RecoveryInProgress() ? "a standby registers nothing before its promotion"
+                                : "the registrar does not run: the server's log says why, or "
+                                  "max_worker_processes is too small";
+}
+
+/* Empty texts and times that have not come are null. */
+struct Column {
+    Datum value;
+    bool is_null;
+};
+
+Column text_column(const char *text)
+{
+    return {*text ? CStringGetTextDatum(text) : 0, *text == '\0'};
+}
+
+Column time_column(std::int64_t time)
+{
+    return {TimestampTzGetDatum(time), time == 0};
+}
+
+} // namespace
+
+bool is_unregistered()
+{
+    return run_as_owner("SELECT FROM cxone_sync.unregistration") > 0;
+}
+
+bool try_registration_lock()
+{
+    return DatumGetBool(DirectFunctionCall1(pg_try_advisory_lock_int8, lock_key()));
+}
+
+void release_registration_lock()
+{
+    (void)DirectFunctionCall1(pg_advisory_unlock_int8, lock_key());
+}
+
+} // namespace cxone_sync
+
+using namespace cxone_sync;
+
+Datum cxone_sync_register_data_action(PG_FUNCTION_ARGS)
+{
+    require_set_up();
+    (void)run_as_owner("DELETE FROM cxone_sync.unregistration");
+    request_check_at_commit();
+    PG_RETURN_VOID();
+}
+
+Datum cxone_sync_unregister_data_action(PG_FUNCTION_ARGS)
+{
+    require_set_up();
+    (void)run_as_owner("INSERT INTO cxone_sync.unregistration DEFAULT VALUES ON CONFLICT DO NOTHING");
+    request_check_at_commit();
+    PG_RETURN_VOID();
+}
+
+Datum cxone_sync_data_action(PG_FUNCTION_ARGS)
+{
+    const bool is_running = require_shared_state().registration.pid != 0;
+    RegistrationInfo info = registration_info();
+    const char *state = state_name(info.state);
+    TupleDesc row;
+
+    if (!is_running && settings::registration_is_set_up()) {
+        state = "stopped";
+        info.next_try = 0;
+        if (info.last_error[0] == '\0')
+            strlcpy(info.last_error, why_stopped(), sizeof(info.last_error));
+    }
+    if (get_call_result_type(fcinfo, nullptr, &row) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    const Column columns[] = {text_column(state),
+                              text_column(info.name),
+                              text_column(info.remote_id),
+                              text_column(info.endpoint_url),
+                              text_column(info.remote_status),
+                              {Int32GetDatum(info.duplicates), false},
+                              {Int32GetDatum(info.others), false},
+                              time_column(info.last_check),
+                              time_column(info.next_try),
+                              text_column(info.last_error),
+                              text_column(info.hint),
+                              time_column(info.last_error_at)};
+    Datum values[lengthof(columns)];
+    bool nulls[lengthof(columns)];
+
+    for (std::size_t i = 0; i < lengthof(columns); i++) {
+        values[i] = columns[i].value;
+        nulls[i] = columns[i].is_null;
+    }
+    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls));
+}
