@@ -36,6 +36,8 @@ struct ApiSettings {
     std::vector<std::string> token_fields; /* of the reply, the first that is there counts */
     std::vector<std::string> expiry_fields;
 
+    std::vector<std::string> list_fields; /* of the reply with the Data Actions */
+
     /* the Data Action that is to be there */
     std::string name;
     std::string description;

@@ -38,6 +38,8 @@ inline constexpr const char *data_actions_path = "/api/v2/dataactions";
 inline constexpr const char *scope = "dataaction:read dataaction:write";
 inline constexpr const char *token_fields = "access_token, token";
 inline constexpr const char *expiry_fields = "expires_in, expiresIn, tokenExpirationTimeSec";
+inline constexpr const char *list_fields =
+    "dataActions, items, data, entities, results, resultSet, _embedded";
 inline constexpr std::int64_t token_lifetime_s = 3600; /* of a token whose reply does not say */
 inline constexpr std::int64_t max_token_lifetime_s = 86400;
 inline constexpr int token_timeout_ms = 10'000;

@@ -13,35 +13,20 @@ namespace {
 
 constexpr std::size_t max_id_size = 200;
 
-const JsonValue *only_array_in(const JsonValue &object, std::string &problem)
-{
-    const JsonValue *found = nullptr;
-
-    for (const auto &[name, value] : object.members) {
-        if (value.kind != JsonKind::array)
-            continue;
-        if (found)
-            problem = "the list has more than one array";
-        found = &value;
-    }
-    return found;
-}
-
-/* The array of Data Actions, wherever it stands; null, and why. */
-const JsonValue *find_list(const JsonValue &reply, std::string &problem)
+/* The array of Data Actions; null if there is none. */
+const JsonValue *find_list(const JsonValue &reply, const std::vector<std::string> &fields, bool within)
 {
     if (reply.kind == JsonKind::array)
         return &reply;
-
-    const JsonValue *found = only_array_in(reply, problem);
-    for (const auto &[name, value] : reply.members) {
-        if (found)
-            break;
-        found = only_array_in(value, problem);
+    for (const std::string &name : fields) {
+        const JsonValue *member = reply.find(name);
+        const JsonValue *list = member && (within || member->kind == JsonKind::array)
+                                    ? find_list(*member, fields, false)
+                                    : nullptr;
+        if (list)
+            return list;
     }
-    if (!found)
-        problem = "the list has no array of Data Actions";
-    return problem.empty() ? found : nullptr;
+    return nullptr;
 }
 
 DataAction data_action_of(const JsonValue &value)
@@ -83,10 +68,13 @@ bool has_lower_id(const DataAction &a, const DataAction &b)
     return a.id.size() != b.id.size() ? a.id.size() < b.id.size() : a.id < b.id;
 }
 
-/* It becomes part of a path, where dots alone would lead elsewhere. */
+/* It becomes part of a path, where dots alone would lead elsewhere, and is shown. */
 bool is_usable_id(const std::string &id)
 {
-    return !id.empty() && id.size() <= max_id_size && id.find_first_not_of('.') != std::string::npos;
+    const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+
+    return !id.empty() && id.size() <= max_id_size && id.find_first_not_of('.') != std::string::npos &&
+           std::none_of(id.begin(), id.end(), is_control);
 }
 
 bool is_as_wanted(const DataAction &action, const ApiSettings &settings)
@@ -98,16 +86,17 @@ bool is_as_wanted(const DataAction &action, const ApiSettings &settings)
 
 } // namespace
 
-std::string read_data_actions(std::string_view body, std::vector<DataAction> &actions, std::string &next)
+std::string read_data_actions(std::string_view body, const std::vector<std::string> &fields,
+                              std::vector<DataAction> &actions, std::string &next)
 {
     std::string problem;
     const std::optional<JsonValue> reply = parse_json_value(body, problem);
 
     if (!reply)
         return problem;
-    const JsonValue *list = find_list(*reply, problem);
+    const JsonValue *list = find_list(*reply, fields, true);
     if (!list)
-        return problem;
+        return "the reply has no list at " + quoted_names(fields);
     for (const JsonValue &element : list->elements) {
         if (!element.is_object())
             return "an element of the list is no JSON object";
@@ -163,6 +152,10 @@ RegistrationPlan plan_registration(const std::vector<DataAction> &actions, const
             plan.others++;
     }
     std::sort(ours.begin(), ours.end(), has_lower_id);
+    /* a list that changes while it is read in pages may have one twice */
+    ours.erase(std::unique(ours.begin(), ours.end(),
+                           [](const DataAction &a, const DataAction &b) { return a.id == b.id; }),
+               ours.end());
     if (!ours.empty()) {
         plan.ours = ours.front();
         plan.doubles.assign(ours.begin() + 1, ours.end());

@@ -20,12 +20,13 @@ struct DataAction {
 };
 
 /*
- * Reads one page of the list: an array, or an object with one array in it or in one of its objects. Appends
- * to `actions`; `next` is the reference to the next page that the body has, or empty. Returns what is wrong,
- * or an empty string. A list that is not understood must never pass for an empty one: ours would be created
- * anew each time.
+ * Reads one page of the list: an array, or an object with the array at one of the members `fields`, or at
+ * such a member of the object at such a member. Appends to `actions`; `next` is the reference to the next
+ * page that the body has, or empty. Returns what is wrong, or an empty string. What is not the list must
+ * never pass for an empty one: ours would be created anew each time.
  */
-std::string read_data_actions(std::string_view body, std::vector<DataAction> &actions, std::string &next);
+std::string read_data_actions(std::string_view body, const std::vector<std::string> &fields,
+                              std::vector<DataAction> &actions, std::string &next);
 
 /* Reads the reply to a creation or an update, as far as it says something; an empty one is fine. */
 DataAction read_data_action(std::string_view body);

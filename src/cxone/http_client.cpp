@@ -63,20 +63,56 @@ bool is_header(std::string_view line, std::string_view name, std::string_view &v
     return true;
 }
 
+/* Takes from `text` what comes before `end`, or all of it; what is in quotes does not count. */
+std::string_view take_until(std::string_view &text, char end)
+{
+    bool quoted = false;
+    std::size_t size = 0;
+
+    while (size < text.size() && (quoted || text[size] != end)) {
+        quoted = quoted != (text[size] == '"');
+        size++;
+    }
+    const std::string_view taken = text.substr(0, size);
+    text.remove_prefix(std::min(size + 1, text.size()));
+    return trimmed(taken);
+}
+
+bool is_same_word(std::string_view a, std::string_view b)
+{
+    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+}
+
+/* Whether rel="…", one of a link's parameters, has the word next. */
+bool is_rel_next(std::string_view parameter)
+{
+    if (!is_same_word(take_until(parameter, '='), "rel"))
+        return false;
+    parameter = trimmed(parameter);
+    if (parameter.size() >= 2 && parameter.front() == '"' && parameter.back() == '"')
+        parameter = parameter.substr(1, parameter.size() - 2);
+    while (!parameter.empty()) {
+        if (is_same_word(take_until(parameter, ' '), "next"))
+            return true;
+    }
+    return false;
+}
+
 /* The target of the link with rel="next" in a Link header (RFC 8288 section 3). */
 std::string next_link(std::string_view value)
 {
-    for (std::size_t open; (open = value.find('<')) != std::string_view::npos;) {
-        value.remove_prefix(open + 1);
-        const std::size_t close = value.find('>');
+    while (!value.empty()) {
+        const std::size_t open = value.find('<');
+        const std::size_t close = value.find('>', open);
         if (close == std::string_view::npos)
             break;
-        const std::string_view target = value.substr(0, close);
+        const std::string_view target = value.substr(open + 1, close - open - 1);
         value.remove_prefix(close + 1);
-        const std::string_view parameters = value.substr(0, value.find('<'));
-        if (parameters.find("rel=\"next\"") != std::string_view::npos ||
-            parameters.find("rel=next") != std::string_view::npos)
-            return std::string(target);
+        std::string_view parameters = take_until(value, ',');
+        while (!parameters.empty()) {
+            if (is_rel_next(take_until(parameters, ';')))
+                return std::string(target);
+        }
     }
     return {};
 }
@@ -210,6 +246,8 @@ void take_failure(CURLcode code, const Reply &reply, const char *error, HttpResu
     if (reply.headers_too_large) {
         result.problem =
             "the reply has more than " + std::to_string(HttpClient::max_headers / 1024) + " kB of headers";
+    } else if (code == CURLE_OUT_OF_MEMORY) {
+        result.problem = "out of memory, or one header without an end"; /* libcurl bounds that, too */
     } else if (reply.body_too_large) {
         result.problem = "the reply is larger than " + std::to_string(HttpClient::max_body / 1024) + " kB";
     } else {

@@ -87,9 +87,10 @@ private:
 
 const JsonValue *JsonValue::find(std::string_view key) const noexcept
 {
-    for (const auto &[name, value] : members) {
-        if (name == key)
-            return &value;
+    /* of several the last one counts, as with most readers */
+    for (auto member = members.rbegin(); member != members.rend(); ++member) {
+        if (member->first == key)
+            return &member->second;
     }
     return nullptr;
 }
@@ -110,6 +111,15 @@ void JsonValue::wipe() noexcept
         value.wipe();
     for (JsonValue &value : elements)
         value.wipe();
+}
+
+std::string quoted_names(const std::vector<std::string> &names)
+{
+    std::string list;
+
+    for (const std::string &name : names)
+        list += (list.empty() ? "\"" : "\", \"") + name;
+    return list + "\"";
 }
 
 std::optional<JsonValue> parse_json_value(std::string_view json, std::string &problem)

@@ -29,6 +29,9 @@ struct JsonValue {
     void wipe() noexcept;
 };
 
+/* "a", "b": names of members, for messages. */
+std::string quoted_names(const std::vector<std::string> &names);
+
 /* None if `json` is not one JSON text, or is too deep or too large; then `problem` says so. */
 std::optional<JsonValue> parse_json_value(std::string_view json, std::string &problem);
 

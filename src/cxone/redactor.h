@@ -18,9 +18,7 @@ public:
     std::string operator()(std::string_view text) const;
 
 private:
-    void add(const Secret &form);
-
-    std::vector<Secret> forms_; /* the longest first: one may be part of another */
+    std::vector<Secret> secrets_;
 };
 
 } // namespace cxone_sync

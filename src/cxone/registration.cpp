@@ -186,7 +186,7 @@ std::vector<DataAction> Registration::list(const ApiSettings &settings)
         const HttpResult reply = call(settings, "GET", url);
         std::string next;
         require_success(reply, what);
-        const std::string problem = read_data_actions(reply.body, actions, next);
+        const std::string problem = read_data_actions(reply.body, settings.list_fields, actions, next);
         if (!problem.empty())
             throw Stop{Outcome::refused, what + ": " + problem, {}};
         if (!reply.next.empty())
@@ -216,7 +216,14 @@ void Registration::verify(const ApiSettings &settings, RegistrationResult &resul
     const auto listed = std::find_if(actions.begin(), actions.end(), same_id);
 
     result.others = plan.others;
-    if (plan.step != RegistrationPlan::Step::create) {
+    if (plan.step == RegistrationPlan::Step::update) {
+        result.action = plan.ours;
+        throw Stop{Outcome::refused,
+                   "the service has accepted the description and format of Data Action " +
+                       quoted(plan.ours.id) + ", and shows others",
+                   "Set cxone_sync.data_action_description to what the service shows."};
+    }
+    if (plan.step == RegistrationPlan::Step::leave) {
         result.action = plan.ours;
         remove_doubles(settings, plan, result);
     } else if (listed != actions.end()) {

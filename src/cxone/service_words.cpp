@@ -61,11 +61,18 @@ std::string words_of_json(const JsonValue &value)
     return words;
 }
 
-std::string title_of_page(std::string_view page)
+std::string in_small_letters(std::string_view text)
 {
-    std::string small(page);
+    std::string small(text);
+
     std::transform(small.begin(), small.end(), small.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return small;
+}
+
+std::string title_of_page(std::string_view page)
+{
+    const std::string small = in_small_letters(page);
     const std::size_t tag = small.find("<title");
     const std::size_t begin = tag == std::string::npos ? tag : small.find('>', tag);
     const std::size_t end = begin == std::string::npos ? begin : small.find('<', begin);
@@ -79,8 +86,9 @@ bool is_html(const HttpResult &reply)
 {
     const std::size_t first = reply.body.find_first_not_of(" \t\r\n");
 
-    return reply.content_type.find("html") != std::string::npos ||
-           (first != std::string::npos && reply.body[first] == '<');
+    return first != std::string::npos &&
+           (reply.body[first] == '<' ||
+            in_small_letters(reply.content_type).find("html") != std::string::npos);
 }
 
 } // namespace
@@ -89,17 +97,17 @@ std::string one_line(std::string_view text, std::size_t max_size)
 {
     constexpr std::string_view dots = "...";
     std::string line;
+    std::size_t room = 0; /* bytes of it that leave room for the dots */
 
     while (!text.empty()) {
         const std::size_t size = character_size(text);
         const std::string_view character = text.substr(0, std::max<std::size_t>(size, 1));
-        const bool shown = size > 0 && !is_control(character);
 
-        if (line.size() + (shown ? size : 1) + dots.size() > max_size) {
-            line += dots;
-            break;
-        }
-        line += shown ? character : " ";
+        line += size > 0 && !is_control(character) ? character : " ";
+        if (line.size() > max_size)
+            return line.substr(0, room).append(dots.substr(0, max_size - room));
+        if (line.size() + dots.size() <= max_size)
+            room = line.size();
         text.remove_prefix(character.size());
     }
     return line;

@@ -78,30 +78,22 @@ std::string_view first_text(const JsonValue &value, const std::vector<std::strin
     return {};
 }
 
-std::string listed(const std::vector<std::string> &names)
-{
-    std::string list;
-
-    for (const std::string &name : names)
-        list += (list.empty() ? "\"" : "\", \"") + name;
-    return list + "\"";
-}
-
 /* A token goes into a header, as it is. */
 bool is_header_text(std::string_view text)
 {
     return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7F; });
 }
 
-/* Whole seconds, also of "3600.5" or " 3600"; the default where there is no such number. */
+/* Seconds, as a number or its text; the default where there is no such number. */
 std::int64_t lifetime_of(std::string_view text)
 {
-    std::int64_t seconds = 0;
+    double seconds = 0;
 
     text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    return error == std::errc() && seconds > 0
-               ? std::min<std::int64_t>(seconds, contract::max_token_lifetime_s)
+    return error == std::errc() && seconds >= 1
+               ? static_cast<std::int64_t>(
+                     std::min(seconds, static_cast<double>(contract::max_token_lifetime_s)))
                : contract::token_lifetime_s;
 }
 
@@ -136,7 +128,7 @@ std::string read_token(std::string_view body, const ApiSettings &settings, Token
         return "the reply is no JSON object";
     const std::string_view text = first_text(*reply, settings.token_fields);
     if (text.empty())
-        return "the reply has no text at " + listed(settings.token_fields);
+        return "the reply has no text at " + quoted_names(settings.token_fields);
     if (!is_header_text(text))
         return "the token has characters that no header may have";
     token.text = Secret(text);

@@ -1,6 +1,7 @@
 #include "cxone/url.h"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <cctype>
 #include <curl/curl.h>
 #include <memory>
@@ -46,6 +47,10 @@ public:
     std::string scheme() const { return lower(part(CURLUPART_SCHEME)); }
     std::string host() const { return lower(part(CURLUPART_HOST)); }
     std::string port() const { return part(CURLUPART_PORT, CURLU_DEFAULT_PORT); }
+    bool has_credentials() const
+    {
+        return !part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty();
+    }
     std::string origin() const { return scheme() + "://" + host() + ":" + port(); }
 
 private:
@@ -61,8 +66,10 @@ private:
 
 bool is_loopback(const std::string &host)
 {
+    in_addr v4;
+
     return host == "localhost" || host == "[::1]" ||
-           (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos);
+           (inet_pton(AF_INET, host.c_str(), &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
 std::string without_slash(std::string path)
@@ -84,9 +91,9 @@ std::string problem_of_web_url(const std::string &text, Url &url)
         return "it is no absolute URL such as https://host/path";
     if (url.scheme() != "http" && url.scheme() != "https")
         return "its scheme is neither https nor http";
-    if (!url.part(CURLUPART_USER).empty() || !url.part(CURLUPART_PASSWORD).empty())
+    if (url.has_credentials())
         return "credentials have no place in a URL";
-    if (!url.part(CURLUPART_FRAGMENT).empty())
+    if (text.find('#') != std::string::npos)
         return "a fragment has no meaning here";
     return {};
 }
@@ -98,6 +105,8 @@ std::string problem_of_secret_url(const std::string &text)
     Url url;
     std::string problem = problem_of_web_url(text, url);
 
+    if (problem.empty() && !text.starts_with("https://") && !text.starts_with("http://"))
+        problem = "it has to begin with https:// in small letters";
     if (problem.empty() && url.scheme() == "http" && !is_loopback(url.host()))
         problem = "secrets are only sent by https, but to this machine";
     return problem;
@@ -126,7 +135,7 @@ std::string resolved_at_origin(const std::string &base, const std::string &refer
     Url here, there;
 
     if (!is_printable(reference) || !here.set(base) || !there.set(base) || !there.set(reference) ||
-        here.origin() != there.origin())
+        here.origin() != there.origin() || there.has_credentials())
         return {};
     return there.part(CURLUPART_URL);
 }

@@ -31,6 +31,7 @@ char *api_password_file;
 char *scope;
 char *token_fields;
 char *expiry_fields;
+char *list_fields;
 char *data_action_description;
 bool remove_duplicates;
 int token_timeout_ms;
@@ -216,6 +217,9 @@ void define_service()
                   &data_actions_path, contract::data_actions_path, check_path);
     define_string("cxone_sync.api_ca_file",
                   "File of certificates to trust instead of the system's, in PEM format.", &api_ca_file, "");
+    define_string("cxone_sync.list_fields",
+                  "Members of the reply that may hold the list of Data Actions, by preference.", &list_fields,
+                  contract::list_fields, check_names);
     define_int("cxone_sync.api_timeout", "Longest time of a call to the API.", &api_timeout_ms,
                contract::api_timeout_ms, 100, 600000, GUC_UNIT_MS);
     define_int("cxone_sync.max_retries",
@@ -319,6 +323,7 @@ std::string load_api_settings(ApiSettings &api, std::string &hint)
     api.scope = scope;
     api.token_fields = names_in(token_fields);
     api.expiry_fields = names_in(expiry_fields);
+    api.list_fields = names_in(list_fields);
     api.name = data_action_name;
     api.description = data_action_description;
     api.endpoint_url = endpoint_url;

@@ -66,7 +66,7 @@ foreach my $kind (qw(retry_after_seconds retry_after_date))
 	is(registration_after($node, sub { set_settings($node, scope => $kind) }), 'registered', 'and not when the settings have changed');
 }
 fresh();
-$cxone->faults([ on => 'list', kind => 'retry_after_seconds', seconds => 4_000_000_000 ]);
+$cxone->faults([ on => 'list', kind => 'status', status => 429, headers => { 'Retry-After' => '4000000000' } ]);
 is(check(), 'retrying', 'a wait of a century');
 ok(sql($node, "SELECT next_try BETWEEN now() + interval '23 h' AND now() + interval '25 h' FROM cxone_sync.data_action") eq 't', 'is cut to a day');
 is(check(), 'registered', 'it goes on');
@@ -74,7 +74,7 @@ is(check(), 'registered', 'it goes on');
 fresh();
 $cxone->faults([ on => 'list', kind => 'status', status => 404, body => 'no such thing' ]);
 is(check(), 'failed', 'another 4xx');
-is($cxone->routes, 'token list', 'is not repeated');
+like($cxone->routes, qr{^(token )?list$}, 'is not repeated');
 like(last_error(), qr/status 404, no such thing/, 'and told');
 
 # ---- tokens ----
@@ -113,7 +113,7 @@ $cxone->faults([ on => 'list', kind => 'status', status => 200, body => '{"dataA
 is(check(), 'failed', 'one that is not listed');
 like(last_error(), qr/has accepted Data Action "[^"]+", and does not list it/, 'is told');
 is(registration_after($node, sub { $node->reload; }), 'failed', 'checked again');
-is(scalar(grep { $_->{route} eq 'create' } $cxone->requests), 1, 'it is not created twice');
+is(scalar($cxone->actions), 1, 'it is not created twice');
 $cxone->delete('/_sim/faults');
 is(registration_after($node, sub { $node->reload; }), 'registered', 'once it is listed all is well');
 # one that the service changes
@@ -149,8 +149,8 @@ my %told = (
 	html => qr/status 502, an HTML page, "/,
 	invalid_utf8 => qr/not valid UTF-8/,
 	wrong_types => qr/no text at|no JSON object/,
-	missing => qr/no text at|no array/,
-	empty => qr/empty|no array|JSON/i,
+	missing => qr/no text at|no list at/,
+	empty => qr/empty|no list at|JSON/i,
 	redirect => qr/a redirect to "http/);
 my %members = (slow => [ seconds => 3 ], redirect => [ location => 'http://localhost:1/' ]);
 foreach my $route (qw(token list))

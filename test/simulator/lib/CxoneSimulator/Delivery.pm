@@ -113,12 +113,12 @@ sub _attempt
 	return $self->{ua}->post_p($url, { 'Content-Type' => 'application/json', %headers }, $job->{body})->then(
 		sub {
 			my $reply = shift->res;
-			return _result($job, $reply->code, text_of($reply->body))
+			return _result($job, 0 + $reply->code, text_of($reply->body))
 			  if $reply->code != 503 || $retries >= $max_retries;
 			return Mojo::Promise->timer(_wait($reply->headers->header('Retry-After')))
 			  ->then(sub { $self->_attempt($job, $retries + 1) });
 		},
-		sub { return _result($job, 0, shift) });
+		sub { return _result($job, 0, '' . shift) });
 }
 
 # Seconds until the next attempt; Retry-After is a number or a date.
