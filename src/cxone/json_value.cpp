@@ -69,8 +69,8 @@ private:
             return nullptr;
         }
         if (!open_.empty() && open_.back()->kind == JsonKind::object)
-            added = &open_.back()->members.emplace_back(key_, JsonValue()).second;
-        else if (!open_.empty())
+            open_.back()->keys.push_back(key_);
+        if (!open_.empty())
             added = &open_.back()->elements.emplace_back();
         added->kind = kind;
         return added;
@@ -88,9 +88,9 @@ private:
 const JsonValue *JsonValue::find(std::string_view key) const noexcept
 {
     /* of several the last one counts, as with most readers */
-    for (auto member = members.rbegin(); member != members.rend(); ++member) {
-        if (member->first == key)
-            return &member->second;
+    for (std::size_t i = keys.size(); i-- > 0;) {
+        if (keys[i] == key)
+            return &elements[i];
     }
     return nullptr;
 }
@@ -107,8 +107,6 @@ std::string_view JsonValue::text_of(std::string_view key) const noexcept
 void JsonValue::wipe() noexcept
 {
     explicit_bzero(text.data(), text.size());
-    for (auto &[name, value] : members)
-        value.wipe();
     for (JsonValue &value : elements)
         value.wipe();
 }

@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace cxone_sync {
@@ -17,7 +16,7 @@ struct JsonValue {
 
     JsonKind kind = JsonKind::null;
     std::string text; /* of a string; of a number or boolean its JSON text, so that ids keep all digits */
-    std::vector<std::pair<std::string, JsonValue>> members;
+    std::vector<std::string> keys; /* of an object, one for each element */
     std::vector<JsonValue> elements;
 
     bool is_object() const noexcept { return kind == JsonKind::object; }

@@ -29,9 +29,11 @@ sub look
 	push @seen, sql($node, 'SELECT * FROM cxone_sync.data_action'), sql($node, 'SELECT * FROM cxone_sync.sync_status'),
 	  sql($node, 'SELECT * FROM pg_stat_activity'), sql($node, q{SELECT * FROM pg_settings WHERE name LIKE 'cxone_sync.%'}),
 	  (map { sql($node, "SHOW cxone_sync.$_") } qw(client_secret api_password)),
-	  (map { slurp_file("/proc/$_/cmdline") } split /\n/, sql($node, 'SELECT pid FROM pg_stat_activity'));
+	  map { command_line($_) } split /\n/, sql($node, 'SELECT pid FROM pg_stat_activity');
 	return;
 }
+# Empty if the process has gone, as the session that asked for it has.
+sub command_line { my $pid = shift; open my $in, '<', "/proc/$pid/cmdline" or return ''; local $/; return <$in> // ''; }
 
 wait_for_registration($node, 'registered');
 look();

@@ -63,7 +63,7 @@ TEST(CxoneJsonValue, Trees)
 {
     const JsonValue value = parsed(R"({"a": [1, {"b": "c"}, []], "d": {"e": {}}, "f": null})");
     ASSERT_TRUE(value.is_object());
-    ASSERT_EQ(value.members.size(), 3u);
+    ASSERT_EQ(value.keys.size(), 3u);
     const JsonValue &list = *value.find("a");
     ASSERT_EQ(list.elements.size(), 3u);
     EXPECT_FALSE(list.is_object());
@@ -103,7 +103,7 @@ TEST(CxoneJsonValue, TextOf)
 TEST(CxoneJsonValue, OfEqualKeysTheLastCounts)
 {
     const JsonValue value = parsed(R"({"a": 1, "a": 2, "\u0061": 3})");
-    EXPECT_EQ(value.members.size(), 3u);
+    EXPECT_EQ(value.keys.size(), 3u);
     EXPECT_EQ(value.text_of("a"), "3");
 }
 
