@@ -1,5 +1,6 @@
 #include "cxone/data_action.h"
 
+#include "core/utf8.h"
 #include "cxone/contract.h"
 #include "cxone/encoding.h"
 #include "cxone/json_value.h"
@@ -74,7 +75,7 @@ bool is_usable_id(const std::string &id)
     const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
 
     return !id.empty() && id.size() <= max_id_size && id.find_first_not_of('.') != std::string::npos &&
-           std::none_of(id.begin(), id.end(), is_control);
+           std::none_of(id.begin(), id.end(), is_control) && is_valid_utf8(id);
 }
 
 bool is_as_wanted(const DataAction &action, const ApiSettings &settings)

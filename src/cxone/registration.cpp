@@ -18,6 +18,7 @@ using Outcome = RegistrationResult::Outcome;
 constexpr std::size_t max_pages = 100;
 constexpr std::size_t max_actions = 100'000;
 constexpr std::size_t max_problem = 500;
+constexpr std::size_t max_shown = 1000; /* of a name or a URL */
 
 /* Ends a check from wherever it is. */
 struct Stop {
@@ -107,7 +108,7 @@ template <typename Work> RegistrationResult Registration::run(const ApiSettings 
     result.problem = one_line(redactor_(result.problem), max_problem);
     for (std::string *text :
          {&result.action.id, &result.action.name, &result.action.endpoint_url, &result.action.status})
-        *text = redactor_(*text);
+        *text = one_line(redactor_(*text), max_shown);
     return result;
 }
 

@@ -54,7 +54,8 @@ std::string words_of_json(const JsonValue &value)
 
     for (const std::string_view key : {"error", "error_description", "errorDescription", "message", "detail"})
         add_member(words, value, key);
-    if (const JsonValue *errors = value.find("errors")) {
+    const JsonValue *errors = value.find("errors");
+    if (errors && errors->kind == JsonKind::array) {
         for (const JsonValue &error : errors->elements)
             add_words(words, error.is_object() ? error.text_of("message") : std::string_view(error.text));
     }

@@ -208,6 +208,7 @@ void cxone_sync_registrar_main(Datum)
     claim_slot(slot, on_registrar_exit);
     wait_after_quick_failures(slot);
     wait_for_api();
+    slot.started_at = GetCurrentTimestamp();
     if (stop_requested())
         proc_exit(1);
     connect_to_database();
