@@ -10,6 +10,9 @@ namespace cxone_sync {
 
 namespace {
 
+/* A bound of the time that a hostile text can cost, not of where a secret may end. */
+constexpr std::size_t max_text = 2048;
+
 /* What a few bytes of text stand for, in one of the encodings. */
 struct Decoded {
     std::array<char, 4> bytes;
@@ -150,7 +153,7 @@ std::string Redactor::operator()(std::string_view text) const
     std::string result;
     std::size_t hidden_until = 0; /* secrets that overlap are hidden as one */
 
-    for (std::size_t at = 0; at < text.size(); at++) {
+    for (std::size_t at = 0; at < std::min(text.size(), max_text); at++) {
         std::size_t size = 0;
         for (const Secret &secret : secrets_)
             size = std::max(size, size_of_secret(text.substr(at), secret.view()));

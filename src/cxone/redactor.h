@@ -14,7 +14,7 @@ public:
     /* From now on, in every form in which it may come back: plain, percent-encoded, in JSON, in HTML. */
     void hide(std::string_view secret);
 
-    /* `text` with *** for each of them. */
+    /* `text` with *** for each of them; only its first 2 kB, as nobody wants to read more. */
     std::string operator()(std::string_view text) const;
 
 private:
