@@ -42,6 +42,7 @@ inline constexpr const char *list_fields =
     "dataActions, items, data, entities, results, resultSet, _embedded";
 inline constexpr std::int64_t token_lifetime_s = 3600; /* of a token whose reply does not say */
 inline constexpr std::int64_t max_token_lifetime_s = 86400;
+inline constexpr std::size_t max_token_size = 8192;
 inline constexpr int token_timeout_ms = 10'000;
 inline constexpr int api_timeout_ms = 15'000;
 inline constexpr int max_retries = 3;

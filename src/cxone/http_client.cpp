@@ -204,6 +204,7 @@ void set_up(CURL *easy, const HttpCall &call, Reply &reply, char *error)
     /* without TLS only this machine is spoken to */
     if (!is_tls)
         set(easy, CURLOPT_PROXY, "");
+    set(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* what a proxy says is not the service's reply */
     set(easy, CURLOPT_HEADERFUNCTION, on_header);
     set(easy, CURLOPT_HEADERDATA, static_cast<void *>(&reply));
     set(easy, CURLOPT_WRITEFUNCTION, on_body);

@@ -114,27 +114,30 @@ std::array<Decoded, 4> readings_of(std::string_view text)
  */
 std::size_t size_of_secret(std::string_view text, std::string_view secret)
 {
-    std::vector<std::vector<std::size_t>> reached;
+    constexpr std::size_t window = 5; /* a reading stands for four bytes at most */
+    std::array<std::vector<std::size_t>, window> reached;
+    std::size_t open = 1; /* places in all of them */
 
-    for (std::size_t matched = 0; matched < secret.size(); matched++) {
-        const std::vector<std::size_t> here =
-            matched == 0 ? std::vector<std::size_t>{0} : std::move(reached[matched]);
+    reached[0].push_back(0);
+    for (std::size_t matched = 0; matched < secret.size() && open > 0; matched++) {
+        std::vector<std::size_t> &here = reached[matched % window];
         for (const std::size_t at : here) {
             if (at == text.size())
                 continue;
             for (const Decoded &reading : readings_of(text.substr(at))) {
                 if (reading.byte_count == 0 || !secret.substr(matched).starts_with(reading.view()))
                     continue;
-                reached.resize(secret.size() + 1);
-                std::vector<std::size_t> &there = reached[matched + reading.byte_count];
-                if (std::find(there.begin(), there.end(), at + reading.text_size) == there.end())
+                std::vector<std::size_t> &there = reached[(matched + reading.byte_count) % window];
+                if (std::find(there.begin(), there.end(), at + reading.text_size) == there.end()) {
                     there.push_back(at + reading.text_size);
+                    open++;
+                }
             }
         }
-        if (reached.empty())
-            return 0;
+        open -= here.size();
+        here.clear();
     }
-    const std::vector<std::size_t> &ends = reached[secret.size()];
+    const std::vector<std::size_t> &ends = reached[secret.size() % window];
     return ends.empty() ? 0 : *std::max_element(ends.begin(), ends.end());
 }
 

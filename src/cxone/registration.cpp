@@ -280,6 +280,8 @@ void Registration::settle(const ApiSettings &settings, const KnownRegistration &
     case RegistrationPlan::Step::update: {
         const HttpResult reply =
             call(settings, "PUT", one_of(settings, plan.ours.id), data_action_body(settings));
+        if (reply.status == 404 || reply.status == 410)
+            throw Stop{Outcome::retry, "Data Action " + quoted(plan.ours.id) + " has just been removed", {}};
         require_success(reply, "could not update Data Action " + quoted(plan.ours.id));
         result.action = plan.ours;
         result.change = "updated";

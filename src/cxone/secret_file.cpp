@@ -1,5 +1,7 @@
 #include "cxone/secret_file.h"
 
+#include "core/utf8.h"
+
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -75,6 +77,8 @@ std::string read_secret_file(const std::string &path, Secret &secret, std::strin
         return "it is empty";
     if (text.find('\0') != std::string_view::npos)
         return "it holds a zero byte";
+    if (!is_valid_utf8(text))
+        return "it is not valid UTF-8";
     secret = Secret(text);
     return {};
 }

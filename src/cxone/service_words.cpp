@@ -1,10 +1,10 @@
 #include "cxone/service_words.h"
 
 #include "core/utf8.h"
+#include "cxone/encoding.h"
 #include "cxone/json_value.h"
 
 #include <algorithm>
-#include <cctype>
 
 namespace cxone_sync {
 
@@ -19,13 +19,17 @@ std::size_t character_size(std::string_view text)
     return size <= text.size() && is_valid_utf8(text.substr(0, size)) ? size : 0;
 }
 
-/* C0 and C1 controls (the latter are U+0080 to U+009F): a terminal may act on them. */
+/*
+ * C0 and C1 controls (the latter are U+0080 to U+009F), on which a terminal may act; line and paragraph
+ * separators and overrides of the direction (U+2028 to U+202E, U+2066 to U+2069), which garble a line.
+ */
 bool is_control(std::string_view character)
 {
     const auto first = static_cast<unsigned char>(character[0]);
 
-    return first < 0x20 || first == 0x7F ||
-           (first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0);
+    return first < 0x20 || first == 0x7F || (character >= "\u0080" && character <= "\u009F") ||
+           (character >= "\u2028" && character <= "\u202E") ||
+           (character >= "\u2066" && character <= "\u2069");
 }
 
 void add_words(std::string &words, std::string_view more)
@@ -60,15 +64,6 @@ std::string words_of_json(const JsonValue &value)
             add_words(words, error.is_object() ? error.text_of("message") : std::string_view(error.text));
     }
     return words;
-}
-
-std::string in_small_letters(std::string_view text)
-{
-    std::string small(text);
-
-    std::transform(small.begin(), small.end(), small.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return small;
 }
 
 std::string title_of_page(std::string_view page)

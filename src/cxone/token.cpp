@@ -129,6 +129,8 @@ std::string read_token(std::string_view body, const ApiSettings &settings, Token
     const std::string_view text = first_text(*reply, settings.token_fields);
     if (text.empty())
         return "the reply has no text at " + quoted_names(settings.token_fields);
+    if (text.size() > contract::max_token_size)
+        return "the token is larger than " + std::to_string(contract::max_token_size) + " bytes";
     if (!is_header_text(text))
         return "the token has characters that no header may have";
     token.text = Secret(text);

@@ -1,8 +1,9 @@
 #include "cxone/url.h"
 
+#include "cxone/encoding.h"
+
 #include <algorithm>
 #include <arpa/inet.h>
-#include <cctype>
 #include <curl/curl.h>
 #include <memory>
 #include <new>
@@ -44,8 +45,8 @@ public:
         return text;
     }
 
-    std::string scheme() const { return lower(part(CURLUPART_SCHEME)); }
-    std::string host() const { return lower(part(CURLUPART_HOST)); }
+    std::string scheme() const { return in_small_letters(part(CURLUPART_SCHEME)); }
+    std::string host() const { return in_small_letters(part(CURLUPART_HOST)); }
     std::string port() const { return part(CURLUPART_PORT, CURLU_DEFAULT_PORT); }
     bool has_credentials() const
     {
@@ -54,13 +55,6 @@ public:
     std::string origin() const { return scheme() + "://" + host() + ":" + port(); }
 
 private:
-    static std::string lower(std::string text)
-    {
-        std::transform(text.begin(), text.end(), text.begin(),
-                       [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-        return text;
-    }
-
     std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url_;
 };
 
@@ -79,10 +73,10 @@ std::string without_slash(std::string path)
     return path;
 }
 
-/* Control characters and spaces have no place in a URL, and would have one in a header. */
+/* A URL is ASCII without blanks and control characters (RFC 3986 section 2). */
 bool is_printable(const std::string &text)
 {
-    return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c != 0x7F; });
+    return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > ' ' && c < 0x7F; });
 }
 
 std::string problem_of_web_url(const std::string &text, Url &url)

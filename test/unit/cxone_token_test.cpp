@@ -170,7 +170,7 @@ TEST(CxoneReadToken, Names)
     EXPECT_EQ(text_of(R"({"access_token":["x"],"token":"t2"})"), "t2");
     EXPECT_EQ(text_of(R"({"access_token":"a\/b\u002bc=="})"), "a/b+c==");
     EXPECT_EQ(text_of(R"({"access_token":12345678901234567890})"), "12345678901234567890");
-    EXPECT_EQ(text_of("{\"access_token\":\"" + std::string(100'000, 'x') + "\"}").size(), 100'000u);
+    EXPECT_EQ(text_of("{\"access_token\":\"" + std::string(8192, 'x') + "\"}").size(), 8192u);
 }
 
 TEST(CxoneReadToken, NamesOfTheSettings)
