@@ -39,7 +39,7 @@ bool may_pass(int status)
     return status == 408 || status == 429 || status >= 500;
 }
 
-std::string quoted(std::string_view text)
+std::string in_quotes(std::string_view text)
 {
     return "\"" + std::string(text) + "\"";
 }
@@ -67,7 +67,7 @@ void Registration::require_success(const HttpResult &reply, const std::string &w
     std::string problem = what + ": status " + std::to_string(reply.status);
     if (reply.status >= 300 && reply.status < 400)
         throw Stop{
-            Outcome::refused, problem + ", a redirect to " + quoted(reply.location),
+            Outcome::refused, problem + ", a redirect to " + in_quotes(reply.location),
             "Redirects are not followed, since they could lead secrets astray: set the URL it leads to."};
     if (const std::string words = service_words(reply); !words.empty())
         problem += ", " + words;
@@ -197,7 +197,7 @@ std::vector<DataAction> Registration::list(const ApiSettings &settings)
         url = resolved_at_origin(url, next);
         if (url.empty())
             throw Stop{Outcome::refused,
-                       what + ": the next page is said to be at another host, " + quoted(next),
+                       what + ": the next page is said to be at another host, " + in_quotes(next),
                        "The token is not sent there."};
     }
     return actions;
@@ -221,7 +221,7 @@ void Registration::verify(const ApiSettings &settings, RegistrationResult &resul
         result.action = plan.ours;
         throw Stop{Outcome::refused,
                    "the service has accepted the description and format of Data Action " +
-                       quoted(plan.ours.id) + ", and shows others",
+                       in_quotes(plan.ours.id) + ", and shows others",
                    "Set cxone_sync.data_action_description to what the service shows."};
     }
     if (plan.step == RegistrationPlan::Step::leave) {
@@ -230,13 +230,14 @@ void Registration::verify(const ApiSettings &settings, RegistrationResult &resul
     } else if (listed != actions.end()) {
         result.action = *listed;
         throw Stop{Outcome::refused,
-                   "the service shows Data Action " + quoted(listed->id) + " as " + quoted(listed->name) +
-                       " with endpoint " + quoted(listed->endpoint_url) + ", not as it was registered",
+                   "the service shows Data Action " + in_quotes(listed->id) + " as " +
+                       in_quotes(listed->name) + " with endpoint " + in_quotes(listed->endpoint_url) +
+                       ", not as it was registered",
                    "Set cxone_sync.data_action_name and cxone_sync.endpoint_url to what the service shows."};
     } else {
         result.is_unlisted = true;
         throw Stop{Outcome::refused,
-                   "the service has accepted Data Action " + quoted(result.action.id) +
+                   "the service has accepted Data Action " + in_quotes(result.action.id) +
                        ", and does not list it",
                    "It is not created again. If it is not there, call cxone_sync.register_data_action()."};
     }
@@ -248,7 +249,7 @@ void Registration::remove_one(const ApiSettings &settings, const DataAction &act
 
     /* another one has been faster */
     if (reply.status != 404 && reply.status != 410)
-        require_success(reply, "could not remove Data Action " + quoted(action.id));
+        require_success(reply, "could not remove Data Action " + in_quotes(action.id));
 }
 
 void Registration::remove_doubles(const ApiSettings &settings, const RegistrationPlan &plan,
@@ -281,8 +282,9 @@ void Registration::settle(const ApiSettings &settings, const KnownRegistration &
         const HttpResult reply =
             call(settings, "PUT", one_of(settings, plan.ours.id), data_action_body(settings));
         if (reply.status == 404 || reply.status == 410)
-            throw Stop{Outcome::retry, "Data Action " + quoted(plan.ours.id) + " has just been removed", {}};
-        require_success(reply, "could not update Data Action " + quoted(plan.ours.id));
+            throw Stop{
+                Outcome::retry, "Data Action " + in_quotes(plan.ours.id) + " has just been removed", {}};
+        require_success(reply, "could not update Data Action " + in_quotes(plan.ours.id));
         result.action = plan.ours;
         result.change = "updated";
         break;
