@@ -67,6 +67,7 @@ template <typename Text> void append_json_string(Text &json, std::string_view te
     json += "\"";
 }
 
+/* The same, alone. */
 std::string json_quoted(std::string_view text);
 
 std::string_view arena_copy(std::pmr::memory_resource &arena, std::string_view text);

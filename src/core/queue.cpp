@@ -1,38 +1,16 @@
 #include "core/queue.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <sys/eventfd.h>
-#include <system_error>
-#include <unistd.h>
 
 namespace cxone_sync {
 
-Queue::Queue(Counters &counters) : counters_(counters), event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
-{
-    if (event_fd_ < 0)
-        throw std::system_error(errno, std::generic_category(), "eventfd");
-}
+Queue::Queue(Counters &counters) : counters_(counters) {}
 
 Queue::~Queue()
 {
     close();
     counters_.queued_deliveries.store(0);
     counters_.queued_events.store(0);
-    ::close(event_fd_);
-}
-
-void Queue::wake() noexcept
-{
-    const std::uint64_t one = 1;
-    /* can only fail when the counter is full, and then the main thread is awake already */
-    [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof(one));
-}
-
-void Queue::clear_event() noexcept
-{
-    std::uint64_t count;
-    [[maybe_unused]] const ssize_t got = read(event_fd_, &count, sizeof(count));
 }
 
 bool Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
@@ -51,7 +29,7 @@ bool Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
     }
     /* Otherwise the main thread has been woken for an earlier one that it has not taken yet. */
     if (wanted)
-        wake();
+        event_.wake();
     return true;
 }
 
@@ -66,7 +44,7 @@ void Queue::log(std::string_view what, std::string_view detail) noexcept
     } catch (...) {
         return;
     }
-    wake();
+    event_.wake();
 }
 
 void Queue::wake_at(std::size_t events)

@@ -2,6 +2,7 @@
 
 #include "core/counters.h"
 #include "core/delivery.h"
+#include "core/event_fd.h"
 
 #include <memory>
 #include <mutex>
@@ -49,10 +50,10 @@ public:
 
     /* For the main thread. */
 
-    int event_fd() const noexcept { return event_fd_; }
+    int event_fd() const noexcept { return event_.fd(); }
     /* Also wake the main thread when this many events wait; it is always woken for the first one. */
     void wake_at(std::size_t events);
-    void clear_event() noexcept;
+    void clear_event() noexcept { event_.clear(); }
     /* Moves the oldest deliveries to the end of `batch`: whole ones, up to `max_events`, but at least one. */
     void take(unsigned max_events, std::vector<QueuedDelivery> &batch);
     std::vector<std::string> take_log();
@@ -62,10 +63,8 @@ public:
     bool waiting(Timestamp &oldest, std::size_t &events);
 
 private:
-    void wake() noexcept;
-
     Counters &counters_;
-    int event_fd_;
+    EventFd event_;
     std::mutex mutex_;
     std::vector<QueuedDelivery> items_; /* oldest first, from first_ */
     std::size_t first_ = 0;

@@ -18,7 +18,6 @@ enum class TokenRequestFormat : int { form, json };
 
 /* All that one check of the registration needs to know; wiped when the check is over. */
 struct ApiSettings {
-    std::string api_url; /* scheme and host, perhaps a path; without a slash at the end */
     std::string token_url;
     std::string data_actions_url;
     std::string ca_file; /* certificates to trust; empty: those of the system */
@@ -35,7 +34,6 @@ struct ApiSettings {
     std::string scope;                     /* empty: none is asked for */
     std::vector<std::string> token_fields; /* of the reply, the first that is there counts */
     std::vector<std::string> expiry_fields;
-
     std::vector<std::string> list_fields; /* of the reply with the Data Actions */
 
     /* the Data Action that is to be there */

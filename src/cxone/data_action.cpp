@@ -109,15 +109,13 @@ std::string read_data_actions(std::string_view body, const std::vector<std::stri
     return {};
 }
 
-DataAction read_data_action(std::string_view body)
+std::string read_created_id(std::string_view body)
 {
     std::string ignored;
     const std::optional<JsonValue> reply = parse_json_value(body, ignored);
-    DataAction action = reply ? data_action_of(*reply) : DataAction();
+    std::string id(reply ? reply->text_of("id") : std::string_view());
 
-    if (!is_usable_id(action.id))
-        action.id.clear();
-    return action;
+    return is_usable_id(id) ? id : std::string();
 }
 
 Secret data_action_body(const ApiSettings &settings)
@@ -159,7 +157,7 @@ RegistrationPlan plan_registration(const std::vector<DataAction> &actions, const
                ours.end());
     if (!ours.empty()) {
         plan.ours = ours.front();
-        plan.doubles.assign(ours.begin() + 1, ours.end());
+        plan.duplicates.assign(ours.begin() + 1, ours.end());
         plan.step = is_as_wanted(plan.ours, settings) ? Step::leave : Step::update;
         /* it cannot become ours any more */
         plan.others += left_behind && left_behind->name == settings.name;

@@ -28,8 +28,8 @@ struct DataAction {
 std::string read_data_actions(std::string_view body, const std::vector<std::string> &fields,
                               std::vector<DataAction> &actions, std::string &next);
 
-/* Reads the reply to a creation or an update, as far as it says something; an empty one is fine. */
-DataAction read_data_action(std::string_view body);
+/* The id in the reply to a creation; empty if there is no usable one, which the list will show. */
+std::string read_created_id(std::string_view body);
 
 /* The body that creates the Data Action of the settings, or makes another one that. */
 Secret data_action_body(const ApiSettings &settings);
@@ -46,9 +46,9 @@ struct KnownRegistration {
 struct RegistrationPlan {
     enum class Step { create, update, leave };
     Step step = Step::create;
-    DataAction ours;                 /* to be updated or left */
-    std::vector<DataAction> doubles; /* more of the same name and endpoint */
-    std::size_t others = 0;          /* of our name, with another endpoint */
+    DataAction ours;                    /* to be updated or left */
+    std::vector<DataAction> duplicates; /* more of the same name and endpoint */
+    std::size_t others = 0;             /* of our name, with another endpoint */
 };
 
 /*

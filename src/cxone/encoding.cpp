@@ -39,17 +39,6 @@ Secret base64(std::string_view bytes)
     return Secret({reinterpret_cast<const char *>(text.data()), static_cast<std::size_t>(size)});
 }
 
-std::string in_small_letters(std::string_view text)
-{
-    std::string small(text);
-
-    for (char &c : small) {
-        if (c >= 'A' && c <= 'Z')
-            c = static_cast<char>(c + ('a' - 'A'));
-    }
-    return small;
-}
-
 Secret json_string(std::string_view text)
 {
     Secret json;

@@ -2,7 +2,6 @@
 
 #include "cxone/secret.h"
 
-#include <string>
 #include <string_view>
 
 namespace cxone_sync {
@@ -20,8 +19,5 @@ Secret base64(std::string_view bytes);
 
 /* `text`, which is valid UTF-8, as a JSON string, quotes included. */
 Secret json_string(std::string_view text);
-
-/* A to Z as a to z, whatever the locale says of letters. */
-std::string in_small_letters(std::string_view text);
 
 } // namespace cxone_sync

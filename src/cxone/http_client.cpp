@@ -1,12 +1,13 @@
 #include "cxone/http_client.h"
 
+#include "core/ascii.h"
+
 #include <algorithm>
 #include <curl/curl.h>
 #include <limits>
 #include <memory>
 #include <new>
 #include <stdexcept>
-#include <strings.h>
 
 namespace cxone_sync {
 
@@ -44,22 +45,14 @@ struct Reply {
     bool out_of_memory = false;
 };
 
-std::string_view trimmed(std::string_view text)
-{
-    constexpr std::string_view blank = " \t\r\n";
-    const std::size_t first = text.find_first_not_of(blank);
-
-    return first == std::string_view::npos ? std::string_view()
-                                           : text.substr(first, text.find_last_not_of(blank) - first + 1);
-}
-
 /* The value of the header `name` if `line` is that one. */
 bool is_header(std::string_view line, std::string_view name, std::string_view &value)
 {
-    if (line.size() <= name.size() || line[name.size()] != ':' ||
-        strncasecmp(line.data(), name.data(), name.size()) != 0)
+    const std::size_t colon = line.find(':');
+
+    if (colon == std::string_view::npos || !equal_ignoring_case(line.substr(0, colon), name))
         return false;
-    value = trimmed(line.substr(name.size() + 1));
+    value = trimmed(line.substr(colon + 1, line.find_last_not_of("\r\n") - colon));
     return true;
 }
 
@@ -78,21 +71,16 @@ std::string_view take_until(std::string_view &text, char end)
     return trimmed(taken);
 }
 
-bool is_same_word(std::string_view a, std::string_view b)
-{
-    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
 /* Whether rel="…", one of a link's parameters, has the word next. */
 bool is_rel_next(std::string_view parameter)
 {
-    if (!is_same_word(take_until(parameter, '='), "rel"))
+    if (!equal_ignoring_case(take_until(parameter, '='), "rel"))
         return false;
     parameter = trimmed(parameter);
     if (parameter.size() >= 2 && parameter.front() == '"' && parameter.back() == '"')
         parameter = parameter.substr(1, parameter.size() - 2);
     while (!parameter.empty()) {
-        if (is_same_word(take_until(parameter, ' '), "next"))
+        if (equal_ignoring_case(take_until(parameter, ' '), "next"))
             return true;
     }
     return false;
@@ -172,10 +160,6 @@ void set_protocol(CURL *easy, bool is_tls)
 #else
     set(easy, CURLOPT_PROTOCOLS, is_tls ? CURLPROTO_HTTPS : CURLPROTO_HTTP);
 #endif
-#if LIBCURL_VERSION_NUM >= 0x075700
-    /* a name server that does not answer must not hold up the end of the process */
-    set(easy, CURLOPT_QUICK_EXIT, 1L);
-#endif
 }
 
 /* The options that no call may be without. */
@@ -187,6 +171,10 @@ void set_up(CURL *easy, const HttpCall &call, Reply &reply, char *error)
     set(easy, CURLOPT_URL, call.url.c_str());
     set(easy, CURLOPT_ERRORBUFFER, error);
     set(easy, CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* a name server that does not answer must not hold up the end of the process */
+    set(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
     /* some gateways break on HTTP/2 */
     set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     set(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));

@@ -17,6 +17,7 @@ using Outcome = RegistrationResult::Outcome;
 
 constexpr std::size_t max_pages = 100;
 constexpr std::size_t max_actions = 100'000;
+constexpr std::size_t max_list = 16 * 1024 * 1024; /* bytes of all pages */
 constexpr std::size_t max_problem = 500;
 constexpr std::size_t max_shown = 1000; /* of a name or a URL */
 
@@ -177,16 +178,18 @@ std::vector<DataAction> Registration::list(const ApiSettings &settings)
     const std::string what = "could not list the Data Actions at " + settings.data_actions_url;
     std::vector<DataAction> actions;
     std::set<std::string> seen;
+    std::size_t size = 0;
 
     for (std::string url = settings.data_actions_url; !url.empty();) {
         if (!seen.insert(url).second)
             throw Stop{Outcome::refused, what + ": its pages go round in a circle", {}};
-        if (seen.size() > max_pages || actions.size() > max_actions)
+        if (seen.size() > max_pages || actions.size() > max_actions || size > max_list)
             throw Stop{Outcome::refused, what + ": there are too many", {}};
 
         const HttpResult reply = call(settings, "GET", url);
         std::string next;
         require_success(reply, what);
+        size += reply.body.size();
         const std::string problem = read_data_actions(reply.body, settings.list_fields, actions, next);
         if (!problem.empty())
             throw Stop{Outcome::refused, what + ": " + problem, {}};
@@ -226,7 +229,7 @@ void Registration::verify(const ApiSettings &settings, RegistrationResult &resul
     }
     if (plan.step == RegistrationPlan::Step::leave) {
         result.action = plan.ours;
-        remove_doubles(settings, plan, result);
+        remove_duplicates(settings, plan, result);
     } else if (listed != actions.end()) {
         result.action = *listed;
         throw Stop{Outcome::refused,
@@ -252,16 +255,16 @@ void Registration::remove_one(const ApiSettings &settings, const DataAction &act
         require_success(reply, "could not remove Data Action " + in_quotes(action.id));
 }
 
-void Registration::remove_doubles(const ApiSettings &settings, const RegistrationPlan &plan,
-                                  RegistrationResult &result)
+void Registration::remove_duplicates(const ApiSettings &settings, const RegistrationPlan &plan,
+                                     RegistrationResult &result)
 {
-    result.doubles = plan.doubles.size();
+    result.duplicates = plan.duplicates.size();
     if (!settings.remove_duplicates)
         return;
-    for (const DataAction &action : plan.doubles) {
+    for (const DataAction &action : plan.duplicates) {
         remove_one(settings, action);
-        result.doubles--;
-        result.removed_doubles++;
+        result.duplicates--;
+        result.removed_duplicates++;
     }
 }
 
@@ -276,7 +279,7 @@ void Registration::settle(const ApiSettings &settings, const KnownRegistration &
     switch (plan.step) {
     case RegistrationPlan::Step::leave:
         result.action = plan.ours;
-        remove_doubles(settings, plan, result);
+        remove_duplicates(settings, plan, result);
         return;
     case RegistrationPlan::Step::update: {
         const HttpResult reply =
@@ -299,7 +302,7 @@ void Registration::settle(const ApiSettings &settings, const KnownRegistration &
         const HttpResult reply =
             call(settings, "POST", settings.data_actions_url, data_action_body(settings));
         require_success(reply, "could not create a Data Action at " + settings.data_actions_url);
-        result.action.id = read_data_action(reply.body).id;
+        result.action.id = read_created_id(reply.body);
         result.change = "created";
         break;
     }
@@ -321,7 +324,7 @@ RegistrationResult Registration::remove(const ApiSettings &settings, const Known
         if (plan.step == RegistrationPlan::Step::create)
             return;
         remove_one(settings, plan.ours);
-        for (const DataAction &action : plan.doubles)
+        for (const DataAction &action : plan.duplicates)
             remove_one(settings, action);
         result.change = "removed";
     });

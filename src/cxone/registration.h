@@ -24,11 +24,11 @@ struct RegistrationResult {
     long retry_after_s = 0; /* 0: the service did not say */
 
     /* if it is done; the action also if it is there and yet not as it should be */
-    const char *change = "";  /* "created", "updated", "removed", or empty: it was as it should be */
-    DataAction action;        /* as the service has it; without an id if there is none */
-    bool is_unlisted = false; /* as in KnownRegistration */
-    std::size_t doubles = 0;  /* of the same name and endpoint, beside it; those removed not counted */
-    std::size_t removed_doubles = 0;
+    const char *change = "";    /* "created", "updated", "removed", or empty: it was as it should be */
+    DataAction action;          /* as the service has it; without an id if there is none */
+    bool is_unlisted = false;   /* as in KnownRegistration */
+    std::size_t duplicates = 0; /* of the same name and endpoint, beside it; those removed not counted */
+    std::size_t removed_duplicates = 0;
     std::size_t others = 0; /* of our name, with another endpoint */
 };
 
@@ -64,8 +64,8 @@ private:
     std::vector<DataAction> list(const ApiSettings &settings);
     void settle(const ApiSettings &settings, const KnownRegistration &known, RegistrationResult &result);
     void verify(const ApiSettings &settings, RegistrationResult &result);
-    void remove_doubles(const ApiSettings &settings, const RegistrationPlan &plan,
-                        RegistrationResult &result);
+    void remove_duplicates(const ApiSettings &settings, const RegistrationPlan &plan,
+                           RegistrationResult &result);
     void remove_one(const ApiSettings &settings, const DataAction &action);
     void require_success(const HttpResult &reply, const std::string &what) const;
     void hide_secrets(const ApiSettings &settings);

@@ -2,27 +2,19 @@
 
 #include "core/signal_free_thread.h"
 
-#include <cerrno>
-#include <cstdint>
-#include <exception>
-#include <sys/eventfd.h>
-#include <system_error>
-#include <unistd.h>
+#include <new>
 #include <utility>
 
 namespace cxone_sync {
 
-RegistrationThread::RegistrationThread() : event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+RegistrationThread::RegistrationThread()
 {
-    if (event_fd_ < 0)
-        throw std::system_error(errno, std::generic_category(), "eventfd");
     thread_ = signal_free_thread("cxone_sync api", [this] { run(); });
 }
 
 RegistrationThread::~RegistrationThread()
 {
     stop();
-    close(event_fd_);
 }
 
 void RegistrationThread::begin(Job job, std::unique_ptr<ApiSettings> settings, KnownRegistration known,
@@ -36,9 +28,7 @@ void RegistrationThread::begin(Job job, std::unique_ptr<ApiSettings> settings, K
 
 std::optional<RegistrationResult> RegistrationThread::take()
 {
-    std::uint64_t count;
-    [[maybe_unused]] const ssize_t got = read(event_fd_, &count, sizeof(count));
-
+    event_.clear();
     const std::lock_guard lock(mutex_);
     if (result_)
         busy_ = false;
@@ -94,8 +84,7 @@ void RegistrationThread::run()
             const std::lock_guard lock(mutex_);
             result_ = std::move(result);
         }
-        const std::uint64_t one = 1;
-        [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof(one));
+        event_.wake();
     }
 }
 

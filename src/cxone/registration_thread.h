@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/event_fd.h"
 #include "cxone/registration.h"
 
 #include <condition_variable>
@@ -26,7 +27,7 @@ public:
     bool is_busy() const noexcept { return busy_; }
     /* What the job has come to, once it is done. */
     std::optional<RegistrationResult> take();
-    int event_fd() const noexcept { return event_fd_; }
+    int event_fd() const noexcept { return event_.fd(); }
 
     /* Breaks off what is under way and ends the thread, within moments. */
     void stop() noexcept;
@@ -42,7 +43,7 @@ private:
     void run();
     RegistrationResult carry_out(const Order &order) noexcept;
 
-    int event_fd_;
+    EventFd event_;
     Registration registration_;
     bool busy_ = false; /* of the main thread alone */
 

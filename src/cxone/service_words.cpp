@@ -1,7 +1,7 @@
 #include "cxone/service_words.h"
 
+#include "core/ascii.h"
 #include "core/utf8.h"
-#include "cxone/encoding.h"
 #include "cxone/json_value.h"
 
 #include <algorithm>
@@ -68,7 +68,7 @@ std::string words_of_json(const JsonValue &value)
 
 std::string title_of_page(std::string_view page)
 {
-    const std::string small = in_small_letters(page);
+    const std::string small = ascii_lower(page);
     const std::size_t tag = small.find("<title");
     const std::size_t begin = tag == std::string::npos ? tag : small.find('>', tag);
     const std::size_t end = begin == std::string::npos ? begin : small.find('<', begin);
@@ -83,8 +83,7 @@ bool is_html(const HttpResult &reply)
     const std::size_t first = reply.body.find_first_not_of(" \t\r\n");
 
     return first != std::string::npos &&
-           (reply.body[first] == '<' ||
-            in_small_letters(reply.content_type).find("html") != std::string::npos);
+           (reply.body[first] == '<' || ascii_lower(reply.content_type).find("html") != std::string::npos);
 }
 
 } // namespace

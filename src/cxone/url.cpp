@@ -1,9 +1,9 @@
 #include "cxone/url.h"
 
-#include "cxone/encoding.h"
+#include "core/ascii.h"
+#include "core/loopback.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <memory>
 #include <new>
@@ -45,8 +45,8 @@ public:
         return text;
     }
 
-    std::string scheme() const { return in_small_letters(part(CURLUPART_SCHEME)); }
-    std::string host() const { return in_small_letters(part(CURLUPART_HOST)); }
+    std::string scheme() const { return ascii_lower(part(CURLUPART_SCHEME)); }
+    std::string host() const { return ascii_lower(part(CURLUPART_HOST)); }
     std::string port() const { return part(CURLUPART_PORT, CURLU_DEFAULT_PORT); }
     bool has_credentials() const
     {
@@ -58,12 +58,13 @@ private:
     std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url_;
 };
 
-bool is_loopback(const std::string &host)
+bool is_this_machine(const std::string &host)
 {
-    in_addr v4;
-
-    return host == "localhost" || host == "[::1]" ||
-           (inet_pton(AF_INET, host.c_str(), &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
+    if (host == "localhost")
+        return true;
+    /* IPv6 stands in brackets */
+    return is_loopback_address(host.starts_with('[') ? host.substr(1, host.size() - 2).c_str()
+                                                     : host.c_str());
 }
 
 std::string without_slash(std::string path)
@@ -101,7 +102,7 @@ std::string problem_of_secret_url(const std::string &text)
 
     if (problem.empty() && !text.starts_with("https://") && !text.starts_with("http://"))
         problem = "it has to begin with https:// in small letters";
-    if (problem.empty() && url.scheme() == "http" && !is_loopback(url.host()))
+    if (problem.empty() && url.scheme() == "http" && !is_this_machine(url.host()))
         problem = "secrets are only sent by https, but to this machine";
     return problem;
 }

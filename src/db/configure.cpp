@@ -72,20 +72,11 @@ Arguments arguments_of(FunctionCallInfo fcinfo)
     return arguments;
 }
 
-/* Which rows of the configuration a statement has changed, as their owner. */
-uint64 run_as_owner(const char *statement, Arguments *arguments)
+/* How many rows of the configuration a statement has changed. */
+uint64 change_configuration(const char *statement, Arguments *arguments)
 {
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
-    const SavedIdentity saved = as_owner(own_table("target_config").owner);
-    const int result = SPI_execute_with_args(statement, arguments->count, arguments->types, arguments->values,
-                                             arguments->nulls, false, 0);
-    if (result < 0)
-        elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
-    const uint64 changed = SPI_processed;
-    back_to(saved);
-    SPI_finish();
-    return changed;
+    return execute_as_owner("target_config", statement, arguments->count, arguments->types, arguments->values,
+                            arguments->nulls);
 }
 
 Target *require_own_target(const char *name)
@@ -156,7 +147,7 @@ Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
         ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("target \"%s\" already exists", name),
                         errhint("cxone_sync.change_target() changes it.")));
     check_caller_owns(PG_GETARG_OID(1));
-    run_as_owner(add_statement, &arguments);
+    change_configuration(add_statement, &arguments);
     check_configured(name);
     PG_RETURN_VOID();
 }
@@ -174,9 +165,9 @@ Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
                           .types = {REGCLASSOID}};
     const bool same_key = has_key_columns(before, PG_GETARG_ARRAYTYPE_P(2));
     check_caller_owns(PG_GETARG_OID(1));
-    run_as_owner(change_statement, &arguments);
+    change_configuration(change_statement, &arguments);
     if (!same_key)
-        run_as_owner(forget_statement, &relation);
+        change_configuration(forget_statement, &relation);
     check_configured(name);
     PG_RETURN_VOID();
 }
@@ -186,8 +177,8 @@ Datum cxone_sync_remove_target(PG_FUNCTION_ARGS)
     Arguments arguments = arguments_of(fcinfo);
 
     (void)require_own_target(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-    run_as_owner(remove_statement, &arguments);
-    run_as_owner(remove_map_statement, &arguments);
+    change_configuration(remove_statement, &arguments);
+    change_configuration(remove_map_statement, &arguments);
     PG_RETURN_VOID();
 }
 
@@ -198,7 +189,7 @@ Datum cxone_sync_map_field(PG_FUNCTION_ARGS)
 
     (void)require_own_target(name);
     arguments.types[2] = TEXTARRAYOID;
-    run_as_owner(map_statement, &arguments);
+    change_configuration(map_statement, &arguments);
     check_configured(name);
     PG_RETURN_VOID();
 }
@@ -209,7 +200,7 @@ Datum cxone_sync_unmap_field(PG_FUNCTION_ARGS)
     Arguments arguments = arguments_of(fcinfo);
 
     (void)require_own_target(name);
-    if (run_as_owner(unmap_statement, &arguments) == 0)
+    if (change_configuration(unmap_statement, &arguments) == 0)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
                         errmsg("column \"%s\" of target \"%s\" has no paths of its own",
                                text_to_cstring(PG_GETARG_TEXT_PP(1)), name)));

@@ -1,6 +1,7 @@
 #include "core/counters.h"
 
 #include "db/extension.h"
+#include "db/identity.h"
 #include "db/shared_state.h"
 
 namespace cxone_sync {
@@ -156,6 +157,21 @@ OwnTable own_table(const char *name)
                         errmsg("table \"cxone_sync.%s\" is owned by a superuser", name),
                         errhint("Run ALTER TABLE cxone_sync.%s OWNER TO cxone_sync.", name)));
     return {relation, owner};
+}
+
+uint64 execute_as_owner(const char *table, const char *statement, int count, Oid *types, Datum *values,
+                        const char *nulls)
+{
+    if (SPI_connect() != SPI_OK_CONNECT)
+        elog(ERROR, "SPI_connect failed");
+    const SavedIdentity saved = as_owner(own_table(table).owner);
+    const int result = SPI_execute_with_args(statement, count, types, values, nulls, false, 0);
+    if (result < 0)
+        elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
+    const uint64 rows = SPI_processed;
+    back_to(saved);
+    SPI_finish();
+    return rows;
 }
 
 } // namespace cxone_sync

@@ -36,6 +36,13 @@ struct OwnTable {
 };
 OwnTable own_table(const char *name);
 
+/*
+ * Runs a statement as the owner of the extension's own `table`; returns how many rows it has found or
+ * changed.
+ */
+uint64 execute_as_owner(const char *table, const char *statement, int count = 0, Oid *types = nullptr,
+                        Datum *values = nullptr, const char *nulls = nullptr);
+
 /* The owner of a relation that exists. */
 Oid owner_of(Oid relation);
 

@@ -7,7 +7,6 @@
 #include "db/registration.h"
 
 #include "db/extension.h"
-#include "db/identity.h"
 #include "db/shared_state.h"
 extern "C" {
 #include "access/xlog.h"
@@ -24,26 +23,13 @@ namespace cxone_sync {
 
 namespace {
 
+constexpr const char *table = "unregistration";
+
 Datum lock_key()
 {
     constexpr char name[] = "cxone_sync.data_action";
 
     return hash_any_extended(reinterpret_cast<const unsigned char *>(name), sizeof(name) - 1, 0);
-}
-
-/* How many rows the statement has found or changed, as the table's owner. */
-uint64 run_as_owner(const char *statement)
-{
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
-    const SavedIdentity saved = as_owner(own_table("unregistration").owner);
-    const int result = SPI_execute(statement, false, 0);
-    if (result < 0)
-        elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
-    const uint64 rows = SPI_processed;
-    back_to(saved);
-    SPI_finish();
-    return rows;
 }
 
 void require_set_up()
@@ -107,7 +93,7 @@ Column time_column(std::int64_t time)
 
 bool is_unregistered()
 {
-    return run_as_owner("SELECT FROM cxone_sync.unregistration") > 0;
+    return execute_as_owner(table, "SELECT FROM cxone_sync.unregistration") > 0;
 }
 
 bool try_registration_lock()
@@ -127,7 +113,7 @@ using namespace cxone_sync;
 Datum cxone_sync_register_data_action(PG_FUNCTION_ARGS)
 {
     require_set_up();
-    (void)run_as_owner("DELETE FROM cxone_sync.unregistration");
+    (void)execute_as_owner(table, "DELETE FROM cxone_sync.unregistration");
     request_check_at_commit();
     PG_RETURN_VOID();
 }
@@ -135,7 +121,8 @@ Datum cxone_sync_register_data_action(PG_FUNCTION_ARGS)
 Datum cxone_sync_unregister_data_action(PG_FUNCTION_ARGS)
 {
     require_set_up();
-    (void)run_as_owner("INSERT INTO cxone_sync.unregistration DEFAULT VALUES ON CONFLICT DO NOTHING");
+    (void)execute_as_owner(table,
+                           "INSERT INTO cxone_sync.unregistration DEFAULT VALUES ON CONFLICT DO NOTHING");
     request_check_at_commit();
     PG_RETURN_VOID();
 }

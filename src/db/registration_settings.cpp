@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "db/pg.h"
+#include "db/define_setting.h"
 
 namespace cxone_sync::settings {
 
@@ -202,13 +202,6 @@ void define_enum(const char *name, const char *description, int *variable, const
                              nullptr, nullptr, nullptr);
 }
 
-void define_int(const char *name, const char *description, int *variable, int initial, int low, int high,
-                int flags)
-{
-    DefineCustomIntVariable(name, description, nullptr, variable, initial, low, high, PGC_SIGHUP, flags,
-                            nullptr, nullptr, nullptr);
-}
-
 void define_service()
 {
     define_string("cxone_sync.api_url", "Base URL of CXone's API; empty: nothing is registered.", &api_url,
@@ -221,13 +214,13 @@ void define_service()
                   "Members of the reply that may hold the list of Data Actions, by preference.", &list_fields,
                   contract::list_fields, check_names);
     define_int("cxone_sync.api_timeout", "Longest time of a call to the API.", &api_timeout_ms,
-               contract::api_timeout_ms, 100, 600000, GUC_UNIT_MS);
+               contract::api_timeout_ms, 100, 600000, PGC_SIGHUP, GUC_UNIT_MS);
     define_int("cxone_sync.max_retries",
                "How often a check that has failed is repeated before it waits for "
                "cxone_sync.registration_interval.",
-               &max_retries, contract::max_retries, 0, 100, 0);
+               &max_retries, contract::max_retries, 0, 100, PGC_SIGHUP, 0);
     define_int("cxone_sync.registration_interval", "Time between two checks of the registration.",
-               &registration_interval_s, 600, 1, 86400, GUC_UNIT_S);
+               &registration_interval_s, 600, 1, 86400, PGC_SIGHUP, GUC_UNIT_S);
 }
 
 void define_token()
@@ -247,7 +240,7 @@ void define_token()
     define_string("cxone_sync.expiry_fields", "Members of the reply that may hold its lifetime in seconds.",
                   &expiry_fields, contract::expiry_fields, check_names);
     define_int("cxone_sync.token_timeout", "Longest time of a request for a token.", &token_timeout_ms,
-               contract::token_timeout_ms, 100, 600000, GUC_UNIT_MS);
+               contract::token_timeout_ms, 100, 600000, PGC_SIGHUP, GUC_UNIT_MS);
     define_string("cxone_sync.client_id", "Id of the client, or of the access key.", &client_id, "");
     define_secret("cxone_sync.client_secret", "Secret of the client, or of the access key.",
                   &client_secret_shown, assign_client_secret, show_client_secret);
@@ -307,11 +300,11 @@ bool registration_is_set_up() noexcept
 
 std::string load_api_settings(ApiSettings &api, std::string &hint)
 {
-    api.api_url = api_url;
-    while (api.api_url.ends_with('/'))
-        api.api_url.pop_back();
-    api.token_url = *token_url ? std::string(token_url) : api.api_url + contract::token_path;
-    api.data_actions_url = api.api_url + data_actions_path;
+    std::string base = api_url;
+    while (base.ends_with('/'))
+        base.pop_back();
+    api.token_url = *token_url ? std::string(token_url) : base + contract::token_path;
+    api.data_actions_url = base + data_actions_path;
     api.ca_file = api_ca_file;
     api.token_timeout_ms = token_timeout_ms;
     api.api_timeout_ms = api_timeout_ms;

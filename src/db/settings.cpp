@@ -1,10 +1,10 @@
 #include "db/settings.h"
 
 #include "core/json_pointer.h"
+#include "core/loopback.h"
 #include "db/registration_settings.h"
 
-#include <arpa/inet.h>
-
+#include "db/define_setting.h"
 #include "db/time_zone.h"
 
 namespace cxone_sync::settings {
@@ -36,20 +36,10 @@ namespace {
 char *time_zone_name;
 pg_tz *time_zone; /* null: none is set */
 
-bool is_loopback(const char *address)
-{
-    in_addr v4;
-    in6_addr v6;
-
-    if (inet_pton(AF_INET, address, &v4) == 1)
-        return (ntohl(v4.s_addr) >> 24) == 127;
-    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
 /* A name would need a look-up that can hang, and anything but loopback would be an open door. */
 bool check_listen_address(char **value, void **, GucSource)
 {
-    if (is_loopback(*value))
+    if (is_loopback_address(*value))
         return true;
     GUC_check_errdetail("\"%s\" is not a numeric loopback address such as 127.0.0.1 or ::1.", *value);
     GUC_check_errhint(
@@ -108,13 +98,6 @@ bool check_time_zone(char **value, void **, GucSource)
 void assign_time_zone(const char *value, void *)
 {
     time_zone = *value == '\0' ? nullptr : pg_tzset(value);
-}
-
-void define_int(const char *name, const char *description, int *variable, int initial, int low, int high,
-                GucContext context, int flags)
-{
-    DefineCustomIntVariable(name, description, nullptr, variable, initial, low, high, context, flags, nullptr,
-                            nullptr, nullptr);
 }
 
 void define_restart_settings()

@@ -1,15 +1,13 @@
 #include "http/framing.h"
 
+#include "core/ascii.h"
+
 #include <algorithm>
 
 namespace cxone_sync {
 
 namespace {
 
-char lower(char c) noexcept
-{
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-}
 bool is_digit(char c) noexcept
 {
     return c >= '0' && c <= '9';
@@ -18,17 +16,8 @@ bool is_digit(char c) noexcept
 /* token, RFC 9110 section 5.6.2 */
 bool is_token_char(char c) noexcept
 {
-    return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') ||
+    return is_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
            std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
-std::string_view trim(std::string_view text) noexcept
-{
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-        text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-        text.remove_suffix(1);
-    return text;
 }
 
 /* Calls `use` for each element of a comma-separated list. */
@@ -36,7 +25,7 @@ template <typename Use> void for_each_element(std::string_view list, Use use)
 {
     while (!list.empty()) {
         const std::size_t comma = std::min(list.find(','), list.size());
-        use(trim(list.substr(0, comma)));
+        use(trimmed(list.substr(0, comma)));
         list.remove_prefix(std::min(comma + 1, list.size()));
     }
 }
@@ -46,12 +35,6 @@ constexpr const char *head_too_large = "the request's head is too large";
 constexpr const char *no_memory = "too many requests are waiting";
 
 } // namespace
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept
-{
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](char x, char y) { return lower(x) == lower(y); });
-}
 
 Framing::State Framing::refuse(int status, const char *reason) noexcept
 {
@@ -165,7 +148,7 @@ Framing::State Framing::read_header(std::string_view line)
         !std::all_of(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(colon), is_token_char))
         return refuse(400, "a header line has no proper name");
     const std::string_view name = line.substr(0, colon);
-    const std::string_view value = trim(line.substr(colon + 1));
+    const std::string_view value = trimmed(line.substr(colon + 1));
 
     if (equal_ignoring_case(name, "Content-Length")) {
         if (has_length_ || value.empty() || !std::all_of(value.begin(), value.end(), is_digit))
@@ -236,12 +219,12 @@ Framing::State Framing::read_chunk_size(std::string_view line)
     /* chunk extensions are ignored, as RFC 9112 section 7.1.1 asks; blanks may stand before one */
     std::string_view size = line.substr(0, line.find(';'));
     if (!size.starts_with(' ') && !size.starts_with('\t'))
-        size = trim(size);
+        size = trimmed(size);
     if (size.empty() || size.size() > 15)
         return refuse(400, "a chunk of the body has no proper size");
     remaining_ = 0;
     for (char c : size) {
-        const char l = lower(c);
+        const char l = ascii_lower(c);
         if (!is_digit(c) && !(l >= 'a' && l <= 'f'))
             return refuse(400, "a chunk of the body has no proper size");
         remaining_ = remaining_ * 16 + static_cast<unsigned>(is_digit(c) ? c - '0' : l - 'a' + 10);

@@ -82,7 +82,4 @@ private:
     const char *reason_ = "";
 };
 
-/* ASCII only, as HTTP compares names. */
-bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept;
-
 } // namespace cxone_sync

@@ -9,7 +9,6 @@
 #include <chrono>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
@@ -76,17 +75,16 @@ struct NetworkThread::Connection {
 
 NetworkThread::NetworkThread(const Shared &shared, unsigned index)
     : shared_(shared), index_(index), epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
-      event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), read_buffer_(new char[read_size])
+      read_buffer_(new char[read_size])
 {
     epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_message}};
-    if (epoll_fd_ < 0 || event_fd_ < 0 || epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, event_fd_, &event) != 0)
+    if (epoll_fd_ < 0 || epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, event_.fd(), &event) != 0)
         throw std::system_error(errno, std::generic_category(), "epoll");
 }
 
 NetworkThread::~NetworkThread()
 {
     stop();
-    ::close(event_fd_);
     ::close(epoll_fd_);
 }
 
@@ -106,13 +104,7 @@ void NetworkThread::post(Message message)
         inbox_.push_back(std::move(message));
     }
     if (was_empty)
-        wake();
-}
-
-void NetworkThread::wake() noexcept
-{
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof(one));
+        event_.wake();
 }
 
 void NetworkThread::listen(int socket, std::shared_ptr<Service> service)
@@ -143,7 +135,7 @@ void NetworkThread::answer(std::vector<Answer> answers)
 void NetworkThread::begin_stop() noexcept
 {
     stop_wanted_ = true;
-    wake();
+    event_.wake();
 }
 
 void NetworkThread::stop() noexcept
@@ -162,8 +154,7 @@ void NetworkThread::stop() noexcept
 
 void NetworkThread::take_messages()
 {
-    std::uint64_t count;
-    [[maybe_unused]] const ssize_t got = read(event_fd_, &count, sizeof(count));
+    event_.clear();
     /* looked at first: whatever was posted before it is among the messages below */
     const bool stop_wanted = stop_wanted_;
     std::vector<Message> messages;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/event_fd.h"
 #include "http/service.h"
 
 #include <atomic>
@@ -73,7 +74,6 @@ private:
     };
 
     void post(Message message);
-    void wake() noexcept;
     void run() noexcept;
     void turn();
     void take_messages();
@@ -110,7 +110,7 @@ private:
     Shared shared_;
     unsigned index_;
     int epoll_fd_ = -1;
-    int event_fd_ = -1;
+    EventFd event_;
     std::thread thread_;
     std::mutex mutex_; /* guards inbox_ only */
     std::vector<Message> inbox_;

@@ -1,6 +1,7 @@
 #include "core/counters.h"
 #include "core/growing_delay.h"
 #include "core/timestamp.h"
+#include "cxone/json_value.h"
 #include "cxone/registration_thread.h"
 #include "cxone/retry.h"
 #include "db/registration_settings.h"
@@ -27,23 +28,24 @@ template <std::size_t Size> void copy(char (&target)[Size], const std::string &s
     clip_text(target, Size, source.c_str());
 }
 
-/* Tells whether settings have changed; a number, so that no secret is kept for it. */
+/* Tells whether what is asked for, or how, has changed; a number, so that no secret is kept for it. */
 std::size_t fingerprint_of(const ApiSettings &settings)
 {
-    const std::hash<std::string_view> hash;
-    std::size_t sum = settings.remove_duplicates;
+    std::size_t sum = 0;
+    const auto add = [&sum](auto value) { sum = sum * 31 + std::hash<decltype(value)>()(value); };
 
-    for (const std::string_view text :
-         {std::string_view(settings.token_url), std::string_view(settings.data_actions_url),
-          std::string_view(settings.ca_file), std::string_view(settings.client_id),
-          settings.client_secret.view(), std::string_view(settings.username), settings.password.view(),
-          std::string_view(settings.scope), std::string_view(settings.name),
-          std::string_view(settings.description), std::string_view(settings.endpoint_url)})
-        sum = sum * 31 + hash(text);
-    for (const int choice :
-         {static_cast<int>(settings.grant), static_cast<int>(settings.client_authentication),
-          static_cast<int>(settings.token_format)})
-        sum = sum * 31 + static_cast<std::size_t>(choice);
+    for (const std::string *text :
+         {&settings.token_url, &settings.data_actions_url, &settings.ca_file, &settings.client_id,
+          &settings.username, &settings.scope, &settings.name, &settings.description, &settings.endpoint_url})
+        add(*text);
+    add(settings.client_secret.view());
+    add(settings.password.view());
+    for (const auto *names : {&settings.token_fields, &settings.expiry_fields, &settings.list_fields})
+        add(quoted_names(*names));
+    add(settings.grant);
+    add(settings.client_authentication);
+    add(settings.token_format);
+    add(settings.remove_duplicates);
     return sum;
 }
 
@@ -174,20 +176,15 @@ void Registrar::begin()
 
     asked_ = false;
     if (look_at_database(unregistered, obstacle)) {
-        if (unregistered && info_.state == RegistrationState::unregistered)
-            obstacle.state = RegistrationState::unregistered;
-        else if (!unregistered && !endpoint_answers(require_shared_state()))
+        const bool is_removed = unregistered && info_.state == RegistrationState::unregistered;
+        obstacles_ = 0;
+        if (!unregistered && !endpoint_answers(require_shared_state()))
             obstacle.problem = "the endpoint takes no deliveries: see cxone_sync.sync_status";
-        else
+        else if (!is_removed)
             begin_job(unregistered ? Job::remove : Job::check, obstacle);
     }
-    if (thread_.is_busy()) {
-        obstacles_ = 0;
-        info_.next_try = INT64_MAX;
-        show();
-        return;
-    }
-    release_lock();
+    if (!thread_.is_busy())
+        release_lock();
     info_.next_try = obstacle.next_try;
     if (obstacle.problem.empty())
         show();
@@ -245,17 +242,15 @@ void Registrar::finish(const RegistrationResult &result)
         return;
     release_lock();
     info_.last_check = now();
-    not_before_ = result.retry_after_s > 0
-                      ? in_ms(std::min<std::int64_t>(result.retry_after_s, max_retry_after_s) * 1000)
-                      : 0;
-    has_news_ = has_news_ || *result.change || static_cast<int>(result.doubles) != info_.duplicates;
+    not_before_ = in_ms(retry_after_ms(result.retry_after_s));
+    has_news_ = has_news_ || *result.change || static_cast<int>(result.duplicates) != info_.duplicates;
     if (!result.action.id.empty() || result.is_unlisted || result.outcome == Outcome::done) {
         copy(info_.remote_id, result.action.id);
         copy(info_.remote_status, result.action.status);
         copy(info_.name, result.action.name);
         copy(info_.endpoint_url, result.action.endpoint_url);
         info_.is_unlisted = result.is_unlisted;
-        info_.duplicates = static_cast<int>(result.doubles);
+        info_.duplicates = static_cast<int>(result.duplicates);
         info_.others = static_cast<int>(result.others);
     }
     if (result.outcome == Outcome::done)
@@ -286,13 +281,13 @@ void Registrar::note_done(const RegistrationResult &result)
                                  *done->change ? "removed" : "not registered")));
         else
             ereport(LOG, (errmsg("cxone_sync: Data Action \"%s\" %s at CXone, for %s", id, change, url)));
-        if (done->doubles > 0)
+        if (done->duplicates > 0)
             ereport(LOG, (errmsg("cxone_sync: %zu further Data Actions have that name and endpoint",
-                                 done->doubles),
+                                 done->duplicates),
                           errhint("cxone_sync.remove_duplicates lets them be removed.")));
-        if (done->removed_doubles > 0)
+        if (done->removed_duplicates > 0)
             ereport(LOG, (errmsg("cxone_sync: %zu further Data Actions of that name and endpoint are removed",
-                                 done->removed_doubles)));
+                                 done->removed_duplicates)));
     });
 }
 

@@ -57,9 +57,16 @@ void list(std::string_view body)
     for (const DataAction &action : actions)
         require(action.id.find_first_not_of('.') != std::string::npos, "an id that leads elsewhere", body);
     const RegistrationPlan plan = plan_registration(actions, settings, {});
-    require(plan.doubles.size() + plan.others <= actions.size(), "more than there are", body);
+    require(plan.duplicates.size() + plan.others <= actions.size(), "more than there are", body);
     std::reverse(actions.begin(), actions.end());
     require(plan_registration(actions, settings, {}).ours.id == plan.ours.id, "the order decides", body);
+}
+
+void created(std::string_view body)
+{
+    const std::string id = read_created_id(body);
+
+    require(id.empty() || id.find_first_not_of('.') != std::string::npos, "an id that leads elsewhere", body);
 }
 
 void error(std::string_view body)
@@ -138,7 +145,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *data, std::size_t siz
         list(rest);
         break;
     case 2:
-        (void)read_data_action(rest);
+        created(rest);
         break;
     case 3:
         error(rest);

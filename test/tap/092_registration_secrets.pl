@@ -15,7 +15,7 @@ use Test::More;
 my $dir = $PostgreSQL::Test::Utils::tmp_check;
 my $cxone = CxoneSync::Simulator->start;
 my %secrets = (client_secret => $CxoneSync::Simulator::client_secret, password => $CxoneSync::Simulator::password);
-my $file = CxoneSync::Simulator::secret_file('client_secret', $secrets{client_secret});
+my $file = secret_file('client_secret', $secrets{client_secret});
 my $node = start_node('secrets', $cxone->registration, max_retries => 0);
 my @seen; # all that was shown
 
@@ -56,10 +56,10 @@ like(last_error() . registration_of($node, 'hint'), qr/client_secret is not set.
 unlink $file;
 rename "$file.away", $file;
 is(set(client_secret_file => $file), 'registered', 'the file is back');
-CxoneSync::Simulator::secret_file('client_secret', 'another secret====');
+secret_file('client_secret', 'another secret====');
 is(reload(), 'failed', 'another secret in the file');
 like(last_error(), qr/status 401/, 'is used after a reload');
-CxoneSync::Simulator::secret_file('client_secret', $secrets{client_secret});
+secret_file('client_secret', $secrets{client_secret});
 is(reload(), 'registered', 'and so is the right one');
 look();
 
@@ -84,7 +84,7 @@ like(sql($node, 'SET ROLE plain; SELECT state FROM cxone_sync.data_action'), qr/
 
 # ---- every way to ask for a token ----
 
-my %user = (api_username => $CxoneSync::Simulator::username, api_password_file => CxoneSync::Simulator::secret_file('password', $secrets{password}));
+my %user = (api_username => $CxoneSync::Simulator::username, api_password_file => secret_file('password', $secrets{password}));
 foreach my $way (
 	[ '/auth/token', 'form', 'body', 'client_credentials' ],
 	[ '/engager/2.0/token', 'json', 'body', 'client_credentials' ],

@@ -22,18 +22,6 @@ sub start_service
 			OAUTH_EXPIRES_IN => $expires_in });
 }
 
-# A file as private as the server wants it.
-sub secret_file
-{
-	my ($name, $text) = @_;
-	my $file = "$PostgreSQL::Test::Utils::tmp_check/$name";
-	open my $out, '>', $file or die "$file: $!";
-	chmod 0600, $file;
-	print $out "$text\n";
-	close $out;
-	return $file;
-}
-
 my $service = start_service(3600);
 my $node = start_node('oauth',
 	api_url => $service->url, token_url => $service->url . '/o/token/', endpoint_url => 'https://sync.example.com/webhook',

@@ -368,7 +368,6 @@ public:
     ApiSettings settings() const
     {
         ApiSettings settings;
-        settings.api_url = server_.url();
         settings.token_url = server_.url("/token");
         settings.data_actions_url = server_.url("/actions");
         settings.token_timeout_ms = settings.api_timeout_ms = patience_ms;
@@ -510,7 +509,7 @@ TEST_F(CxoneRegistration, CreatesWhatIsNotThere)
     EXPECT_EQ(result.action.name, "Consumer");
     EXPECT_EQ(result.action.endpoint_url, "https://hook.example/webhook");
     EXPECT_EQ(result.others, 1u);
-    EXPECT_EQ(result.doubles, 0u);
+    EXPECT_EQ(result.duplicates, 0u);
     EXPECT_FALSE(result.is_unlisted);
     EXPECT_EQ(service_.calls(), "POST /token, GET /actions, POST /actions, GET /actions");
 
@@ -682,7 +681,7 @@ TEST_F(CxoneRegistration, Pages)
     const RegistrationResult result = check();
     EXPECT_EQ(result.outcome, Outcome::done) << result.problem;
     EXPECT_EQ(result.action.id, "1");
-    EXPECT_EQ(result.doubles, 2u);
+    EXPECT_EQ(result.duplicates, 2u);
     EXPECT_EQ(service_.calls(), "POST /token, GET /actions, GET /actions?page=2, GET /actions?page=3, "
                                 "GET /actions?page=4");
 }
@@ -711,6 +710,18 @@ TEST_F(CxoneRegistration, PagesThatLeadAstray)
     EXPECT_EQ(result.outcome, Outcome::refused);
     EXPECT_NE(result.problem.find("there are too many"), std::string::npos);
     EXPECT_EQ(number, 100);
+
+    number = 0;
+    service_.before = [&number](const LocalServer::Request &request) {
+        if (!request.line.starts_with("GET /actions"))
+            return LocalServer::Answer();
+        return LocalServer::reply(200, "{\"dataActions\":[],\"x\":\"" + std::string(1000 * 1000, 'x') +
+                                           "\",\"next\":\"/actions?" + std::to_string(++number) + "\"}");
+    };
+    result = check();
+    EXPECT_EQ(result.outcome, Outcome::refused);
+    EXPECT_NE(result.problem.find("there are too many"), std::string::npos);
+    EXPECT_EQ(number, 17);
 }
 
 /* A list that is not understood must not pass for an empty one. */
@@ -781,8 +792,8 @@ TEST_F(CxoneRegistration, Doubles)
     service_.actions = {ours("10"), ours("9"), ours("11"), {"1", "Consumer", "https://other.example/", ""}};
     RegistrationResult result = check();
     EXPECT_EQ(result.action.id, "9");
-    EXPECT_EQ(result.doubles, 2u);
-    EXPECT_EQ(result.removed_doubles, 0u);
+    EXPECT_EQ(result.duplicates, 2u);
+    EXPECT_EQ(result.removed_duplicates, 0u);
     EXPECT_EQ(result.others, 1u);
     EXPECT_EQ(service_.calls(), "POST /token, GET /actions");
 
@@ -790,8 +801,8 @@ TEST_F(CxoneRegistration, Doubles)
     settings.remove_duplicates = true;
     result = registration_.check(settings, {});
     EXPECT_EQ(result.outcome, Outcome::done) << result.problem;
-    EXPECT_EQ(result.doubles, 0u);
-    EXPECT_EQ(result.removed_doubles, 2u);
+    EXPECT_EQ(result.duplicates, 0u);
+    EXPECT_EQ(result.removed_duplicates, 2u);
     EXPECT_EQ(service_.ids(), "9 1 ");
 }
 
@@ -801,14 +812,14 @@ TEST_F(CxoneRegistration, DoublesThatCannotBeRemoved)
     settings.remove_duplicates = true;
     service_.actions = {ours("10"), ours("9"), ours("11")};
     answer_to("DELETE", LocalServer::reply(404, ""));
-    EXPECT_EQ(registration_.check(settings, {}).removed_doubles, 2u);
+    EXPECT_EQ(registration_.check(settings, {}).removed_duplicates, 2u);
     answer_to("DELETE /actions/11", LocalServer::reply(403, R"({"message":"not allowed"})"));
     const RegistrationResult result = registration_.check(settings, {});
     EXPECT_EQ(result.outcome, Outcome::refused);
     EXPECT_EQ(result.problem, "could not remove Data Action \"11\": status 403, not allowed");
     EXPECT_EQ(result.action.id, "9");
-    EXPECT_EQ(result.doubles, 1u);
-    EXPECT_EQ(result.removed_doubles, 1u);
+    EXPECT_EQ(result.duplicates, 1u);
+    EXPECT_EQ(result.removed_duplicates, 1u);
 }
 
 /* Pages that overlap show one of them twice. */
@@ -818,7 +829,7 @@ TEST_F(CxoneRegistration, WhatIsListedTwiceIsNotRemoved)
     settings.remove_duplicates = true;
     service_.actions = {ours("9"), ours("9")};
     const RegistrationResult result = registration_.check(settings, {});
-    EXPECT_EQ(result.doubles + result.removed_doubles, 0u);
+    EXPECT_EQ(result.duplicates + result.removed_duplicates, 0u);
     EXPECT_EQ(service_.calls(), "POST /token, GET /actions");
 }
 

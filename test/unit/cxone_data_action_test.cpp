@@ -154,15 +154,11 @@ TEST(CxoneDataActionList, Next)
     EXPECT_EQ(list_of("[]").next, "");
 }
 
-TEST(CxoneDataAction, ReadOne)
+TEST(CxoneDataAction, CreatedId)
 {
-    const DataAction action = read_data_action(R"({"id":7,"name":"n","status":"NEW","endpointUrl":"u"})");
-    EXPECT_EQ(action.id, "7");
-    EXPECT_EQ(action.name, "n");
-    EXPECT_EQ(action.status, "NEW");
-    EXPECT_EQ(action.endpoint_url, "u");
+    EXPECT_EQ(read_created_id(R"({"id":7,"name":"n","status":"NEW","endpointUrl":"u"})"), "7");
     for (const char *body : {"", "{}", "[]", "null", "created", R"({"id":".."})", R"({"id":null})", "\xFF"})
-        EXPECT_EQ(read_data_action(body).id, "") << body;
+        EXPECT_EQ(read_created_id(body), "") << body;
 }
 
 /* ---- what is sent ---- */
@@ -242,7 +238,7 @@ TEST(CxoneRegistrationPlan, NoneIsCreated)
                                           elsewhere("4", ""), elsewhere("5", "https://hook.example/")});
     EXPECT_EQ(others.step, Step::create);
     EXPECT_EQ(others.others, 3u);
-    EXPECT_TRUE(others.doubles.empty());
+    EXPECT_TRUE(others.duplicates.empty());
     EXPECT_EQ(others.ours.id, "");
 }
 
@@ -276,7 +272,7 @@ TEST(CxoneRegistrationPlan, OfSeveralTheLowestIdCounts)
         plan({action_of("10"), action_of("9"), elsewhere("1"), action_of("100")});
     EXPECT_EQ(numbers.step, Step::leave);
     EXPECT_EQ(numbers.ours.id, "9");
-    EXPECT_EQ(ids_of(numbers.doubles), "10 100 ");
+    EXPECT_EQ(ids_of(numbers.duplicates), "10 100 ");
     EXPECT_EQ(numbers.others, 1u);
     EXPECT_EQ(plan({action_of("b"), action_of("B"), action_of("a")}).ours.id, "B");
     /* which one counts does not depend on what is wrong with it */
@@ -285,7 +281,7 @@ TEST(CxoneRegistrationPlan, OfSeveralTheLowestIdCounts)
     const RegistrationPlan mixed = plan({action_of("2"), lowest});
     EXPECT_EQ(mixed.step, Step::update);
     EXPECT_EQ(mixed.ours.id, "1");
-    EXPECT_EQ(ids_of(mixed.doubles), "2 ");
+    EXPECT_EQ(ids_of(mixed.duplicates), "2 ");
 }
 
 /* Pages may overlap, if something is added while they are read. What is kept must not be removed as a double.
@@ -294,8 +290,8 @@ TEST(CxoneRegistrationPlan, ListedTwiceItIsStillOne)
 {
     const RegistrationPlan twice = plan({action_of("1"), action_of("1")});
     EXPECT_EQ(twice.ours.id, "1");
-    EXPECT_EQ(ids_of(twice.doubles), "");
-    EXPECT_EQ(ids_of(plan({action_of("1"), action_of("2"), action_of("2")}).doubles), "2 ");
+    EXPECT_EQ(ids_of(twice.duplicates), "");
+    EXPECT_EQ(ids_of(plan({action_of("1"), action_of("2"), action_of("2")}).duplicates), "2 ");
 }
 
 TEST(CxoneRegistrationPlan, TheKnownOneFollowsTheSettings)
@@ -305,7 +301,7 @@ TEST(CxoneRegistrationPlan, TheKnownOneFollowsTheSettings)
     EXPECT_EQ(moved.step, Step::update);
     EXPECT_EQ(moved.ours.id, "5");
     EXPECT_EQ(moved.others, 1u);
-    EXPECT_TRUE(moved.doubles.empty());
+    EXPECT_TRUE(moved.duplicates.empty());
 
     const DataAction old_name = named("6", "Old");
     const RegistrationPlan renamed = plan({old_name}, known_as(old_name));
@@ -337,7 +333,7 @@ TEST(CxoneRegistrationPlan, TheKnownOneBesideOurs)
     EXPECT_EQ(both.step, Step::leave);
     EXPECT_EQ(both.ours.id, "7");
     EXPECT_EQ(both.others, 1u);
-    EXPECT_TRUE(both.doubles.empty());
+    EXPECT_TRUE(both.duplicates.empty());
     /* known is what is also ours */
     EXPECT_EQ(plan({action_of("7")}, known_as(action_of("7"))).step, Step::leave);
     /* of another name it is none of ours */

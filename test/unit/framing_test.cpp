@@ -1,5 +1,7 @@
 #include "http/framing.h"
 
+#include "core/ascii.h"
+
 #include <gtest/gtest.h>
 
 #include <string>

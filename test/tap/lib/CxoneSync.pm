@@ -18,7 +18,7 @@ use Time::HiRes qw(sleep time);
 our @EXPORT = qw(
   new_node start_node configure set_settings free_port webhook_port metrics_port
   sql poll wait_for_state wait_for_log log_position status_of worker_pid
-  registration_of wait_for_registration registration_after
+  secret_file registration_of wait_for_registration registration_after
   connect_to deliver events_json request_text delivery_text chunked
   applied_is refused_is retry_is counts_of
   open_session stop_and_check);
@@ -123,6 +123,18 @@ sub wait_for_state
 	poll(sub { $seen = eval { status_of($node, 'state') } || ''; return $seen eq $state; }, "state $state")
 	  or diag("the state is $seen: " . (eval { status_of($node, 'last_error') } || ''));
 	return;
+}
+
+# A file as private as the server wants it.
+sub secret_file
+{
+	my ($name, $text) = @_;
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/$name";
+	open my $out, '>', $file or die "$file: $!";
+	chmod 0600, $file;
+	print $out "$text\n";
+	close $out;
+	return $file;
 }
 
 sub registration_of

@@ -7,7 +7,6 @@ use warnings;
 
 use CxoneSync ();
 use FindBin;
-use PostgreSQL::Test::Utils ();
 
 use parent 'CxoneSync::Service';
 
@@ -24,24 +23,12 @@ sub start
 		@arguments);
 }
 
-# A file as private as the server wants it.
-sub secret_file
-{
-	my ($name, $text) = @_;
-	my $file = "$PostgreSQL::Test::Utils::tmp_check/$name";
-	open my $out, '>', $file or die "$file: $!";
-	chmod 0600, $file;
-	print $out "$text\n";
-	close $out;
-	return $file;
-}
-
 # The four settings that a registration takes, and one that keeps the timer out of the tests.
 sub registration
 {
 	my $self = shift;
 	return (api_url => $self->url, endpoint_url => 'https://sync.example.com/webhook', client_id => $client_id,
-		client_secret_file => secret_file('client_secret', $client_secret), registration_interval => '1d');
+		client_secret_file => CxoneSync::secret_file('client_secret', $client_secret), registration_interval => '1d');
 }
 
 sub actions { my $self = shift; return @{ $self->get('/_sim/actions') }; }

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "core/pure_room.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+namespace cxone_sync {
+
+/* Whether a numeric address is of this machine alone: 127.0.0.0/8 or ::1 (RFC 6890). */
+inline bool is_loopback_address(const char *address) noexcept
+{
+    in_addr v4;
+    in6_addr v6;
+
+    if (inet_pton(AF_INET, address, &v4) == 1)
+        return (ntohl(v4.s_addr) >> 24) == 127;
+    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+} // namespace cxone_sync
