@@ -407,7 +407,8 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
                       .committed = committed && !delivery.is_postponed,
                       .counts = delivery.counts()};
         if (answer.committed) {
-            count_committed(delivery, answer.counts, committed_at);
+            statistics_.count_committed(delivery, answer.counts, committed_at);
+            journal_.count_dead_letters(answer.counts.dead_lettered);
             const Delivery *counted = &delivery;
             if (!delivery.unmapped.empty())
                 guarded(ignored, [counted] { note_unmapped_keys(counted); });
@@ -420,33 +421,9 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
         answers_.push_back(answer);
         batch_[i].delivery.reset();
     }
-    statistics_.count(Counter::deliveries_committed, end - begin - sent_back);
     statistics_.count(Counter::retry_database, sent_back);
     journal_.count_sent_back(sent_back);
     endpoint_.answer(answers_);
-}
-
-void Intake::count_committed(const Delivery &delivery, const DeliveryCounts &counts, Timestamp committed_at)
-{
-    Statistics &statistics = statistics_.current();
-    std::uint64_t failed_events = 0;
-
-    for (std::size_t begin = 0, end; begin < delivery.events.size(); begin = end) {
-        const Event &event = delivery.events[begin];
-        const bool failed = delivery.outcome_of_event(begin, end) == Outcome::dead_lettered;
-        const Timestamp time = event.refusal.sqlstate || !event.has_time ? delivery.received : event.time;
-
-        (failed ? statistics.failure : statistics.success).event.record(committed_at - time);
-        failed_events += failed;
-    }
-    const std::int64_t intake_lag = committed_at - delivery.received;
-    statistics.failure.count_commit(failed_events, intake_lag, committed_at);
-    statistics.success.count_commit(counts.received - failed_events, intake_lag, committed_at);
-    statistics.count(Counter::events_applied, counts.applied);
-    statistics.count(Counter::events_skipped, counts.skipped);
-    statistics.count(Counter::events_dead_lettered, counts.dead_lettered);
-    statistics_.throughput().count(counts.received, committed_at);
-    journal_.count_dead_letters(counts.dead_lettered);
 }
 
 /* Counts and sizes only: what is in a delivery is not for the log. */

@@ -59,7 +59,6 @@ private:
     void write_alone();
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
     void finish(std::size_t begin, std::size_t end, bool committed);
-    void count_committed(const Delivery &delivery, const DeliveryCounts &counts, Timestamp committed_at);
     void tell_delivery(const Delivery &delivery, const Answer &answer, Timestamp at);
 
     void show_state();
