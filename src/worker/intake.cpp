@@ -161,6 +161,8 @@ void Intake::listen(Listening &listening, int port)
         snprintf(text, sizeof(text), "could not listen for %s on %s, port %d: %s", listening.what(),
                  settings::listen_address, port, problem.c_str());
         show_error(slot_, text);
+        if (&listening == &webhook_listening_)
+            listen_problem_ = text;
         guarded(ignored, [&text] {
             ereport(WARNING,
                     (errmsg("cxone_sync: %s", text),
@@ -268,6 +270,8 @@ long Intake::milliseconds_to_wait()
         letters_due_at_ = std::min(letters_due_at_, letters_not_before_);
     if (batch_is_due(until))
         return 0;
+    if (webhook_->has_refusals())
+        until = std::min(until, journal_.refusals_due_at());
     until =
         std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
                   statistics_due_at_, upgrade_due_at_, probe_due_at_, letters_due_at_, journal_.due_at()});
@@ -314,7 +318,8 @@ void Intake::write_log_of_threads()
 
 void Intake::tell_journal(Timestamp at)
 {
-    journal_.count_refusals(webhook_->take_refusals());
+    if (webhook_->has_refusals() && at >= journal_.refusals_due_at())
+        journal_.tell_refusals(webhook_->take_refusals());
     journal_.tell(at);
 }
 
@@ -464,7 +469,7 @@ void Intake::show_state()
         set_text(info.metrics_address, metrics_address);
         set_text(info.schema_version, found_extension_version());
         set_text(info.problem(Check::endpoint), !accepting_ ? "the worker is stopping"
-                                                : !is_up    ? "nobody listens for webhooks"
+                                                : !is_up    ? listen_problem_.c_str()
                                                             : "");
     });
     if (accepting_)
