@@ -60,6 +60,8 @@ list_missing() {
     need openssl has_command openssl
     need python3-django-oauth-toolkit has_python_module oauth2_provider
     need python3-djangorestframework has_python_module rest_framework
+    need chromium has_command chromium
+    need chromium-driver has_command chromedriver
   fi
 }
 
