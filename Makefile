@@ -20,7 +20,7 @@ PG_CXXFLAGS = -std=c++20 -pthread -fvisibility-inlines-hidden -Wextra -Wno-regis
 # inlined into ours, from mixing with another extension's.
 SHLIB_LINK = $(HTTPLIB_LIBS) $(CURL_LIBS) -lz -pthread -lstdc++ -Wl,--version-script=$(CURDIR)/src/exports.map
 
-EXTRA_CLEAN = build $(OBJS:.o=.d)
+EXTRA_CLEAN = build $(OBJS:.o=.d) src/http/status_page.inc
 
 # Bitcode lets the server inline functions into queries; there is nothing here to inline.
 override with_llvm = no
@@ -28,6 +28,9 @@ override with_llvm = no
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+include src/http/status_page.mk
+src/http/status_page.o: src/http/status_page.inc
 
 # Each object depends on the headers it included last time.
 -include $(OBJS:.o=.d)

@@ -383,4 +383,107 @@ REVOKE ALL ON FUNCTION register_data_action(), unregister_data_action(), data_ac
 GRANT EXECUTE ON FUNCTION data_action() TO pg_monitor;
 GRANT SELECT ON data_action TO pg_monitor;
 
+/* ---- monitoring ---- */
+
+CREATE FUNCTION dead_letters_changed() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_dead_letters_changed';
+COMMENT ON FUNCTION dead_letters_changed() IS 'has the dead letters counted anew, after the commit';
+REVOKE ALL ON FUNCTION dead_letters_changed() FROM PUBLIC;
+CREATE TRIGGER dead_letters_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dead_letters
+    FOR EACH STATEMENT EXECUTE FUNCTION dead_letters_changed();
+COMMENT ON TRIGGER dead_letters_changed ON dead_letters IS 'keeps dead_letters_open and the metrics up to date';
+
+CREATE FUNCTION dead_letters_open(OUT reason text, OUT letters bigint, OUT counted_at timestamptz)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_dead_letters_open';
+COMMENT ON FUNCTION dead_letters_open() IS 'what the view dead_letters_open shows';
+
+CREATE VIEW dead_letters_open AS SELECT * FROM dead_letters_open();
+COMMENT ON VIEW dead_letters_open IS
+    'rows of dead_letters by what is wrong, as the worker last counted them: within seconds after a change, up to 10000 in all';
+COMMENT ON COLUMN dead_letters_open.reason IS
+    'class of the SQLSTATE: value 22; constraint 23; target 02, 3F, 42 or 55, a matter of configuration; raised P0, by a trigger; or other';
+COMMENT ON COLUMN dead_letters_open.letters IS 'how many, null if they have not been counted yet';
+COMMENT ON COLUMN dead_letters_open.counted_at IS 'when they were counted';
+
+COMMENT ON VIEW sync_lag IS
+    'time from an event''s own time to its commit, since the server started or reset_stats(): success = in the target, failure = in dead_letters';
+
+CREATE FUNCTION intake_lag(
+    OUT status text, OUT events bigint, OUT mean interval, OUT p50 interval, OUT p95 interval, OUT p99 interval,
+    OUT max interval, OUT last_commit timestamptz)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_intake_lag';
+COMMENT ON FUNCTION intake_lag() IS 'what the view intake_lag shows';
+
+CREATE VIEW intake_lag AS SELECT * FROM intake_lag();
+COMMENT ON VIEW intake_lag IS
+    'the part of sync_lag that is ours: time from the last byte of an event''s request to its commit';
+COMMENT ON COLUMN intake_lag.status IS 'success or failure';
+COMMENT ON COLUMN intake_lag.events IS 'events committed';
+COMMENT ON COLUMN intake_lag.mean IS 'mean lag';
+COMMENT ON COLUMN intake_lag.p50 IS 'half of the events had at most this lag (within 7 %)';
+COMMENT ON COLUMN intake_lag.p95 IS '95 % of the events had at most this lag (within 7 %)';
+COMMENT ON COLUMN intake_lag.p99 IS '99 % of the events had at most this lag (within 7 %)';
+COMMENT ON COLUMN intake_lag.max IS 'the largest lag';
+COMMENT ON COLUMN intake_lag.last_commit IS 'when the last of them was committed';
+
+CREATE FUNCTION intake_lag_buckets(OUT status text, OUT le double precision, OUT events bigint)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_intake_lag_buckets';
+COMMENT ON FUNCTION intake_lag_buckets() IS 'what the view intake_lag_buckets shows';
+
+CREATE VIEW intake_lag_buckets AS SELECT * FROM intake_lag_buckets();
+COMMENT ON VIEW intake_lag_buckets IS 'intake_lag as the cumulative histogram that /metrics exposes';
+COMMENT ON COLUMN intake_lag_buckets.status IS 'success or failure';
+COMMENT ON COLUMN intake_lag_buckets.le IS 'upper bound of the bucket in seconds';
+COMMENT ON COLUMN intake_lag_buckets.events IS 'events with at most that lag';
+
+CREATE FUNCTION sync_counters(
+    OUT counter text, OUT outcome text, OUT reason text, OUT total bigint, OUT stats_reset timestamptz)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_sync_counters';
+COMMENT ON FUNCTION sync_counters() IS 'what the view sync_counters shows';
+
+CREATE VIEW sync_counters AS SELECT * FROM sync_counters();
+COMMENT ON VIEW sync_counters IS 'what was counted since the server started or reset_stats(), as the counters of /metrics';
+COMMENT ON COLUMN sync_counters.counter IS
+    'deliveries, events, received_bytes (as senders sent them), batches (taken from the queue), commits, rollbacks';
+COMMENT ON COLUMN sync_counters.outcome IS
+    'of deliveries: committed (200), refused (4xx, or 5xx for good), retry_later (503); of events: applied, skipped, dead_lettered, retry_later';
+COMMENT ON COLUMN sync_counters.reason IS 'why deliveries were refused or are to be sent again';
+COMMENT ON COLUMN sync_counters.total IS 'how often, or how much';
+COMMENT ON COLUMN sync_counters.stats_reset IS 'since when';
+
+CREATE FUNCTION worker_status(
+    OUT worker integer, OUT pid integer, OUT state text, OUT address text, OUT schema_version text,
+    OUT queue_depth bigint, OUT connections bigint, OUT uptime interval, OUT last_error text,
+    OUT last_error_at timestamptz, OUT ready boolean, OUT not_ready_because text, OUT metrics_address text,
+    OUT queued_deliveries bigint, OUT queued_bytes bigint, OUT oldest_waiting interval, OUT starts bigint)
+RETURNS SETOF record
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_sync_status';
+COMMENT ON FUNCTION worker_status() IS 'what the view sync_status shows';
+
+-- further columns, so that views that rest on it stay
+CREATE OR REPLACE VIEW sync_status AS SELECT * FROM worker_status();
+DROP FUNCTION sync_status();
+COMMENT ON COLUMN sync_status.ready IS 'deliveries are taken and written, as /readyz says';
+COMMENT ON COLUMN sync_status.not_ready_because IS
+    'what is missing, by check: endpoint, extension, schema, database, queue (over 80 % of queue_size)';
+COMMENT ON COLUMN sync_status.metrics_address IS 'where it serves the status page and the metrics';
+COMMENT ON COLUMN sync_status.queued_deliveries IS 'deliveries that wait to be written';
+COMMENT ON COLUMN sync_status.queued_bytes IS 'memory of requests that arrive or wait for their commit';
+COMMENT ON COLUMN sync_status.oldest_waiting IS 'how long the oldest delivery without an answer has waited, null if none waits';
+COMMENT ON COLUMN sync_status.starts IS 'how often its process was started since the server was';
+
+CREATE FUNCTION reset_stats() RETURNS void
+LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_stats';
+COMMENT ON FUNCTION reset_stats() IS
+    'begins the figures of sync_lag, intake_lag, sync_counters and /metrics anew, for all workers at one instant';
+
+REVOKE ALL ON FUNCTION dead_letters_open(), intake_lag(), intake_lag_buckets(), sync_counters(), worker_status(), reset_stats()
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION dead_letters_open(), intake_lag(), intake_lag_buckets(), sync_counters(), worker_status() TO pg_monitor;
+GRANT SELECT ON dead_letters_open, intake_lag, intake_lag_buckets, sync_counters TO pg_monitor;
+
 INSERT INTO schema_versions (version) SELECT 3 WHERE pg_catalog.current_setting('row_security')::boolean; -- a dump has its own

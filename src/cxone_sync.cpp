@@ -5,7 +5,7 @@
  * processes, cxone/ knows the service. Data flows one way: http, core, queue, db, commit, reply.
  */
 
-#include "core/counters.h"
+#include "core/monitoring.h"
 #include "db/settings.h"
 #include "worker/process.h"
 

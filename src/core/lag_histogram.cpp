@@ -9,28 +9,36 @@ namespace {
 
 constexpr std::int64_t int64_max = std::numeric_limits<std::int64_t>::max();
 
-/* Both are at least 0. A sum that stands still is a smaller lie than one that turns negative. */
+/* All are at least 0. A sum that stands still is a smaller lie than one that turns negative. */
 std::int64_t saturating_add(std::int64_t a, std::int64_t b) noexcept
 {
     return a > int64_max - b ? int64_max : a + b;
 }
 
+std::int64_t saturating_multiply(std::int64_t a, std::uint64_t times) noexcept
+{
+    std::int64_t product;
+    return __builtin_mul_overflow(a, times, &product) ? int64_max : product;
+}
+
+/* A bound is a number of sixteenths of the finest one, and so many of them make base_us. */
+constexpr int unit_bits = 4 + LagHistogram::doublings_below_base;
+
 } // namespace
 
 /*
- * Bounds are 0.1 s x 2^d x (16 + s) / 2048 for whole d and 0 <= s < 16. So, in units of 0.1 s / 2048, a bound
- * is a five-bit number followed by zero bits, and the bit width of a lag in that unit names its doubling.
+ * Bounds are 2^d x (16 + s) units of 0.1 s / 65536, for whole d and 0 <= s < 16. So a bound is a five-bit
+ * number followed by zero bits, and the bit width of a lag in that unit names its doubling.
  */
 std::int64_t LagHistogram::upper_bound_us(int index) noexcept
 {
-    static_assert(steps_per_doubling == 16 && doublings_below_base == 7,
-                  "the 2048 and the shifts rest on these");
+    static_assert(steps_per_doubling == 16, "the four bits of unit_bits rest on this");
 
     if (index >= bucket_count - 1)
         return int64_max;
     const int doubling = index / steps_per_doubling;
     const int step = index % steps_per_doubling;
-    return ((base_us << doubling) * (steps_per_doubling + step)) >> 11;
+    return ((base_us << doubling) * (steps_per_doubling + step)) >> unit_bits;
 }
 
 int LagHistogram::bucket_of(std::int64_t lag_us) noexcept
@@ -38,7 +46,7 @@ int LagHistogram::bucket_of(std::int64_t lag_us) noexcept
     if (lag_us <= 0)
         return 0;
     /* One less than the lag in whole units rounded up, because a bucket includes its upper bound. */
-    const auto units = static_cast<std::uint64_t>((lag_us * 2048 - 1) / base_us);
+    const auto units = static_cast<std::uint64_t>(((lag_us << unit_bits) - 1) / base_us);
     if (units < steps_per_doubling)
         return 0;
     const int doubling = static_cast<int>(std::bit_width(units)) - 5;
@@ -49,17 +57,28 @@ int LagHistogram::bucket_of(std::int64_t lag_us) noexcept
 /*
  * The bucket comes last and is released, so whoever sees an event in its bucket also sees it in sum and max.
  */
-void LagHistogram::record(std::int64_t lag_us) noexcept
+void LagHistogram::record(std::int64_t lag_us, std::uint64_t events) noexcept
 {
     const std::int64_t lag = std::clamp<std::int64_t>(lag_us, 0, max_recorded_us);
+    const std::int64_t lags = saturating_multiply(lag, events);
 
+    if (events == 0)
+        return;
     std::int64_t max = max_us_.load(std::memory_order_relaxed);
     while (lag > max && !max_us_.compare_exchange_weak(max, lag, std::memory_order_relaxed)) {
     }
     std::int64_t sum = sum_us_.load(std::memory_order_relaxed);
-    while (!sum_us_.compare_exchange_weak(sum, saturating_add(sum, lag), std::memory_order_relaxed)) {
+    while (!sum_us_.compare_exchange_weak(sum, saturating_add(sum, lags), std::memory_order_relaxed)) {
     }
-    buckets_[static_cast<std::size_t>(bucket_of(lag))].fetch_add(1, std::memory_order_release);
+    buckets_[static_cast<std::size_t>(bucket_of(lag))].fetch_add(events, std::memory_order_release);
+}
+
+void LagHistogram::clear() noexcept
+{
+    for (std::atomic<std::uint64_t> &bucket : buckets_)
+        bucket.store(0, std::memory_order_relaxed);
+    sum_us_.store(0, std::memory_order_relaxed);
+    max_us_.store(0, std::memory_order_relaxed);
 }
 
 LagHistogram::Snapshot LagHistogram::snapshot() const noexcept

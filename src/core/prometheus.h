@@ -1,16 +1,21 @@
 #pragma once
 
-#include "core/counters.h"
+#include "core/monitoring.h"
 
 #include <string>
 
 namespace cxone_sync {
 
+enum class MetricsFormat {
+    text,        /* Prometheus text format 0.0.4 */
+    open_metrics /* OpenMetrics 1.0.0 */
+};
+
 /*
- * The counters as Prometheus text format 0.0.4. cxone_sync_lag_seconds{status="success"|"failure"} has
- * exactly the name, label and buckets of the contract (CXONE.md, Metrics): 0.1 x 2^i seconds for i = 0..7,
- * and +Inf.
+ * All figures for Prometheus. The number of series is fixed: no label's value comes from data.
+ * cxone_sync_lag_seconds{status="success"|"failure"} has exactly the name and label of the contract
+ * (CXONE.md, Metrics), and its buckets and more.
  */
-std::string prometheus_text(const Counters &counters);
+std::string prometheus_text(const Overview &overview, MetricsFormat format);
 
 } // namespace cxone_sync

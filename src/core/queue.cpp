@@ -4,13 +4,24 @@
 
 namespace cxone_sync {
 
-Queue::Queue(Counters &counters) : counters_(counters) {}
+Queue::Queue(Gauges &gauges) : gauges_(gauges) {}
 
 Queue::~Queue()
 {
     close();
-    counters_.queued_deliveries.store(0);
-    counters_.queued_events.store(0);
+    items_.clear();
+    first_ = events_ = 0;
+    show();
+}
+
+/* Under the lock. */
+void Queue::show() noexcept
+{
+    const bool is_empty = first_ == items_.size();
+
+    gauges_.queued_deliveries.store(items_.size() - first_, std::memory_order_relaxed);
+    gauges_.queued_events.store(events_, std::memory_order_relaxed);
+    gauges_.oldest_queued.store(is_empty ? 0 : items_[first_].delivery->received, std::memory_order_relaxed);
 }
 
 bool Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
@@ -24,8 +35,7 @@ bool Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
         wanted = first_ == items_.size() || (events_ < wake_at_ && events_ + events >= wake_at_);
         items_.push_back({std::move(delivery), ticket});
         events_ += events;
-        counters_.queued_deliveries.store(items_.size() - first_, std::memory_order_relaxed);
-        counters_.queued_events.store(events_, std::memory_order_relaxed);
+        show();
     }
     /* Otherwise the main thread has been woken for an earlier one that it has not taken yet. */
     if (wanted)
@@ -33,14 +43,14 @@ bool Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
     return true;
 }
 
-void Queue::log(std::string_view what, std::string_view detail) noexcept
+void Queue::log(std::string_view what, std::string_view detail, LogLevel level) noexcept
 {
     try {
         std::string line(what);
         line += detail;
         const std::lock_guard lock(mutex_);
         if (log_.size() < 100)
-            log_.push_back(std::move(line));
+            log_.push_back({level, std::move(line)});
     } catch (...) {
         return;
     }
@@ -75,11 +85,10 @@ void Queue::take(unsigned max_events, std::vector<QueuedDelivery> &batch)
         items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(first_));
         first_ = 0;
     }
-    counters_.queued_deliveries.store(items_.size() - first_, std::memory_order_relaxed);
-    counters_.queued_events.store(events_, std::memory_order_relaxed);
+    show();
 }
 
-std::vector<std::string> Queue::take_log()
+std::vector<LogLine> Queue::take_log()
 {
     const std::lock_guard lock(mutex_);
     return std::exchange(log_, {});

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "core/counters.h"
 #include "core/delivery.h"
 #include "core/event_fd.h"
+#include "core/statistics.h"
 
 #include <memory>
 #include <mutex>
@@ -27,6 +27,13 @@ struct Answer {
     DeliveryCounts counts;
 };
 
+enum class LogLevel : std::uint8_t { log, debug };
+
+struct LogLine {
+    LogLevel level;
+    std::string text;
+};
+
 /*
  * The one way from the network threads to the main thread: deliveries to write and lines to log. The bytes in
  * it are bounded by the MemoryBudget that each delivery has taken its share of.
@@ -34,7 +41,7 @@ struct Answer {
 class Queue {
 public:
     /* Makes the eventfd that wakes the main thread; throws std::system_error. */
-    explicit Queue(Counters &counters);
+    explicit Queue(Gauges &gauges);
     ~Queue();
     Queue(const Queue &) = delete;
     Queue &operator=(const Queue &) = delete;
@@ -46,7 +53,9 @@ public:
     /*
      * One line, of both texts. Dropped if the main thread is a hundred lines behind, or for want of memory.
      */
-    void log(std::string_view what, std::string_view detail = {}) noexcept;
+    void log(std::string_view what, std::string_view detail = {}, LogLevel level = LogLevel::log) noexcept;
+    /* Makes the main thread look at what is there. */
+    void wake() noexcept { event_.wake(); }
 
     /* For the main thread. */
 
@@ -56,21 +65,23 @@ public:
     void clear_event() noexcept { event_.clear(); }
     /* Moves the oldest deliveries to the end of `batch`: whole ones, up to `max_events`, but at least one. */
     void take(unsigned max_events, std::vector<QueuedDelivery> &batch);
-    std::vector<std::string> take_log();
+    std::vector<LogLine> take_log();
     /* No delivery is accepted any more; those inside can still be taken. */
     void close();
     /* The arrival of the oldest delivery inside, and how many events wait; false if none. */
     bool waiting(Timestamp &oldest, std::size_t &events);
 
 private:
-    Counters &counters_;
+    void show() noexcept;
+
+    Gauges &gauges_;
     EventFd event_;
     std::mutex mutex_;
     std::vector<QueuedDelivery> items_; /* oldest first, from first_ */
     std::size_t first_ = 0;
     std::size_t events_ = 0;
     std::size_t wake_at_ = SIZE_MAX;
-    std::vector<std::string> log_;
+    std::vector<LogLine> log_;
     bool closed_ = false;
 };
 

@@ -24,7 +24,7 @@ inline constexpr std::string_view time_key = "timestamp";
 inline constexpr const char *extra_column = "extra";
 inline constexpr const char *field_times_column = "field_times";
 
-/* The exposed buckets of cxone_sync_lag_seconds: 0.1 s x 2^i for i = 0 to 7. */
+/* The buckets of cxone_sync_lag_seconds: 0.1 s x 2^i for i = 0 to 7. We expose these and more. */
 inline constexpr int lag_bucket_count = 8;
 constexpr std::int64_t lag_bucket_us(int i) noexcept
 {

@@ -62,6 +62,16 @@ inline void *allocate_setting(std::size_t size)
 #endif
 }
 
+/* Writes a record to the WAL that the next commit flushes; since 17 it can also flush it itself. */
+inline void write_wal_message(const char *prefix)
+{
+#if PG_VERSION_NUM >= 170000
+    LogLogicalMessage(prefix, "", 0, true, false);
+#else
+    LogLogicalMessage(prefix, "", 0, true);
+#endif
+}
+
 inline void reserve_setting_prefix(const char *prefix)
 {
 #if PG_VERSION_NUM >= 150000

@@ -1,7 +1,7 @@
 /* The SQL functions that say which events go where; the extension's script documents each. */
 
-#include "core/counters.h"
 #include "core/mapping.h"
+#include "core/monitoring.h"
 
 #include "db/catalog.h"
 #include "db/extension.h"

@@ -1,9 +1,15 @@
 #include "core/delivery.h"
+#include "core/monitoring.h"
 
 #include "db/dead_letters.h"
 #include "db/extension.h"
 #include "db/identity.h"
+#include "db/shared_state.h"
 #include "db/text.h"
+
+extern "C" {
+PG_FUNCTION_INFO_V1(cxone_sync_dead_letters_changed);
+}
 
 namespace cxone_sync {
 
@@ -83,6 +89,37 @@ void add_dead_letter(Delivery *delivery, Event *event, const char *target, const
     event->outcome = Outcome::dead_lettered;
 }
 
+DeadLetterCounts count_open_dead_letters()
+{
+    DeadLetterCounts counts = {};
+    char statement[160];
+    const OwnTable table = own_table("dead_letters");
+
+    if (!ConditionalLockRelationOid(table.relation, AccessShareLock))
+        return counts;
+    snprintf(statement, sizeof(statement),
+             "SELECT sqlstate, count(*) FROM (SELECT sqlstate FROM cxone_sync.dead_letters LIMIT %lld) AS l "
+             "GROUP BY sqlstate",
+             static_cast<long long>(DeadLetterCounts::limit));
+    if (SPI_connect() != SPI_OK_CONNECT)
+        elog(ERROR, "SPI_connect failed");
+    const SavedIdentity saved = as_owner(table.owner);
+    const int result = SPI_execute(statement, true, 0);
+    if (result != SPI_OK_SELECT)
+        elog(ERROR, "could not count dead letters: %s", SPI_result_code_string(result));
+    for (uint64 i = 0; i < SPI_processed; i++) {
+        bool is_null;
+        HeapTuple row = SPI_tuptable->vals[i];
+        const DeadLetterReason reason = dead_letter_reason(SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
+        counts.open[static_cast<int>(reason)] +=
+            static_cast<std::uint64_t>(DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null)));
+    }
+    back_to(saved);
+    SPI_finish();
+    counts.counted_at = GetCurrentTimestamp();
+    return counts;
+}
+
 bool is_transient(int sqlerrcode)
 {
     /* such as a table that is published without a replica identity: no retry cures that */
@@ -106,3 +143,13 @@ bool is_transient(int sqlerrcode)
 }
 
 } // namespace cxone_sync
+
+/* A trigger on dead_letters: whoever changes them has them counted anew. */
+Datum cxone_sync_dead_letters_changed(PG_FUNCTION_ARGS)
+{
+    if (!CALLED_AS_TRIGGER(fcinfo))
+        ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                        errmsg("dead_letters_changed() is a trigger")));
+    cxone_sync::count_dead_letters_at_commit();
+    return PointerGetDatum(nullptr);
+}

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/delivery.h"
+#include "core/monitoring.h"
 
 #include "db/guard.h"
 
@@ -21,6 +22,12 @@ struct Fault {
  * must be connected. Raises what the statement raises; then the delivery cannot be acknowledged.
  */
 void add_dead_letter(Delivery *delivery, Event *event, const char *target, const Fault &fault);
+
+/*
+ * Counts the rows of dead_letters by what is wrong, as far as DeadLetterCounts::limit. If somebody holds a
+ * lock on the table it does not wait, and counted_at is 0.
+ */
+DeadLetterCounts count_open_dead_letters();
 
 /*
  * True if the error is no event's fault but passes by itself or by a DBA's hand: the delivery is to be sent

@@ -1,4 +1,4 @@
-#include "core/counters.h"
+#include "core/monitoring.h"
 
 #include "db/extension.h"
 #include "db/identity.h"

@@ -1,6 +1,6 @@
 /* The registration with CXone as SQL sees it; the extension's script documents the functions. */
 
-#include "core/counters.h"
+#include "core/monitoring.h"
 #include "db/registration_settings.h"
 #include "db/settings.h"
 
@@ -45,25 +45,6 @@ void require_set_up()
                         errmsg("the registration is made by database \"%s\"", settings::database),
                         errhint("Call the function there, or set cxone_sync.database.")));
     lock_extension();
-}
-
-const char *state_name(RegistrationState state)
-{
-    switch (state) {
-    case RegistrationState::off:
-        return "off";
-    case RegistrationState::waiting:
-        return "waiting";
-    case RegistrationState::registered:
-        return "registered";
-    case RegistrationState::retrying:
-        return "retrying";
-    case RegistrationState::failed:
-        return "failed";
-    case RegistrationState::unregistered:
-        return "unregistered";
-    }
-    return "unknown";
 }
 
 const char *why_stopped()
@@ -129,20 +110,15 @@ Datum cxone_sync_unregister_data_action(PG_FUNCTION_ARGS)
 
 Datum cxone_sync_data_action(PG_FUNCTION_ARGS)
 {
-    const bool is_running = require_shared_state().registration.pid != 0;
-    RegistrationInfo info = registration_info();
-    const char *state = state_name(info.state);
+    const RegistrationSlot &slot = require_shared_state().monitoring.registration;
     TupleDesc row;
 
-    if (!is_running && settings::registration_is_set_up()) {
-        state = "stopped";
-        info.next_try = 0;
-        if (info.last_error[0] == '\0')
-            strlcpy(info.last_error, why_stopped(), sizeof(info.last_error));
-    }
+    RegistrationInfo info = read_registration(slot, settings::registration_is_set_up());
+    if (info.state == RegistrationState::stopped && info.last_error[0] == '\0')
+        strlcpy(info.last_error, why_stopped(), sizeof(info.last_error));
     if (get_call_result_type(fcinfo, nullptr, &row) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");
-    const Column columns[] = {text_column(state),
+    const Column columns[] = {text_column(registration_state_name(info.state)),
                               text_column(info.name),
                               text_column(info.remote_id),
                               text_column(info.endpoint_url),

@@ -1,6 +1,7 @@
 /* The SQL functions that apply dead letters anew, and that tell what an event would do. */
 
 #include "core/delivery.h"
+#include "core/monitoring.h"
 #include "core/parser.h"
 
 #include "db/catalog.h"

@@ -1,4 +1,4 @@
-#include "core/counters.h"
+#include "core/monitoring.h"
 
 #include <new>
 
@@ -14,13 +14,14 @@ void (*previous_request_hook)(void) = nullptr;
 object_access_hook_type previous_access_hook = nullptr;
 bool extension_touched = false; /* by this transaction */
 bool check_requested = false;   /* the same */
+bool letters_changed = false;   /* the same */
 
 void request_shared_memory()
 {
     if (previous_request_hook)
         previous_request_hook();
     RequestAddinShmemSpace(sizeof(SharedState));
-    RequestNamedLWLockTranche("cxone_sync", 1);
+    RequestNamedLWLockTranche("cxone_sync", 2);
 }
 
 void attach_shared_memory()
@@ -32,19 +33,9 @@ void attach_shared_memory()
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     void *memory = ShmemInitStruct("cxone_sync", sizeof(SharedState), &found);
     state = found ? static_cast<SharedState *>(memory) : new (memory) SharedState();
-    if (!found) {
-        for (WorkerSlot &slot : state->workers)
-            SpinLockInit(&slot.mutex);
-        SpinLockInit(&state->registration.mutex);
-    }
+    if (!found)
+        state->monitoring.statistics_since[0] = GetCurrentTimestamp();
     LWLockRelease(AddinShmemInitLock);
-}
-
-template <std::size_t Size> void show_text(WorkerSlot &slot, char (&target)[Size], const char *text)
-{
-    SpinLockAcquire(&slot.mutex);
-    strlcpy(target, text, Size);
-    SpinLockRelease(&slot.mutex);
 }
 
 /* CREATE, ALTER and DROP EXTENSION come by here: so an idle worker need not look for them. */
@@ -76,16 +67,19 @@ void on_transaction_end(XactEvent event, void *)
     if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
         return;
     const bool committed = event == XACT_EVENT_COMMIT;
+    Monitoring &shared = state->monitoring;
     if (committed && extension_touched) {
-        for (WorkerSlot &slot : state->workers)
+        for (WorkerSlot &slot : shared.workers)
             tell_of_extension(slot);
-        tell_of_extension(state->registration);
+        tell_of_extension(shared.registration);
     }
     if (committed && check_requested) {
-        state->registration.check_requested = true;
-        wake(state->registration);
+        shared.registration.check_requested = true;
+        wake(shared.registration);
     }
-    extension_touched = check_requested = false;
+    if (committed && letters_changed && !shared.dead_letters_changed.exchange(true))
+        wake(shared.workers[0]);
+    extension_touched = check_requested = letters_changed = false;
 }
 
 } // namespace
@@ -100,10 +94,15 @@ void request_check_at_commit()
     check_requested = true;
 }
 
+void count_dead_letters_at_commit()
+{
+    letters_changed = true;
+}
+
 void tell_registrar_of_endpoint()
 {
-    state->registration.endpoint_changed = true;
-    wake(state->registration);
+    state->monitoring.registration.endpoint_changed = true;
+    wake(state->monitoring.registration);
 }
 
 void install_shared_state()
@@ -129,42 +128,22 @@ SharedState &require_shared_state()
 
 LWLock *unmapped_keys_lock() noexcept
 {
-    return &GetNamedLWLockTranche("cxone_sync")->lock;
+    return &GetNamedLWLockTranche("cxone_sync")[0].lock;
 }
 
-void show_address(WorkerSlot &slot, const char *address)
+LWLock *reset_lock() noexcept
 {
-    show_text(slot, slot.address, address);
-}
-
-void show_schema_version(WorkerSlot &slot, const char *version)
-{
-    show_text(slot, slot.schema_version, version);
+    return &GetNamedLWLockTranche("cxone_sync")[1].lock;
 }
 
 void show_error(WorkerSlot &slot, const char *message)
 {
-    show_text(slot, slot.last_error, message);
-    slot.last_error_at = GetCurrentTimestamp();
-}
+    const std::int64_t at = GetCurrentTimestamp();
 
-RegistrationInfo registration_info()
-{
-    RegistrationSlot &slot = state->registration;
-
-    SpinLockAcquire(&slot.mutex);
-    const RegistrationInfo info = slot.info;
-    SpinLockRelease(&slot.mutex);
-    return info;
-}
-
-void show_registration(const RegistrationInfo &info)
-{
-    RegistrationSlot &slot = state->registration;
-
-    SpinLockAcquire(&slot.mutex);
-    slot.info = info;
-    SpinLockRelease(&slot.mutex);
+    slot.info.change([message, at](WorkerInfo &info) {
+        set_text(info.last_error, message);
+        info.last_error_at = at;
+    });
 }
 
 void install_extension_watch()

@@ -1,5 +1,5 @@
-#include "core/counters.h"
 #include "core/delivery.h"
+#include "core/monitoring.h"
 
 #include "db/shared_state.h"
 #include "db/unmapped_keys.h"

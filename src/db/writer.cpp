@@ -1,4 +1,5 @@
 #include "core/json_text.h"
+#include "core/monitoring.h"
 #include "core/parser.h"
 #include "db/settings.h"
 

@@ -2,9 +2,9 @@
 
 namespace cxone_sync {
 
-Endpoint::Endpoint(unsigned threads, Counters &counters, Queue &queue) : budget_(counters.queued_bytes)
+Endpoint::Endpoint(unsigned threads, Gauges &gauges, Queue &queue) : budget_(gauges.queued_bytes)
 {
-    const NetworkThread::Shared shared{limits_, budget_, counters, queue, threads_};
+    const NetworkThread::Shared shared{limits_, budget_, queue, threads_};
     for (unsigned i = 0; i < threads; i++)
         threads_.push_back(std::make_unique<NetworkThread>(shared, i));
     for (const auto &thread : threads_)

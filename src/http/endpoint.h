@@ -8,7 +8,7 @@ namespace cxone_sync {
 class Endpoint {
 public:
     /* Starts `threads` network threads (1 to 64); throws std::system_error or std::bad_alloc. */
-    Endpoint(unsigned threads, Counters &counters, Queue &queue);
+    Endpoint(unsigned threads, Gauges &gauges, Queue &queue);
     ~Endpoint() { stop(); }
 
     /*

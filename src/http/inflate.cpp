@@ -60,7 +60,7 @@ std::optional<Reply> inflate_body(std::string &body, std::size_t max_size, Memor
         return size <= max_size;
     });
     if (!whole)
-        return error_reply(400, "the body is not a whole gzip file");
+        return error_reply(Counter::refused_invalid_body, 400, "the body is not a whole gzip file");
     if (size > max_size)
         return error_reply(413, "the body is larger than cxone_sync.max_body_size once inflated");
     if (!memory.grow_to(body.size() + size))

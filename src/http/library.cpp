@@ -128,7 +128,7 @@ int HttpLibrary::read_request_line(std::string_view head, const Use &use)
     if (server_->line != line)
         server_->read(std::string(line));
     if (server_->status == 0)
-        use({.method = server_->method, .path = server_->path});
+        use({.method = server_->method, .path = server_->path, .head = head});
     return server_->status;
 }
 

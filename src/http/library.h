@@ -13,6 +13,7 @@ namespace cxone_sync {
 struct HttpRequest {
     const std::string &method;
     const std::string &path; /* decoded, without the query */
+    std::string_view head;   /* all of it, as it came: see header.h */
 };
 
 /*

@@ -120,9 +120,9 @@ void NetworkThread::stop_listening(std::shared_ptr<Service> service)
 void NetworkThread::adopt(int socket, std::shared_ptr<Service> service)
 {
     try {
-        post({.kind = Message::Kind::adopt, .socket = socket, .service = std::move(service), .answers = {}});
+        post({.kind = Message::Kind::adopt, .socket = socket, .service = service, .answers = {}});
     } catch (...) {
-        close_socket(socket);
+        close_socket(socket, *service);
         throw;
     }
 }
@@ -147,7 +147,7 @@ void NetworkThread::stop() noexcept
     /* what another thread has handed over too late */
     for (const Message &message : inbox_) {
         if (message.kind == Message::Kind::adopt)
-            close_socket(message.socket);
+            close_socket(message.socket, *message.service);
     }
     inbox_.clear();
 }
@@ -321,9 +321,8 @@ void NetworkThread::after_deadline(Connection &connection)
         close_connection(connection);
         return;
     }
-    connection.service->refused(408);
     connection.close_after_reply = true;
-    finish_request(connection, error_reply(408, "the request took longer than cxone_sync.request_timeout"));
+    refuse_request(connection, error_reply(408, "the request took longer than cxone_sync.request_timeout"));
 }
 
 /* ---- accepting ---- */
@@ -370,12 +369,12 @@ void NetworkThread::accept_from(const Listener &listener)
                 pause_accepting(errno);
             return;
         }
-        if (shared_.counters.connections.load(std::memory_order_relaxed) >=
-            shared_.limits.max_connections.load(std::memory_order_relaxed)) {
-            refuse_connection(socket);
+        Service &service = *listener.service;
+        if (service.connections.load(std::memory_order_relaxed) >= service.max_connections()) {
+            refuse_connection(socket, service);
             continue;
         }
-        shared_.counters.connections.fetch_add(1, std::memory_order_relaxed);
+        service.connections.fetch_add(1, std::memory_order_relaxed);
         const unsigned thread = next_thread_++ % static_cast<unsigned>(shared_.threads.size());
         if (thread == index_)
             open_connection(socket, listener.service);
@@ -392,10 +391,13 @@ void NetworkThread::pause_accepting(int error)
     accept_again_ms_ = now_ms_ + accept_pause_ms;
 }
 
-void NetworkThread::refuse_connection(int socket) noexcept
+void NetworkThread::refuse_connection(int socket, Service &service) noexcept
 {
-    static const std::string wire =
-        to_wire(error_reply(503, "too many connections", "Retry-After: 1"), true, false);
+    static const Reply reply =
+        error_reply(Counter::retry_connections, 503, "too many connections", "Retry-After: 1");
+    static const std::string wire = to_wire(reply, true, false);
+
+    service.refused(reply);
     [[maybe_unused]] const ssize_t sent = send(socket, wire.data(), wire.size(), MSG_NOSIGNAL);
     shutdown(socket, SHUT_WR);
     ::close(socket);
@@ -420,9 +422,9 @@ void NetworkThread::open_connection(int socket, std::shared_ptr<Service> service
     std::uint32_t slot;
     try {
         slot = free_slot();
-        connections_[slot] = std::make_unique<Connection>(socket, slot, std::move(service), shared_.budget);
+        connections_[slot] = std::make_unique<Connection>(socket, slot, service, shared_.budget);
     } catch (...) {
-        close_socket(socket);
+        close_socket(socket, *service);
         throw;
     }
     free_slots_.pop_back();
@@ -442,16 +444,16 @@ void NetworkThread::open_connection(int socket, std::shared_ptr<Service> service
 }
 
 /* Of a connection that has been counted. */
-void NetworkThread::close_socket(int socket) noexcept
+void NetworkThread::close_socket(int socket, Service &service) noexcept
 {
     ::close(socket);
-    shared_.counters.connections.fetch_sub(1, std::memory_order_relaxed);
+    service.connections.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void NetworkThread::close_connection(Connection &connection) noexcept
 {
     const std::uint32_t slot = connection.slot;
-    close_socket(connection.socket);
+    close_socket(connection.socket, *connection.service);
     generations_[slot]++;
     connections_[slot].reset();
     free_slots_.push_back(slot);
@@ -516,6 +518,7 @@ void NetworkThread::read_from(Connection &connection)
         close_connection(connection);
         return;
     }
+    connection.service->received(static_cast<std::size_t>(got));
     if (connection.phase == Connection::Phase::lingering)
         return;
     if (connection.phase == Connection::Phase::idle) {
@@ -548,10 +551,9 @@ void NetworkThread::serve_requests(Connection &connection)
         }
         case Framing::State::refused: {
             const int status = connection.framing.status();
-            connection.service->refused(status);
             connection.close_after_reply = true;
             /* RFC 9110 section 15.5.16: a refused coding is answered with those that are known */
-            finish_request(connection, error_reply(status, connection.framing.reason(),
+            refuse_request(connection, error_reply(status, connection.framing.reason(),
                                                    status == 503   ? "Retry-After: 1"
                                                    : status == 415 ? "Accept-Encoding: gzip"
                                                                    : ""));
@@ -590,8 +592,15 @@ void NetworkThread::serve_one(Connection &connection)
                                : error_reply(problem == 414 ? 414 : 400, "the request line cannot be read");
     }
     if (reply->status >= 400)
-        connection.service->refused(reply->status);
-    finish_request(connection, *reply);
+        refuse_request(connection, *reply);
+    else
+        finish_request(connection, *reply);
+}
+
+void NetworkThread::refuse_request(Connection &connection, const Reply &reply)
+{
+    connection.service->refused(reply);
+    finish_request(connection, reply);
 }
 
 void NetworkThread::finish_request(Connection &connection, const Reply &reply)

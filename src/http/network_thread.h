@@ -13,11 +13,10 @@
 
 namespace cxone_sync {
 
-/* Bounds of time and number for connections; all of them may change while connections are open. */
+/* Bounds of time for connections; they may change while connections are open. */
 struct ConnectionLimits {
-    std::atomic<unsigned> max_connections{512};
-    std::atomic<int> request_timeout_ms{
-        10'000};                              /* first byte to last byte of a request; also to send a reply */
+    /* first byte to last byte of a request; also to send a reply */
+    std::atomic<int> request_timeout_ms{10'000};
     std::atomic<int> idle_timeout_ms{60'000}; /* without a request */
 };
 
@@ -34,7 +33,6 @@ public:
     struct Shared {
         ConnectionLimits &limits;
         MemoryBudget &budget;
-        Counters &counters;
         Queue &queue; /* for log lines */
         std::vector<std::unique_ptr<NetworkThread>> &threads;
     };
@@ -84,18 +82,19 @@ private:
     void start_listening(int socket, std::shared_ptr<Service> service);
     void close_listener(Listener &listener) noexcept;
     void accept_from(const Listener &listener);
-    void refuse_connection(int socket) noexcept;
+    void refuse_connection(int socket, Service &service) noexcept;
     void pause_accepting(int error);
     void watch_listener(const Listener &listener, bool on) noexcept;
 
     std::uint32_t free_slot();
     void open_connection(int socket, std::shared_ptr<Service> service);
-    void close_socket(int socket) noexcept;
+    void close_socket(int socket, Service &service) noexcept;
     void close_connection(Connection &connection) noexcept;
     void on_event(Connection &connection, std::uint32_t events);
     void read_from(Connection &connection);
     void serve_requests(Connection &connection);
     void serve_one(Connection &connection);
+    void refuse_request(Connection &connection, const Reply &reply);
     void finish_request(Connection &connection, const Reply &reply);
     void send_waiting(Connection &connection);
     void linger(Connection &connection);

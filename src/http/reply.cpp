@@ -49,7 +49,15 @@ std::string_view reason_phrase(int status) noexcept
 
 Reply error_reply(int status, std::string_view reason, std::string_view header)
 {
-    return {.status = status, .body = "{\"error\":" + json_quoted(reason) + "}\n", .header = header};
+    return error_reply(refusal_counter(status), status, reason, header);
+}
+
+Reply error_reply(Counter counter, int status, std::string_view reason, std::string_view header)
+{
+    return {.status = status,
+            .body = "{\"error\":" + json_quoted(reason) + "}\n",
+            .header = header,
+            .counter = counter};
 }
 
 std::string to_wire(const Reply &reply, bool close, bool head_only)

@@ -6,6 +6,7 @@
 #include "http/library.h"
 #include "http/reply.h"
 
+#include <atomic>
 #include <optional>
 
 namespace cxone_sync {
@@ -13,8 +14,14 @@ namespace cxone_sync {
 /* What answers on one listening socket. Called by the network threads, several at a time. */
 class Service {
 public:
+    explicit Service(std::atomic<std::uint64_t> &gauge) noexcept : connections(gauge) {}
     virtual ~Service() = default;
 
+    /* The gauge of its open connections. */
+    std::atomic<std::uint64_t> &connections;
+
+    /* How many may be open; more are refused. */
+    virtual std::uint64_t max_connections() const = 0;
     /* How large a request may be. */
     virtual Framing::Limits limits() const = 0;
 
@@ -29,8 +36,9 @@ public:
     /* The reply that `serve` did not give. */
     virtual Reply reply_to(const Answer &answer) const = 0;
 
-    /* Told of each reply that is no 2xx. */
-    virtual void refused(int status) noexcept = 0;
+    /* Told of each reply that is no 2xx, but of those that reply_to() gives. */
+    virtual void refused(const Reply &reply) noexcept = 0;
+    virtual void received(std::size_t bytes) noexcept = 0;
 };
 
 } // namespace cxone_sync

@@ -9,9 +9,9 @@ namespace {
 constexpr std::string_view retry_after = "Retry-After: 1";
 
 /* A sender needs no more than that it should come again; the cause is in the log and in sync_status. */
-Reply retry_reply()
+Reply retry_reply(Counter counter)
 {
-    return error_reply(503, "not now, send it again", retry_after);
+    return error_reply(counter, 503, "not now, send it again", retry_after);
 }
 
 /* A body that came in pieces may have a buffer of twice its size; a small one is not worth a copy. */
@@ -25,6 +25,11 @@ void trim_buffer(std::string &body)
 
 } // namespace
 
+Webhook::Webhook(Queue &queue, const StatisticsWriter &statistics)
+    : Service(StatisticsWriter(statistics).gauges().connections), queue_(queue), statistics_(statistics)
+{
+}
+
 void Webhook::configure(std::shared_ptr<const WebhookConfig> config)
 {
     const std::lock_guard lock(mutex_);
@@ -35,6 +40,11 @@ std::shared_ptr<const WebhookConfig> Webhook::config() const
 {
     const std::lock_guard lock(mutex_);
     return config_;
+}
+
+std::uint64_t Webhook::max_connections() const
+{
+    return config()->max_connections;
 }
 
 Framing::Limits Webhook::limits() const
@@ -52,7 +62,7 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
     if (request.method != "POST")
         return error_reply(405, "webhooks are sent with POST", "Allow: POST");
     if (body.empty())
-        return error_reply(400, "the body is empty");
+        return error_reply(Counter::refused_invalid_body, 400, "the body is empty");
 
     trim_buffer(body);
     const std::shared_ptr<const WebhookConfig> config = this->config();
@@ -62,19 +72,23 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
     delivery->memory = std::move(memory);
     memory = MemoryShare();
     const BodyRefusal refusal = parse_delivery(*delivery, config->mapping, config->parse);
+    if (refusal.status == 400)
+        return error_reply(Counter::refused_invalid_body, 400, refusal.reason);
     if (refusal.status != 0)
         return error_reply(refusal.status, refusal.reason);
     if (!delivery->memory.could_hold(delivery->size()))
         return error_reply(413, "the delivery takes more memory than cxone_sync.queue_size allows in all");
-    if (!delivery->memory.grow_to(delivery->size()) || !queue_.push(delivery, ticket))
-        return retry_reply();
+    if (!delivery->memory.grow_to(delivery->size()))
+        return retry_reply(Counter::retry_queue_full);
+    if (!queue_.push(delivery, ticket))
+        return retry_reply(Counter::retry_stopping);
     return std::nullopt;
 }
 
 Reply Webhook::reply_to(const Answer &answer) const
 {
     if (!answer.committed)
-        return retry_reply();
+        return retry_reply(Counter::retry_database);
     const auto member = [](std::string_view name, std::uint32_t count) {
         return "\"" + std::string(name) + "\":" + std::to_string(count);
     };
@@ -84,10 +98,33 @@ Reply Webhook::reply_to(const Answer &answer) const
                     member("dead_lettered", answer.counts.dead_lettered) + "}\n"};
 }
 
-void Webhook::refused(int status) noexcept
+void Webhook::refused(const Reply &reply) noexcept
 {
-    Counters::Count &counter = status == 503 ? counters_.deliveries_retry : counters_.deliveries_refused;
-    counter.fetch_add(1, std::memory_order_relaxed);
+    statistics_.count(reply.counter);
+    refusals_[static_cast<std::size_t>(reply.counter)].fetch_add(1, std::memory_order_relaxed);
+    if (!has_refusals_.exchange(true))
+        queue_.wake();
+    if (config()->is_debugging) {
+        /* what the sender is told has nothing of what it has sent */
+        const std::string_view body = reply.body;
+        queue_.log("delivery not taken: ", body.substr(0, body.find('\n')), LogLevel::debug);
+    }
+}
+
+CounterValues Webhook::take_refusals() noexcept
+{
+    CounterValues taken{};
+
+    if (!has_refusals_.exchange(false))
+        return taken;
+    for (std::size_t i = 0; i < counter_count; i++)
+        taken[i] = refusals_[i].exchange(0, std::memory_order_relaxed);
+    return taken;
+}
+
+void Webhook::received(std::size_t bytes) noexcept
+{
+    statistics_.count(Counter::received_bytes, bytes);
 }
 
 } // namespace cxone_sync

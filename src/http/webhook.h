@@ -12,27 +12,38 @@ namespace cxone_sync {
 struct WebhookConfig {
     ParseLimits parse;
     std::size_t max_body = 0;
+    std::uint64_t max_connections = 512;
+    bool is_debugging = false;              /* the log is to have each refusal */
     std::shared_ptr<const Mapping> mapping; /* null until the catalog has been read */
 };
 
 /* POST /webhook: parse, map, queue; the reply comes after the commit. */
 class Webhook : public Service {
 public:
-    Webhook(Queue &queue, Counters &counters) : queue_(queue), counters_(counters) {}
+    Webhook(Queue &queue, const StatisticsWriter &statistics);
 
     void configure(std::shared_ptr<const WebhookConfig> config);
+    /*
+     * How many deliveries were not taken since this was last called, by counter. The main thread is woken for
+     * the first of them.
+     */
+    CounterValues take_refusals() noexcept;
 
+    std::uint64_t max_connections() const override;
     Framing::Limits limits() const override;
     std::optional<Reply> serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
                                Ticket ticket) override;
     Reply reply_to(const Answer &answer) const override;
-    void refused(int status) noexcept override;
+    void refused(const Reply &reply) noexcept override;
+    void received(std::size_t bytes) noexcept override;
 
 private:
     std::shared_ptr<const WebhookConfig> config() const;
 
     Queue &queue_;
-    Counters &counters_;
+    StatisticsWriter statistics_;
+    std::array<std::atomic<std::uint64_t>, counter_count> refusals_{};
+    std::atomic<bool> has_refusals_{false};
     mutable std::mutex mutex_; /* guards config_ only */
     std::shared_ptr<const WebhookConfig> config_ = std::make_shared<WebhookConfig>();
 };

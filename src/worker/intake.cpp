@@ -1,6 +1,7 @@
-#include "core/counters.h"
 #include "core/growing_delay.h"
+#include "core/monitoring.h"
 #include "core/queue.h"
+#include "db/registration_settings.h"
 #include "db/settings.h"
 #include "http/admin.h"
 #include "http/endpoint.h"
@@ -12,7 +13,9 @@
 #include <sys/resource.h>
 
 #include "db/catalog.h"
+#include "db/dead_letters.h"
 #include "db/extension.h"
+#include "db/shared_state.h"
 #include "db/writer.h"
 #include "worker/intake.h"
 #include "worker/session.h"
@@ -22,11 +25,11 @@ namespace cxone_sync {
 namespace {
 
 constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a serialization race */
-/* For so long no delivery must have failed before the log says that all is well: it is not to flap. */
-constexpr std::int64_t settling_us = 5'000'000;
-constexpr std::size_t max_told = 8; /* different reasons */
 /* For writing deliveries one by one after a failed batch. */
 constexpr std::int64_t alone_budget_us = 2'000'000;
+/* Between two counts of the dead letters; and they are not to take more than a hundredth of our time. */
+constexpr std::int64_t letters_pause_us = 5'000'000;
+constexpr std::int64_t letters_pause_factor = 100;
 
 /*
  * PostgreSQL must never run out of file descriptors: where it cannot open a WAL file the whole cluster stops.
@@ -41,14 +44,56 @@ unsigned most_connections()
     return static_cast<unsigned>(std::min<rlim_t>(files.rlim_cur - reserve, 1'000'000));
 }
 
+/* What an error keeps a worker from having. */
+Check check_of(const PgError &error)
+{
+    if (error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE && !extension_is_older())
+        return Check::database;
+    return found_extension_version()[0] == '\0' ? Check::extension : Check::schema;
+}
+
+/*
+ * Whether nothing at all can be written, since the server is read-only, without resources or broken, and not
+ * just some row or table that others hold a lock on.
+ */
+bool concerns_everything(const PgError &error)
+{
+    switch (ERRCODE_TO_CATEGORY(error.sqlerrcode)) {
+    case MAKE_SQLSTATE('2', '5', '0', '0', '0'): /* read-only */
+    case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources: disk full, out of memory */
+    case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error: I/O */
+    case MAKE_SQLSTATE('X', 'X', '0', '0', '0'): /* internal error: corruption */
+        return true;
+    default:
+        return error.sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+    }
+}
+
+/* An address and a port as people write them. */
+void format_address(char *text, std::size_t size, const Listening &listening)
+{
+    const char *address = listening.address().c_str();
+
+    text[0] = '\0';
+    if (listening.is_up())
+        snprintf(text, size, strchr(address, ':') ? "[%s]:%d" : "%s:%d", address, listening.port());
+}
+
 } // namespace
 
-Intake::Intake(WorkerSlot &slot)
-    : slot_(slot), queue_(slot.counters), endpoint_(settings::http_threads, slot.counters, queue_),
-      webhook_(std::make_shared<Webhook>(queue_, slot.counters)),
-      admin_(std::make_shared<Admin>(slot.counters)), webhook_listening_("webhooks", webhook_),
-      admin_listening_("metrics", admin_)
+Intake::Intake(Monitoring &monitoring, int number)
+    : monitoring_(monitoring), slot_(monitoring.workers[number]), number_(number),
+      statistics_(monitoring.statistics_of(slot_)), queue_(statistics_.gauges()),
+      endpoint_(settings::http_threads, statistics_.gauges(), queue_),
+      webhook_(std::make_shared<Webhook>(queue_, statistics_)), admin_(std::make_shared<Admin>(monitoring)),
+      webhook_listening_("webhooks", webhook_), admin_listening_("metrics", admin_)
 {
+    /* what the last process of this number has left there */
+    slot_.info.change([](WorkerInfo &info) {
+        for (ProblemText &problem : info.problems)
+            set_text(problem, "");
+        set_text(info.problem(Check::endpoint), "the worker is starting");
+    });
 }
 
 /* ---- settings ---- */
@@ -60,16 +105,19 @@ void Intake::configure()
     /* a delivery takes up to four times its body; one that the queue can never hold must not get a 503 */
     config->max_body =
         static_cast<std::size_t>(std::min(settings::max_body_size_kb, settings::queue_size_kb / 4)) * 1024;
+    config->max_connections = std::min(static_cast<unsigned>(settings::max_connections), most_connections());
+    config->is_debugging = message_level_is_interesting(DEBUG1);
     config->mapping = current_mapping();
     config_ = config;
     webhook_->configure(config_);
 
-    endpoint_.limits().max_connections =
-        std::min(static_cast<unsigned>(settings::max_connections), most_connections());
     endpoint_.limits().request_timeout_ms = settings::request_timeout_ms;
     endpoint_.limits().idle_timeout_ms = settings::idle_timeout_ms;
     queue_.wake_at(static_cast<std::size_t>(settings::batch_size));
-    endpoint_.budget().set_limit(static_cast<std::uint64_t>(settings::queue_size_kb) * 1024);
+    const auto queue_size = static_cast<std::uint64_t>(settings::queue_size_kb) * 1024;
+    endpoint_.budget().set_limit(queue_size);
+    statistics_.gauges().queue_limit_bytes = queue_size;
+    monitoring_.registration.is_wanted = settings::registration_is_set_up();
 }
 
 void Intake::reload()
@@ -97,8 +145,9 @@ void Intake::listen(Listening &listening, int port)
     PgError ignored;
     const bool changed = listening.update(endpoint_, settings::listen_address, port, now(), problem);
 
-    if (changed) {
+    if (changed)
         show_state();
+    if (changed && has_started_) {
         const char *what = listening.what();
         const char *address = listening.address().c_str();
         guarded(ignored, [what, address, port] {
@@ -118,6 +167,7 @@ void Intake::listen(Listening &listening, int port)
                      errhint("Is the port in use by another server? It is tried again, ever more rarely; "
                              "a reload with another port takes effect at once.")));
         });
+        show_state();
     }
 }
 
@@ -129,6 +179,26 @@ void Intake::listen()
     listen(admin_listening_, settings::metrics_port);
 }
 
+/* One line that says what is where. */
+void Intake::tell_start()
+{
+    char webhooks[96];
+    char metrics[96];
+    PgError ignored;
+
+    format_address(webhooks, sizeof(webhooks), webhook_listening_);
+    format_address(metrics, sizeof(metrics), admin_listening_);
+    const char *version = found_extension_version();
+    const int number = number_ + 1;
+    guarded(ignored, [&webhooks, &metrics, version, number] {
+        ereport(LOG, (errmsg("cxone_sync: worker %d started, webhooks: %s, metrics: %s, schema version %s of "
+                             "database \"%s\"",
+                             number, webhooks[0] ? webhooks : "nowhere", metrics[0] ? metrics : "nowhere",
+                             version[0] ? version : "none", settings::database)));
+    });
+    has_started_ = true;
+}
+
 /* ---- the loop ---- */
 
 void Intake::run()
@@ -136,6 +206,7 @@ void Intake::run()
     configure();
     check_catalog();
     listen();
+    tell_start();
     for (;;) {
         wait();
         if (ConfigReloadPending) {
@@ -145,14 +216,18 @@ void Intake::run()
         if (slot_.extension_changed.exchange(false) || now() >= upgrade_due_at_)
             check_catalog();
         write_log_of_threads();
-        tell_recovery();
+        tell_journal(now());
         listen();
         if (stop_requested() && accepting_)
             begin_stop();
         write_batch();
+        probe_database();
+        count_dead_letters();
         Timestamp due_at;
-        if (!accepting_ && !batch_is_due(due_at))
+        if (!accepting_ && !batch_is_due(due_at)) {
+            tell_journal(Journal::at_end);
             return;
+        }
     }
 }
 
@@ -161,6 +236,7 @@ void Intake::begin_stop()
 {
     accepting_ = false;
     slot_.state = WorkerState::stopping;
+    show_state();
     endpoint_.stop_listening();
     queue_.close();
 }
@@ -188,10 +264,13 @@ long Intake::milliseconds_to_wait()
     /* a wait for a lock resets the latch, whatever it was set for */
     if (ConfigReloadPending || slot_.extension_changed || (stop_requested() && accepting_))
         return 0;
+    if (number_ == 0 && monitoring_.dead_letters_changed.exchange(false))
+        letters_due_at_ = std::min(letters_due_at_, letters_not_before_);
     if (batch_is_due(until))
         return 0;
-    until = std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
-                      statistics_due_at_, upgrade_due_at_, recovery_due_at_});
+    until =
+        std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
+                  statistics_due_at_, upgrade_due_at_, probe_due_at_, letters_due_at_, journal_.due_at()});
     if (until == INT64_MAX)
         return -1;
     return static_cast<long>(std::clamp<std::int64_t>((until - now() + 999) / 1000, 0, max_delay_ms));
@@ -226,10 +305,17 @@ void Intake::write_log_of_threads()
 {
     PgError ignored;
 
-    for (const std::string &line : queue_.take_log()) {
-        const char *text = line.c_str();
-        guarded(ignored, [text] { ereport(LOG, (errmsg("cxone_sync: %s", text))); });
+    for (const LogLine &line : queue_.take_log()) {
+        const char *text = line.text.c_str();
+        const int level = line.level == LogLevel::debug ? DEBUG1 : LOG;
+        guarded(ignored, [text, level] { ereport(level, (errmsg("cxone_sync: %s", text))); });
     }
+}
+
+void Intake::tell_journal(Timestamp at)
+{
+    journal_.count_refusals(webhook_->take_refusals());
+    journal_.tell(at);
 }
 
 /* ---- writing ---- */
@@ -246,6 +332,7 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
             check_read_write();
             write_deliveries(first, count, &postponed_);
         });
+        statistics_.count(ok ? Counter::commits : Counter::rollbacks);
         if (ok || ERRCODE_TO_CATEGORY(error.sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
             break;
     }
@@ -258,8 +345,12 @@ void Intake::write_batch()
 
     if (!batch_is_due(due_at))
         return;
+    Gauges &gauges = statistics_.gauges();
     batch_.clear();
     queue_.take(static_cast<unsigned>(settings::batch_size), batch_);
+    gauges.oldest_in_batch = batch_.front().delivery->received;
+    gauges.batch_began = now();
+    statistics_.count(Counter::batches);
 
     std::vector<Delivery *> deliveries;
     for (const QueuedDelivery &queued : batch_)
@@ -276,6 +367,8 @@ void Intake::write_batch()
         finish(0, batch_.size(), false);
         note_write_failure(error);
     }
+    gauges.oldest_in_batch = 0;
+    gauges.batch_began = 0;
     publish_mapping();
     report_statistics(false);
 }
@@ -304,50 +397,78 @@ void Intake::write_alone()
 void Intake::finish(std::size_t begin, std::size_t end, bool committed)
 {
     const Timestamp committed_at = now();
-    std::size_t written = 0;
+    std::uint64_t sent_back = 0;
     PgError ignored;
 
     answers_.clear();
     for (std::size_t i = begin; i < end; i++) {
         const Delivery &delivery = *batch_[i].delivery;
-        Answer answer{
-            .ticket = batch_[i].ticket, .committed = committed && !delivery.is_postponed, .counts = {}};
+        Answer answer{.ticket = batch_[i].ticket,
+                      .committed = committed && !delivery.is_postponed,
+                      .counts = delivery.counts()};
         if (answer.committed) {
-            answer.counts = delivery.counts();
-            count_events(delivery, answer.counts, committed_at);
+            count_committed(delivery, answer.counts, committed_at);
             const Delivery *counted = &delivery;
             if (!delivery.unmapped.empty())
                 guarded(ignored, [counted] { note_unmapped_keys(counted); });
-            written++;
+        } else {
+            statistics_.count(Counter::events_retry_later, answer.counts.received);
+            sent_back++;
         }
+        if (config_->is_debugging)
+            tell_delivery(delivery, answer, committed_at);
         answers_.push_back(answer);
         batch_[i].delivery.reset();
     }
-    Counters &counters = slot_.counters;
-    counters.deliveries += written;
-    counters.deliveries_retry += end - begin - written;
-    counters.batches += committed;
-    refused_ += end - begin - written;
+    statistics_.count(Counter::deliveries_committed, end - begin - sent_back);
+    statistics_.count(Counter::retry_database, sent_back);
+    journal_.count_sent_back(sent_back);
     endpoint_.answer(answers_);
 }
 
-void Intake::count_events(const Delivery &delivery, const DeliveryCounts &counts, Timestamp committed_at)
+void Intake::count_committed(const Delivery &delivery, const DeliveryCounts &counts, Timestamp committed_at)
 {
-    Counters &counters = slot_.counters;
+    Statistics &statistics = statistics_.current();
+    std::uint64_t failed_events = 0;
 
     for (std::size_t begin = 0, end; begin < delivery.events.size(); begin = end) {
         const Event &event = delivery.events[begin];
         const bool failed = delivery.outcome_of_event(begin, end) == Outcome::dead_lettered;
         const Timestamp time = event.refusal.sqlstate || !event.has_time ? delivery.received : event.time;
 
-        (failed ? counters.failure : counters.success).record(committed_at - time);
-        (failed ? counters.last_failure : counters.last_success)
-            .store(committed_at, std::memory_order_relaxed);
+        (failed ? statistics.failure : statistics.success).event.record(committed_at - time);
+        failed_events += failed;
     }
-    counters.events_applied += counts.applied;
-    counters.events_skipped += counts.skipped;
-    counters.events_dead_lettered += counts.dead_lettered;
-    dead_letters_ += counts.dead_lettered;
+    const std::int64_t intake_lag = committed_at - delivery.received;
+    statistics.failure.count_commit(failed_events, intake_lag, committed_at);
+    statistics.success.count_commit(counts.received - failed_events, intake_lag, committed_at);
+    statistics.count(Counter::events_applied, counts.applied);
+    statistics.count(Counter::events_skipped, counts.skipped);
+    statistics.count(Counter::events_dead_lettered, counts.dead_lettered);
+    statistics_.throughput().count(counts.received, committed_at);
+    journal_.count_dead_letters(counts.dead_lettered);
+}
+
+/* Counts and sizes only: what is in a delivery is not for the log. */
+void Intake::tell_delivery(const Delivery &delivery, const Answer &answer, Timestamp at)
+{
+    const auto bytes = static_cast<unsigned long long>(delivery.body.size());
+    const double ms = static_cast<double>(at - delivery.received) / 1000;
+    const Answer *told = &answer;
+    PgError ignored;
+
+    guarded(ignored, [told, bytes, ms] {
+        const DeliveryCounts &counts = told->counts;
+        if (told->committed)
+            ereport(DEBUG1, (errmsg_internal("cxone_sync: delivery of %u events, %llu bytes, committed after "
+                                             "%.3f ms: %u applied, %u skipped, %u dead-lettered",
+                                             counts.received, bytes, ms, counts.applied, counts.skipped,
+                                             counts.dead_lettered)));
+        else
+            ereport(DEBUG1, (errmsg_internal("cxone_sync: delivery of %u events, %llu bytes, sent back with "
+                                             "503 after %.3f ms",
+                                             counts.received, bytes, ms)));
+    });
 }
 
 /* ---- telling ---- */
@@ -355,18 +476,33 @@ void Intake::count_events(const Delivery &delivery, const DeliveryCounts &counts
 void Intake::show_state()
 {
     const WorkerState before = slot_.state;
-    char address[96] = "";
+    const bool is_up = webhook_listening_.is_up();
+    char address[96];
+    char metrics_address[96];
 
-    if (webhook_listening_.is_up())
-        snprintf(address, sizeof(address),
-                 strchr(webhook_listening_.address().c_str(), ':') ? "[%s]:%d" : "%s:%d",
-                 webhook_listening_.address().c_str(), webhook_listening_.port());
-    show_address(slot_, address);
-    show_schema_version(slot_, found_extension_version());
+    format_address(address, sizeof(address), webhook_listening_);
+    format_address(metrics_address, sizeof(metrics_address), admin_listening_);
+    slot_.info.change([&](WorkerInfo &info) {
+        set_text(info.address, address);
+        set_text(info.metrics_address, metrics_address);
+        set_text(info.schema_version, found_extension_version());
+        set_text(info.problem(Check::endpoint), !accepting_ ? "the worker is stopping"
+                                                : !is_up    ? "nobody listens for webhooks"
+                                                            : "");
+    });
     if (accepting_)
-        slot_.state = failing_ || !webhook_listening_.is_up() ? WorkerState::waiting : WorkerState::running;
+        slot_.state = journal_.is_failing() || !is_up ? WorkerState::waiting : WorkerState::running;
     if (slot_.state != before)
         tell_registrar_of_endpoint();
+}
+
+/* Of what the database has to have, this is missing, and the rest is there as far as is known. */
+void Intake::show_problems(Check check, const char *problem)
+{
+    slot_.info.change([check, problem](WorkerInfo &info) {
+        for (const Check other : {Check::extension, Check::schema, Check::database})
+            set_text(info.problem(other), other == check ? problem : "");
+    });
 }
 
 /*
@@ -418,12 +554,59 @@ void Intake::check_catalog()
     bool ok = in_transaction(activity, error, open);
     if (!ok && settings::auto_upgrade && extension_is_older() && accepting_)
         ok = upgrade(error) && in_transaction(activity, error, open);
-    if (!ok)
+    if (!ok) {
+        show_problems(check_of(error), error.message);
         note_failure(error);
-    else if (!failing_to_write_)
-        note_success();
+        monitoring_.dead_letters.set({});
+        letters_due_at_ = INT64_MAX;
+    } else {
+        if (!failing_to_write_)
+            note_success();
+        if (number_ == 0)
+            letters_due_at_ = letters_not_before_;
+    }
     show_state();
     publish_mapping();
+}
+
+/*
+ * Without deliveries nobody would find out that a full disk has room again, and a balancer that looks at
+ * /readyz would send none.
+ */
+void Intake::probe_database()
+{
+    PgError error;
+
+    if (now() < probe_due_at_)
+        return;
+    probe_due_at_ = INT64_MAX;
+    const bool ok = in_transaction("looking whether writing works", error, [] {
+        check_read_write();
+        compat::write_wal_message("cxone_sync");
+    });
+    if (ok)
+        note_success();
+    else
+        note_write_failure(error);
+}
+
+void Intake::count_dead_letters()
+{
+    DeadLetterCounts counts = {};
+    PgError error;
+    const Timestamp began = now();
+
+    if (began < letters_due_at_ || !accepting_)
+        return;
+    letters_due_at_ = INT64_MAX;
+    const bool ok =
+        in_transaction("counting dead letters", error, [&counts] { counts = count_open_dead_letters(); });
+    const Timestamp ended = now();
+    letters_not_before_ = ended + std::max(letters_pause_us, (ended - began) * letters_pause_factor);
+    if (ok && counts.counted_at != 0)
+        monitoring_.dead_letters.set(counts);
+    else
+        letters_due_at_ = letters_not_before_;
 }
 
 void Intake::note_written()
@@ -432,35 +615,18 @@ void Intake::note_written()
         note_write_failure(postponed_.error);
     else if (!a_target_is_blocked())
         note_success();
-    else
-        note_dead_letters();
 }
 
 void Intake::note_success()
 {
-    if (failing_) {
-        failing_ = failing_to_write_ = false;
-        recovery_due_at_ = last_failure_at_ + settling_us;
-        show_state();
-        tell_recovery();
-    }
-    note_dead_letters();
-}
-
-void Intake::tell_recovery()
-{
-    PgError ignored;
-    const auto refused = static_cast<unsigned long long>(refused_);
-
-    if (now() < recovery_due_at_)
+    if (!journal_.is_failing())
         return;
-    guarded(ignored, [refused] {
-        ereport(LOG, (errmsg("cxone_sync: deliveries are taken from now on, %llu were answered with 503",
-                             refused)));
-    });
-    recovery_due_at_ = INT64_MAX;
-    refused_ = 0;
-    told_.clear();
+    failing_to_write_ = false;
+    failed_probes_ = 0;
+    probe_due_at_ = INT64_MAX;
+    journal_.note_success();
+    show_problems(Check::database, "");
+    show_state();
 }
 
 /* What is wrong with the extension check_catalog() sees to be over, but not what keeps rows from being
@@ -469,48 +635,21 @@ void Intake::note_write_failure(const PgError &error)
 {
     failing_to_write_ = error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE &&
                         error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION;
+    if (concerns_everything(error))
+        show_problems(check_of(error), error.message);
+    if (concerns_everything(error) && failing_to_write_ && probe_due_at_ == INT64_MAX)
+        probe_due_at_ = now() + growing_delay_ms(++failed_probes_) * std::int64_t{1000};
     note_failure(error);
 }
 
-/* At once, then at most once a minute. The events' contents are not for the log. */
-void Intake::note_dead_letters()
-{
-    constexpr std::int64_t pause_us = 60'000'000;
-    PgError ignored;
-
-    if (dead_letters_ > 0 && now() - dead_letters_logged_at_ >= pause_us) {
-        const auto count = static_cast<unsigned long long>(dead_letters_);
-        guarded(ignored, [count] {
-            ereport(LOG,
-                    (errmsg("cxone_sync: %llu events could not be applied and are in cxone_sync.dead_letters",
-                            count)));
-        });
-        dead_letters_ = 0;
-        dead_letters_logged_at_ = now();
-    }
-}
-
-/* Once for each new reason, not once for each delivery. */
 void Intake::note_failure(const PgError &reason)
 {
-    PgError ignored;
     /* while an upgrade is due to be tried again, that is why the version does not fit */
     const PgError &error = upgrade_due_at_ != INT64_MAX && extension_is_older() ? upgrade_error_ : reason;
 
     show_error(slot_, error.message);
-    failing_ = true;
-    last_failure_at_ = now();
-    recovery_due_at_ = INT64_MAX;
+    journal_.note_failure(error);
     show_state();
-    if (told_.size() == max_told || std::find(told_.begin(), told_.end(), error.message) != told_.end())
-        return;
-    told_.emplace_back(error.message);
-    guarded(ignored, [&error] {
-        ereport(LOG, (errcode(error.sqlerrcode),
-                      errmsg("cxone_sync: deliveries are answered with 503: %s", error.message),
-                      error.detail[0] ? errdetail_internal("%s", error.detail) : 0,
-                      error.hint[0] ? errhint("%s", error.hint) : 0));
-    });
 }
 
 /* ---- the end ---- */
@@ -525,11 +664,14 @@ void Intake::stop() noexcept
             if (queued.delivery)
                 answers_.push_back({.ticket = queued.ticket, .committed = false, .counts = {}});
         }
+        statistics_.count(Counter::retry_stopping, answers_.size());
         endpoint_.answer(answers_);
     } catch (...) {
         /* they get no answer then, which tells a sender the same */
     }
     endpoint_.stop();
+    statistics_.gauges().oldest_in_batch = 0;
+    statistics_.gauges().batch_began = 0;
 }
 
 } // namespace cxone_sync

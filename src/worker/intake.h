@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/monitoring.h"
 #include "core/queue.h"
 #include "http/admin.h"
 #include "http/endpoint.h"
@@ -10,8 +11,8 @@
 #include <vector>
 
 #include "db/guard.h"
-#include "db/shared_state.h"
 #include "db/writer.h"
+#include "worker/journal.h"
 
 namespace cxone_sync {
 
@@ -23,8 +24,9 @@ namespace cxone_sync {
  */
 class Intake {
 public:
-    /* Starts the network threads; throws std::system_error or std::bad_alloc. */
-    explicit Intake(WorkerSlot &slot);
+    /* The worker of this number, from 0. Starts the network threads; throws std::system_error or
+     * std::bad_alloc. */
+    Intake(Monitoring &monitoring, int number);
 
     /* Takes and writes deliveries until a stop is asked for and all that waited is answered. */
     void run();
@@ -38,31 +40,39 @@ private:
     void reload();
     void listen();
     void listen(Listening &listening, int port);
+    void tell_start();
     void begin_stop();
 
     bool batch_is_due(Timestamp &due_at);
     long milliseconds_to_wait();
     void wait();
     void report_statistics(bool force);
+    void write_log_of_threads();
+    void tell_journal(Timestamp at);
 
     void check_catalog();
     bool upgrade(PgError &error);
+    void probe_database();
+    void count_dead_letters();
+
     void write_batch();
     void write_alone();
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
     void finish(std::size_t begin, std::size_t end, bool committed);
-    void count_events(const Delivery &delivery, const DeliveryCounts &counts, Timestamp committed_at);
+    void count_committed(const Delivery &delivery, const DeliveryCounts &counts, Timestamp committed_at);
+    void tell_delivery(const Delivery &delivery, const Answer &answer, Timestamp at);
 
     void show_state();
+    void show_problems(Check check, const char *problem);
     void note_written();
     void note_success();
-    void tell_recovery();
     void note_failure(const PgError &reason);
     void note_write_failure(const PgError &error);
-    void note_dead_letters();
-    void write_log_of_threads();
 
+    Monitoring &monitoring_;
     WorkerSlot &slot_;
+    const int number_;
+    StatisticsWriter statistics_;
     Queue queue_;
     Endpoint endpoint_;
     std::shared_ptr<Webhook> webhook_;
@@ -70,19 +80,18 @@ private:
     Listening webhook_listening_;
     Listening admin_listening_;
     std::shared_ptr<const WebhookConfig> config_;
+    Journal journal_;
 
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
     std::vector<Answer> answers_;
     Postponed postponed_;           /* of the last transaction */
+    bool has_started_ = false;      /* and has said so */
     bool accepting_ = true;         /* no stop has been asked for */
-    bool failing_ = false;          /* the last delivery was answered with 503 */
-    bool failing_to_write_ = false; /* for a reason that only another delivery can show to be over */
-    std::int64_t last_failure_at_ = 0;
-    std::vector<std::string> told_; /* reasons that the log has, since it last told that all is well */
-    std::int64_t recovery_due_at_ = INT64_MAX;
-    std::uint64_t refused_ = 0;      /* since then */
-    std::uint64_t dead_letters_ = 0; /* since the log last told of them */
-    std::int64_t dead_letters_logged_at_ = 0;
+    bool failing_to_write_ = false; /* for a reason that only another try can show to be over */
+    unsigned failed_probes_ = 0;    /* in a row */
+    std::int64_t probe_due_at_ = INT64_MAX;
+    std::int64_t letters_due_at_ = INT64_MAX; /* when the dead letters are to be counted */
+    std::int64_t letters_not_before_ = 0;
     std::int64_t statistics_due_at_ = INT64_MAX;
     unsigned failed_upgrades_ = 0; /* in a row */
     std::int64_t upgrade_due_at_ = INT64_MAX;

@@ -1,7 +1,7 @@
 #include "worker/process.h"
 
-#include "core/counters.h"
 #include "core/growing_delay.h"
+#include "core/monitoring.h"
 #include "core/queue.h"
 #include "cxone/registration_thread.h"
 #include "db/registration_settings.h"
@@ -58,6 +58,7 @@ void claim_slot(ProcessSlot &slot, pg_on_exit_callback on_exit)
 {
     slot.pid = MyProcPid;
     slot.started_at = GetCurrentTimestamp();
+    slot.starts++;
     before_shmem_exit(on_exit, 0);
 }
 
@@ -124,7 +125,7 @@ void on_intake_exit(int, Datum)
     if (connection_failed(problem, sizeof(problem)))
         show_error(*intake_slot, problem);
     intake_slot->state = WorkerState::stopped;
-    show_address(*intake_slot, "");
+    intake_slot->info.change([](WorkerInfo &info) { info.address[0] = info.metrics_address[0] = '\0'; });
     leave_slot(*intake_slot);
 }
 
@@ -132,23 +133,24 @@ void on_intake_exit(int, Datum)
 
 void on_registrar_exit(int, Datum)
 {
-    RegistrationInfo info = registration_info();
+    RegistrationSlot &slot = require_shared_state().monitoring.registration;
+    RegistrationInfo info = slot.info.get();
 
     if (registrar)
         registrar->stop();
     if (connection_failed(info.last_error, sizeof(info.last_error))) {
         info.last_error_at = GetCurrentTimestamp();
         info.hint[0] = '\0';
-        show_registration(info);
+        slot.info.set(info);
     }
-    leave_slot(require_shared_state().registration);
+    leave_slot(slot);
 }
 
 /* Without an API there is nothing to do, and no need for a connection. */
-void wait_for_api()
+void wait_for_api(RegistrationSlot &slot)
 {
     if (!settings::registration_is_set_up())
-        show_registration({});
+        slot.info.set({});
     while (!settings::registration_is_set_up() && !stop_requested()) {
         wait_for_latch(-1);
         if (ConfigReloadPending) {
@@ -186,14 +188,15 @@ void cxone_sync_intake_main(Datum index)
     using namespace cxone_sync;
 
     catch_signals();
-    intake_slot = &require_shared_state().workers[DatumGetInt32(index)];
+    intake_slot = &require_shared_state().monitoring.workers[DatumGetInt32(index)];
     intake_slot->state = WorkerState::starting;
     claim_slot(*intake_slot, on_intake_exit);
     wait_after_quick_failures(*intake_slot);
     if (stop_requested())
         proc_exit(1);
     connect_to_database();
-    call_cpp([] { intake = new Intake(*intake_slot); });
+    const int number = DatumGetInt32(index);
+    call_cpp([number] { intake = new Intake(require_shared_state().monitoring, number); });
     make_wait_set(intake->event_fd());
     call_cpp([] { intake->run(); });
     proc_exit(1);
@@ -204,17 +207,17 @@ void cxone_sync_registrar_main(Datum)
     using namespace cxone_sync;
 
     catch_signals();
-    RegistrationSlot &slot = require_shared_state().registration;
+    RegistrationSlot &slot = require_shared_state().monitoring.registration;
     claim_slot(slot, on_registrar_exit);
     wait_after_quick_failures(slot);
-    wait_for_api();
+    wait_for_api(slot);
     slot.started_at = GetCurrentTimestamp();
     if (stop_requested())
         proc_exit(1);
     connect_to_database();
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         ereport(FATAL, (errmsg("cxone_sync: could not start libcurl")));
-    call_cpp([] { registrar = new Registrar(require_shared_state().registration); });
+    call_cpp([] { registrar = new Registrar(require_shared_state().monitoring.registration); });
     make_wait_set(registrar->event_fd());
     call_cpp([] { registrar->run(); });
     proc_exit(1);

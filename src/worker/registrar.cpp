@@ -1,5 +1,5 @@
-#include "core/counters.h"
 #include "core/growing_delay.h"
+#include "core/monitoring.h"
 #include "core/timestamp.h"
 #include "cxone/json_value.h"
 #include "cxone/registration_thread.h"
@@ -49,9 +49,9 @@ std::size_t fingerprint_of(const ApiSettings &settings)
     return sum;
 }
 
-bool endpoint_answers(const SharedState &state)
+bool endpoint_answers(const Monitoring &monitoring)
 {
-    for (const WorkerSlot &worker : state.workers) {
+    for (const WorkerSlot &worker : monitoring.workers) {
         if (worker.state == WorkerState::running)
             return true;
     }
@@ -71,7 +71,7 @@ std::int64_t regular_delay_ms()
 } // namespace
 
 Registrar::Registrar(RegistrationSlot &slot)
-    : slot_(slot), info_(registration_info()), random_(static_cast<unsigned>(now()))
+    : slot_(slot), info_(slot.info.get()), random_(static_cast<unsigned>(now()))
 {
     (void)settings_have_changed();
 }
@@ -178,7 +178,7 @@ void Registrar::begin()
     if (look_at_database(unregistered, obstacle)) {
         const bool is_removed = unregistered && info_.state == RegistrationState::unregistered;
         obstacles_ = 0;
-        if (!unregistered && !endpoint_answers(require_shared_state()))
+        if (!unregistered && !endpoint_answers(require_shared_state().monitoring))
             obstacle.problem = "the endpoint takes no deliveries: see cxone_sync.sync_status";
         else if (!is_removed)
             begin_job(unregistered ? Job::remove : Job::check, obstacle);
@@ -318,7 +318,7 @@ void Registrar::show()
     shown.next_try = due_at();
     if (shown.next_try == INT64_MAX)
         shown.next_try = 0;
-    show_registration(shown);
+    slot_.info.set(shown);
 }
 
 /* The log has each problem once, not at each retry. */

@@ -51,10 +51,12 @@ void answer_batch(Queue &queue, Endpoint &endpoint)
 
 int serve(int port, unsigned threads, int stop_fd)
 {
-    Counters counters;
-    Queue queue(counters);
-    Endpoint endpoint(threads, counters, queue);
-    auto webhook = std::make_shared<Webhook>(queue, counters);
+    const std::atomic<std::uint64_t> epoch{0};
+    WorkerStatistics statistics;
+    StatisticsWriter writer(statistics, epoch);
+    Queue queue(writer.gauges());
+    Endpoint endpoint(threads, writer.gauges(), queue);
+    auto webhook = std::make_shared<Webhook>(queue, writer);
     Timestamp oldest;
     std::size_t events;
 

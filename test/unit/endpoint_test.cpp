@@ -228,7 +228,7 @@ const std::string get_metrics = "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n";
 /* An endpoint with both services; the test is its main thread, unless it starts a writer. */
 class EndpointTest : public testing::TestWithParam<unsigned> {
 protected:
-    EndpointTest() : endpoint_(GetParam(), counters_, queue_)
+    EndpointTest() : endpoint_(GetParam(), gauges_, queue_)
     {
         endpoint_.budget().set_limit(64 << 20);
         configure(1 << 20);
@@ -239,17 +239,18 @@ protected:
     {
         stop_writer();
         endpoint_.stop();
-        EXPECT_EQ(counters_.connections, 0u);
+        EXPECT_EQ(gauges_.connections, 0u);
         taken_.clear();
         queue_.take(UINT_MAX, taken_); /* their memory is the endpoint's */
         taken_.clear();
-        EXPECT_EQ(counters_.queued_bytes, 0u);
+        EXPECT_EQ(gauges_.queued_bytes, 0u);
     }
 
-    void configure(std::size_t max_body)
+    void configure(std::size_t max_body, std::uint64_t max_connections = 512)
     {
         auto config = std::make_shared<WebhookConfig>();
         config->max_body = max_body;
+        config->max_connections = max_connections;
         config->mapping = mapping_of({target_of("contacts", {"id", "name"})});
         webhook_->configure(std::move(config));
     }
@@ -321,13 +322,29 @@ protected:
 
     bool eventually_connected(std::uint64_t count)
     {
-        return eventually([&] { return counters_.connections == count; });
+        return eventually([&] { return gauges_.connections == count; });
     }
 
-    Counters counters_;
-    Queue queue_{counters_};
-    std::shared_ptr<Webhook> webhook_ = std::make_shared<Webhook>(queue_, counters_);
-    std::shared_ptr<Admin> admin_ = std::make_shared<Admin>(counters_);
+    /* How many were refused for good, or sent back. */
+    std::uint64_t count_of(std::string_view outcome) const
+    {
+        Overview overview;
+        read_overview(monitoring_, now(), overview);
+        std::uint64_t sum = 0;
+        for (std::size_t i = 0; i < counter_count; i++) {
+            const CounterName &name = counter_name(static_cast<Counter>(i));
+            if (name.name == std::string_view("deliveries") && name.outcome == outcome)
+                sum += overview.statistics.counters[i];
+        }
+        return sum;
+    }
+
+    Monitoring monitoring_;
+    StatisticsWriter statistics_ = monitoring_.statistics_of(monitoring_.workers[0]);
+    Gauges &gauges_ = statistics_.gauges();
+    Queue queue_{gauges_};
+    std::shared_ptr<Webhook> webhook_ = std::make_shared<Webhook>(queue_, statistics_);
+    std::shared_ptr<Admin> admin_ = std::make_shared<Admin>(monitoring_);
     std::vector<QueuedDelivery> taken_;
     Endpoint endpoint_;
     int webhook_port_ = 0;
@@ -371,7 +388,7 @@ TEST_P(EndpointTest, KeepAlive)
         ASSERT_EQ(reply.status, 200);
         ASSERT_EQ(reply.body, counts_text(i, i, 0, 0));
     }
-    EXPECT_EQ(counters_.connections, 1u);
+    EXPECT_EQ(gauges_.connections, 1u);
 }
 
 TEST_P(EndpointTest, TheConnectionEndsIfTheSenderWantsIt)
@@ -399,7 +416,7 @@ TEST_P(EndpointTest, PipelinedOneAtATimeAndInOrder)
         ASSERT_TRUE(wait_for(1));
         for (unsigned round = 0; round < 2 * GetParam(); round++)
             ASSERT_EQ(Sender(admin_port_).ask(get_metrics).status, 200);
-        ASSERT_EQ(counters_.queued_deliveries, 0u) << "the next one waits for the reply";
+        ASSERT_EQ(gauges_.queued_deliveries, 0u) << "the next one waits for the reply";
         ASSERT_EQ(taken_.size(), 1u);
         ASSERT_EQ(taken_[0].delivery->events.size(), i);
         answer_all();
@@ -444,14 +461,14 @@ TEST_P(EndpointTest, Gzip)
     EXPECT_EQ(sender.ask(request("POST /webhook", gzip("{}") + "x", header)).status, 400);
     EXPECT_EQ(sender.ask(request("POST /webhook", events(1), header)).status, 400);
     EXPECT_EQ(sender.ask(request("POST /webhook", "", header)).status, 400);
-    EXPECT_EQ(counters_.deliveries_refused, 4u);
+    EXPECT_EQ(count_of("refused"), 4u);
     endpoint_.budget().set_limit(4000);
     const Received no_memory = sender.ask(request("POST /webhook", gzip(std::string(4000, ' ')), header));
     EXPECT_EQ(no_memory.status, 503);
     EXPECT_TRUE(no_memory.has("Retry-After: 1"));
     EXPECT_FALSE(no_memory.has("Connection: close"));
-    EXPECT_EQ(counters_.deliveries_retry, 1u);
-    EXPECT_EQ(counters_.queued_bytes, 0u);
+    EXPECT_EQ(count_of("retry_later"), 1u);
+    EXPECT_EQ(gauges_.queued_bytes, 0u);
 
     const Received unknown = sender.ask(request("POST /webhook", "x", "Content-Encoding: br\r\n"));
     EXPECT_EQ(unknown.status, 415);
@@ -504,8 +521,8 @@ TEST_P(EndpointTest, AClosedQueueOrNoMemory)
     const Received closed = other.ask(delivery(1));
     EXPECT_EQ(closed.status, 503);
     EXPECT_TRUE(closed.has("Retry-After: 1"));
-    EXPECT_EQ(counters_.deliveries_retry, 2u);
-    EXPECT_EQ(counters_.queued_bytes, 0u);
+    EXPECT_EQ(count_of("retry_later"), 2u);
+    EXPECT_EQ(gauges_.queued_bytes, 0u);
 }
 
 /* To be told to come again would be told so for ever. */
@@ -516,8 +533,8 @@ TEST_P(EndpointTest, ADeliveryThatNoMemoryWillEverHold)
     const Received reply = sender.ask(delivery(100));
     EXPECT_EQ(reply.status, 413);
     EXPECT_NE(reply.body.find("cxone_sync.queue_size"), std::string::npos);
-    EXPECT_EQ(counters_.deliveries_refused, 1u);
-    EXPECT_EQ(counters_.queued_bytes, 0u);
+    EXPECT_EQ(count_of("refused"), 1u);
+    EXPECT_EQ(gauges_.queued_bytes, 0u);
 }
 
 TEST_P(EndpointTest, WhatTheWebhookRefuses)
@@ -532,8 +549,8 @@ TEST_P(EndpointTest, WhatTheWebhookRefuses)
     EXPECT_EQ(sender.ask(request("POST /webhook")).status, 400);
     EXPECT_EQ(sender.ask(request("POST /webhook", "{")).status, 400);
     EXPECT_EQ(sender.ask(request("POST /webhook", "{}")).status, 400);
-    EXPECT_EQ(counters_.deliveries_refused, 6u);
-    EXPECT_EQ(counters_.queued_bytes, 0u);
+    EXPECT_EQ(count_of("refused"), 6u);
+    EXPECT_EQ(gauges_.queued_bytes, 0u);
 
     /* none of which the connection has suffered from */
     ASSERT_TRUE(sender.send(request("POST /web%68ook?a=b", events(1))));
@@ -545,7 +562,7 @@ TEST_P(EndpointTest, WhatTheWebhookRefuses)
     EXPECT_EQ(framing.status, 411);
     EXPECT_TRUE(framing.has("Connection: close"));
     EXPECT_TRUE(sender.at_end());
-    EXPECT_EQ(counters_.deliveries_refused, 7u);
+    EXPECT_EQ(count_of("refused"), 7u);
 }
 
 TEST_P(EndpointTest, ARequestLineThatTheLibraryRefuses)
@@ -578,7 +595,7 @@ TEST_P(EndpointTest, Metrics)
     EXPECT_EQ(sender.ask(get_metrics).status, 200);
     EXPECT_EQ(sender.ask(request("GET /metrics", "x")).status, 413);
     EXPECT_TRUE(sender.at_end());
-    EXPECT_EQ(counters_.deliveries_refused, 0u) << "scrapes are no deliveries";
+    EXPECT_EQ(count_of("refused"), 0u) << "scrapes are no deliveries";
 }
 
 /* More replies than the sockets hold: the connection stops reading until they have gone, and loses none. */
@@ -696,8 +713,8 @@ TEST_P(EndpointTest, SendersThatCloseAtAnyPoint)
     /* accepted after all of them */
     EXPECT_EQ(Sender(webhook_port_).ask(request("GET /webhook")).status, 405);
     EXPECT_TRUE(eventually_connected(0));
-    EXPECT_EQ(counters_.queued_bytes, 0u);
-    EXPECT_EQ(counters_.queued_deliveries, 0u);
+    EXPECT_EQ(gauges_.queued_bytes, 0u);
+    EXPECT_EQ(gauges_.queued_deliveries, 0u);
 }
 
 /* The reply is not lost to the reset that unread bytes would cause. */
@@ -721,22 +738,24 @@ TEST_P(EndpointTest, ARefusedSenderThatGoesOnSending)
 
 TEST_P(EndpointTest, TooManyConnections)
 {
-    endpoint_.limits().max_connections = 2;
-    Sender first(admin_port_);
+    configure(1 << 20, 2);
+    Sender first(webhook_port_);
     Sender second(webhook_port_);
     ASSERT_TRUE(eventually_connected(2));
     {
-        Sender third(admin_port_);
+        Sender third(webhook_port_);
         const Received reply = third.reply();
         EXPECT_EQ(reply.status, 503);
         EXPECT_TRUE(reply.has("Retry-After: 1"));
         EXPECT_TRUE(reply.has("Connection: close"));
         EXPECT_TRUE(third.at_end());
     }
-    EXPECT_EQ(first.ask(get_metrics).status, 200);
+    EXPECT_EQ(count_of("retry_later"), 1u);
+    EXPECT_EQ(Sender(admin_port_).ask(get_metrics).status, 200) << "scrapers have connections of their own";
+    EXPECT_EQ(first.ask(request("GET /webhook")).status, 405);
     second.close();
     ASSERT_TRUE(eventually_connected(1));
-    EXPECT_EQ(Sender(admin_port_).ask(get_metrics).status, 200);
+    EXPECT_EQ(Sender(webhook_port_).ask(request("GET /webhook")).status, 405);
 }
 
 TEST_P(EndpointTest, IdleTimeout)
@@ -768,8 +787,8 @@ TEST_P(EndpointTest, RequestTimeout)
         EXPECT_GE(ms_since(start), 45);
         EXPECT_LT(ms_since(start), 5'000);
     }
-    EXPECT_EQ(counters_.deliveries_refused, 3u);
-    EXPECT_EQ(counters_.queued_bytes, 0u);
+    EXPECT_EQ(count_of("refused"), 3u);
+    EXPECT_EQ(gauges_.queued_bytes, 0u);
 }
 
 /* However long the commit takes, it is not the sender's fault. */
@@ -839,7 +858,7 @@ TEST_P(EndpointTest, StopClosesAll)
     const auto start = Clock::now();
     endpoint_.stop();
     EXPECT_LT(ms_since(start), 800);
-    EXPECT_EQ(counters_.connections, 0u);
+    EXPECT_EQ(gauges_.connections, 0u);
     for (Sender *sender : {&idle, &receiving, &waiting, &refused})
         EXPECT_TRUE(sender->at_end());
     EXPECT_EQ(Sender(webhook_port_).error(), ECONNREFUSED);
@@ -878,7 +897,7 @@ TEST_P(EndpointTest, StopDoesNotWaitForASenderThatDoesNotRead)
     const auto start = Clock::now();
     endpoint_.stop();
     EXPECT_LT(ms_since(start), 3'000);
-    EXPECT_EQ(counters_.connections, 0u);
+    EXPECT_EQ(gauges_.connections, 0u);
     pipeline.join();
 }
 
@@ -906,7 +925,7 @@ TEST_P(EndpointTest, StopUnderLoad)
     endpoint_.stop();
     for (std::thread &load : loads)
         load.join();
-    EXPECT_EQ(counters_.connections, 0u);
+    EXPECT_EQ(gauges_.connections, 0u);
 }
 
 } // namespace

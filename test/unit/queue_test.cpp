@@ -19,8 +19,8 @@ std::unique_ptr<Delivery> delivery_of(std::size_t events, Timestamp received = 0
 }
 
 struct QueueTest : testing::Test {
-    Counters counters;
-    Queue queue{counters};
+    Gauges gauges;
+    Queue queue{gauges};
 
     void push(std::size_t events, Ticket ticket)
     {
@@ -50,8 +50,8 @@ struct QueueTest : testing::Test {
 
     void expect_inside(std::uint64_t deliveries, std::uint64_t events)
     {
-        EXPECT_EQ(counters.queued_deliveries, deliveries);
-        EXPECT_EQ(counters.queued_events, events);
+        EXPECT_EQ(gauges.queued_deliveries, deliveries);
+        EXPECT_EQ(gauges.queued_events, events);
         Timestamp oldest = 0;
         std::size_t waiting = 0;
         EXPECT_EQ(queue.waiting(oldest, waiting), deliveries > 0);
@@ -65,7 +65,7 @@ TEST_F(QueueTest, WholeDeliveriesInOrder)
 {
     EXPECT_EQ(take(10), Tickets{});
     for (const std::size_t events : {3, 3, 4, 1, 5})
-        push(events, 100 + counters.queued_deliveries);
+        push(events, 100 + gauges.queued_deliveries);
     expect_inside(5, 16);
     EXPECT_EQ(take(9), (Tickets{100, 101}));
     expect_inside(3, 10);
@@ -201,28 +201,31 @@ TEST_F(QueueTest, TheLogIsBounded)
     for (int i = 0; i < 150; i++)
         queue.log("line ", std::to_string(i));
     EXPECT_TRUE(woken());
-    const std::vector<std::string> lines = queue.take_log();
+    const std::vector<LogLine> lines = queue.take_log();
     ASSERT_EQ(lines.size(), 100u);
-    EXPECT_EQ(lines.front(), "line 0");
-    EXPECT_EQ(lines.back(), "line 99");
+    EXPECT_EQ(lines.front().text, "line 0");
+    EXPECT_EQ(lines.back().text, "line 99");
     EXPECT_TRUE(queue.take_log().empty());
 
     queue.log("alone");
     EXPECT_TRUE(woken());
-    EXPECT_EQ(queue.take_log(), std::vector<std::string>{"alone"});
+    const std::vector<LogLine> last = queue.take_log();
+    ASSERT_EQ(last.size(), 1u);
+    EXPECT_EQ(last[0].text, "alone");
+    EXPECT_EQ(last[0].level, LogLevel::log);
 }
 
 TEST(Queue, LeavesNoGaugeBehind)
 {
-    Counters counters;
+    Gauges gauges;
     {
-        Queue queue(counters);
+        Queue queue(gauges);
         auto delivery = delivery_of(3);
         ASSERT_TRUE(queue.push(delivery, 1));
-        EXPECT_EQ(counters.queued_deliveries, 1u);
+        EXPECT_EQ(gauges.queued_deliveries, 1u);
     }
-    EXPECT_EQ(counters.queued_deliveries, 0u);
-    EXPECT_EQ(counters.queued_events, 0u);
+    EXPECT_EQ(gauges.queued_deliveries, 0u);
+    EXPECT_EQ(gauges.queued_events, 0u);
 }
 
 /* The taker sleeps on the eventfd alone, so a wake-up that is missing ends in the deadline. */

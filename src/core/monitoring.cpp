@@ -1,0 +1,185 @@
+#include "core/monitoring.h"
+
+#include "core/utf8.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace cxone_sync {
+
+namespace {
+
+/* A queue that is so full will soon send senders away: time for a balancer to choose another server. */
+constexpr std::uint64_t queue_mark_percent = 80;
+/* A batch takes milliseconds; one that takes so long waits for something, such as a synchronous standby. */
+constexpr std::int64_t slow_batch_us = 10 * us_per_second;
+
+constexpr const char *worker_states[] = {"stopped", "starting", "waiting", "running", "stopping"};
+constexpr const char *checks[] = {"endpoint", "extension", "schema", "database", "queue"};
+constexpr const char *registration_states[] = {"off",    "waiting",      "registered", "retrying",
+                                               "failed", "unregistered", "stopped"};
+constexpr const char *reasons[] = {"value", "constraint", "target", "raised", "other"};
+static_assert(std::size(checks) == check_count);
+static_assert(std::size(registration_states) == registration_state_count);
+static_assert(std::size(reasons) == dead_letter_reason_count);
+
+std::int64_t age_of_oldest(const Gauges &gauges, Timestamp at) noexcept
+{
+    const std::int64_t queued = gauges.oldest_queued.load(std::memory_order_relaxed);
+    const std::int64_t in_batch = gauges.oldest_in_batch.load(std::memory_order_relaxed);
+    const std::int64_t oldest = queued == 0 || (in_batch != 0 && in_batch < queued) ? in_batch : queued;
+
+    return oldest == 0 ? 0 : std::max<std::int64_t>(at - oldest, 0);
+}
+
+void find_problems(const Gauges &gauges, Timestamp at, WorkerOverview &worker) noexcept
+{
+    ProblemText &endpoint = worker.info.problem(Check::endpoint);
+    ProblemText &database = worker.info.problem(Check::database);
+    ProblemText &queue = worker.info.problem(Check::queue);
+    const std::int64_t batch_began = gauges.batch_began.load(std::memory_order_relaxed);
+
+    if (worker.pid == 0)
+        set_text(endpoint, "the worker does not run");
+    if (worker.pid != 0 && batch_began != 0 && at - batch_began >= slow_batch_us)
+        snprintf(database, sizeof(database), "a batch has been being written for %lld s",
+                 static_cast<long long>((at - batch_began) / us_per_second));
+    if (worker.queue.bytes * 100 > worker.queue.limit_bytes * queue_mark_percent)
+        snprintf(queue, sizeof(queue), "%llu of %llu kB are in use",
+                 static_cast<unsigned long long>(worker.queue.bytes / 1024),
+                 static_cast<unsigned long long>(worker.queue.limit_bytes / 1024));
+}
+
+} // namespace
+
+const char *worker_state_name(WorkerState state) noexcept
+{
+    return worker_states[static_cast<int>(state)];
+}
+
+const char *check_name(int check) noexcept
+{
+    return checks[check];
+}
+
+const char *registration_state_name(RegistrationState state) noexcept
+{
+    return registration_states[static_cast<int>(state)];
+}
+
+const char *dead_letter_reason_name(int reason) noexcept
+{
+    return reasons[reason];
+}
+
+/* PostgreSQL manual, appendix A. */
+DeadLetterReason dead_letter_reason(std::string_view sqlstate) noexcept
+{
+    const std::string_view category = sqlstate.substr(0, 2);
+
+    if (category == "22")
+        return DeadLetterReason::value;
+    if (category == "23")
+        return DeadLetterReason::constraint;
+    /* no target takes it; its table is gone, or is not as it has to be */
+    if (category == "02" || category == "42" || category == "55" || category == "3F")
+        return DeadLetterReason::target;
+    if (category == "P0")
+        return DeadLetterReason::raised;
+    return DeadLetterReason::other;
+}
+
+void Monitoring::reset_statistics(Timestamp at) noexcept
+{
+    const std::uint64_t next = epoch.load(std::memory_order_relaxed) + 1;
+
+    for (WorkerSlot &slot : workers)
+        slot.statistics.banks[next & 1].clear();
+    statistics_since[next & 1].store(at, std::memory_order_relaxed);
+    epoch.store(next, std::memory_order_release);
+}
+
+void QueueOverview::add(const QueueOverview &other) noexcept
+{
+    connections += other.connections;
+    deliveries += other.deliveries;
+    events += other.events;
+    bytes += other.bytes;
+    limit_bytes += other.limit_bytes;
+    oldest_waiting_us = std::max(oldest_waiting_us, other.oldest_waiting_us);
+}
+
+void read_worker(const WorkerSlot &slot, Timestamp at, WorkerOverview &worker) noexcept
+{
+    const Gauges &gauges = slot.statistics.gauges;
+
+    worker.pid = slot.pid.load(std::memory_order_relaxed);
+    worker.state = slot.state.load(std::memory_order_relaxed);
+    worker.started_at = slot.started_at.load(std::memory_order_relaxed);
+    worker.starts = slot.starts.load(std::memory_order_relaxed);
+    worker.info = slot.info.get();
+    worker.queue = {.connections = gauges.connections.load(std::memory_order_relaxed),
+                    .deliveries = gauges.queued_deliveries.load(std::memory_order_relaxed),
+                    .events = gauges.queued_events.load(std::memory_order_relaxed),
+                    .bytes = gauges.queued_bytes.load(std::memory_order_relaxed),
+                    .limit_bytes = gauges.queue_limit_bytes.load(std::memory_order_relaxed),
+                    .oldest_waiting_us = age_of_oldest(gauges, at)};
+    find_problems(gauges, at, worker);
+    worker.is_ready = std::all_of(std::begin(worker.info.problems), std::end(worker.info.problems),
+                                  [](const ProblemText &problem) { return problem[0] == '\0'; });
+}
+
+RegistrationInfo read_registration(const RegistrationSlot &slot, bool is_wanted) noexcept
+{
+    RegistrationInfo info = slot.info.get();
+
+    if (is_wanted && slot.pid.load(std::memory_order_relaxed) == 0) {
+        info.state = RegistrationState::stopped;
+        info.next_try = 0;
+    }
+    return info;
+}
+
+void read_overview(const Monitoring &monitoring, Timestamp at, Overview &overview) noexcept
+{
+    overview.at = at;
+    overview.is_ready = true;
+    overview.queue = {};
+    overview.throughput = {};
+    for (int i = 0; i < worker_count; i++) {
+        const WorkerSlot &slot = monitoring.workers[i];
+        read_worker(slot, at, overview.workers[i]);
+        overview.is_ready &= overview.workers[i].is_ready;
+        overview.queue.add(overview.workers[i].queue);
+        slot.statistics.throughput.add_to(overview.throughput, at);
+    }
+    overview.dead_letters = monitoring.dead_letters.get();
+    overview.registration = read_registration(
+        monitoring.registration, monitoring.registration.is_wanted.load(std::memory_order_relaxed));
+
+    std::uint64_t epoch;
+    do { /* a copy that a reset has come into is none */
+        epoch = monitoring.epoch.load(std::memory_order_acquire);
+        overview.statistics = {};
+        overview.statistics_since = monitoring.statistics_since[epoch & 1].load(std::memory_order_relaxed);
+        for (const WorkerSlot &slot : monitoring.workers)
+            slot.statistics.banks[epoch & 1].add_to(overview.statistics);
+    } while (monitoring.epoch.load(std::memory_order_acquire) != epoch);
+}
+
+void set_text(char *target, std::size_t size, std::string_view text) noexcept
+{
+    const bool is_utf8 = is_valid_utf8(text);
+    std::size_t length = std::min(text.size(), size - 1);
+
+    if (is_utf8 && length < text.size()) {
+        /* back to the first byte of the character that does not fit */
+        while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80)
+            length--;
+    }
+    for (std::size_t i = 0; i < length; i++)
+        target[i] = !is_utf8 && static_cast<unsigned char>(text[i]) >= 0x80 ? '?' : text[i];
+    target[length] = '\0';
+}
+
+} // namespace cxone_sync

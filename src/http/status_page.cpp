@@ -1,0 +1,55 @@
+#include "http/status_page.h"
+
+#include <openssl/evp.h>
+#include <stdexcept>
+
+namespace cxone_sync {
+
+namespace {
+
+/* The Makefile makes it of status_page.html, a text literal for each line. */
+constexpr std::string_view page =
+#include "http/status_page.inc"
+    ;
+
+/* What is between two tags, of which the page has one each. */
+constexpr std::string_view between(std::string_view first, std::string_view last)
+{
+    const std::size_t begin = page.find(first) + first.size();
+
+    return page.substr(begin, page.find(last) - begin);
+}
+constexpr std::string_view style = between("<style>", "</style>");
+constexpr std::string_view script = between("<script>", "</script>");
+static_assert(!style.empty() && !script.empty());
+
+/* As a source of a content-security policy (CSP level 3, section 2.3.1). */
+std::string hash_source(std::string_view text)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned char base64[2 * EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+
+    if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr) != 1)
+        throw std::runtime_error("could not compute a SHA-256 digest");
+    EVP_EncodeBlock(base64, digest, static_cast<int>(size));
+    return "'sha256-" + std::string(reinterpret_cast<const char *>(base64)) + "'";
+}
+
+} // namespace
+
+StatusPage::StatusPage()
+    : header_(
+          "Content-Security-Policy: default-src 'none'; connect-src 'self'; base-uri 'none'; "
+          "form-action 'none'; frame-ancestors 'none'; style-src " +
+          hash_source(style) + "; script-src " + hash_source(script) +
+          "\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCache-Control: no-cache")
+{
+}
+
+std::string_view StatusPage::html() const noexcept
+{
+    return page;
+}
+
+} // namespace cxone_sync
