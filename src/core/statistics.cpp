@@ -1,5 +1,6 @@
 #include "core/statistics.h"
 
+#include "core/delivery.h"
 #include "cxone/contract.h"
 
 #include <algorithm>
@@ -68,6 +69,14 @@ Counter refusal_counter(int status) noexcept
     }
 }
 
+void LagStatistics::count_commit(std::uint64_t events, std::int64_t intake_lag_us,
+                                 std::int64_t committed_at) noexcept
+{
+    intake.record(intake_lag_us, events);
+    if (events > 0)
+        last_commit.store(committed_at, std::memory_order_relaxed);
+}
+
 void LagStatistics::add_to(LagSnapshot &sum) const noexcept
 {
     sum.event.add(event.snapshot());
@@ -96,6 +105,30 @@ void Statistics::clear() noexcept
         counter.store(0, std::memory_order_relaxed);
     success.clear();
     failure.clear();
+}
+
+void StatisticsWriter::count_committed(const Delivery &delivery, const DeliveryCounts &counts,
+                                       Timestamp committed_at) noexcept
+{
+    Statistics &statistics = current();
+    const std::int64_t intake_lag = committed_at - delivery.received;
+    std::uint64_t failures = 0;
+
+    for (std::size_t begin = 0, end; begin < delivery.events.size(); begin = end) {
+        const Event &event = delivery.events[begin];
+        const bool failed = delivery.outcome_of_event(begin, end) == Outcome::dead_lettered;
+        const Timestamp time = event.refusal.sqlstate || !event.has_time ? delivery.received : event.time;
+
+        (failed ? statistics.failure : statistics.success).event.record(committed_at - time);
+        failures += failed;
+    }
+    statistics.failure.count_commit(failures, intake_lag, committed_at);
+    statistics.success.count_commit(counts.received - failures, intake_lag, committed_at);
+    statistics.count(Counter::deliveries_committed);
+    statistics.count(Counter::events_applied, counts.applied);
+    statistics.count(Counter::events_skipped, counts.skipped);
+    statistics.count(Counter::events_dead_lettered, counts.dead_lettered);
+    worker_.throughput.count(counts.received, committed_at);
 }
 
 } // namespace cxone_sync

@@ -10,6 +10,9 @@
 
 namespace cxone_sync {
 
+struct Delivery;
+struct DeliveryCounts;
+
 /* What is counted. Each has its name, outcome and reason in counter_names. */
 enum class Counter : std::uint8_t {
     deliveries_committed,
@@ -74,13 +77,8 @@ struct LagStatistics {
     LagHistogram intake;
     std::atomic<std::int64_t> last_commit{0};
 
-    /* Counts the events of one delivery; their own lags have been recorded. */
-    void count_commit(std::uint64_t events, std::int64_t intake_lag_us, std::int64_t committed_at) noexcept
-    {
-        intake.record(intake_lag_us, events);
-        if (events > 0)
-            last_commit.store(committed_at, std::memory_order_relaxed);
-    }
+    /* Counts the events of one delivery; their own lags are recorded one by one. */
+    void count_commit(std::uint64_t events, std::int64_t intake_lag_us, std::int64_t committed_at) noexcept;
     void add_to(LagSnapshot &sum) const noexcept;
     void clear() noexcept;
 };
@@ -144,8 +142,10 @@ public:
 
     Statistics &current() noexcept { return worker_.banks[epoch_.load(std::memory_order_acquire) & 1]; }
     void count(Counter counter, std::uint64_t times = 1) noexcept { current().count(counter, times); }
+    /* A delivery that was committed at that time, with the outcomes of its events. */
+    void count_committed(const Delivery &delivery, const DeliveryCounts &counts,
+                         Timestamp committed_at) noexcept;
     Gauges &gauges() noexcept { return worker_.gauges; }
-    Throughput &throughput() noexcept { return worker_.throughput; }
 
 private:
     WorkerStatistics &worker_;

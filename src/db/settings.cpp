@@ -115,7 +115,7 @@ void define_reload_settings()
         &listen_address, "127.0.0.1", PGC_SIGHUP, 0, check_listen_address, nullptr, nullptr);
     define_int("cxone_sync.port", "TCP port that webhooks are taken on.", &port, 8080, 1, 65535, PGC_SIGHUP,
                0);
-    define_int("cxone_sync.metrics_port", "TCP port that /metrics is served on; 0 turns it off.",
+    define_int("cxone_sync.metrics_port", "TCP port of the status page, /metrics and health; 0 turns it off.",
                &metrics_port, 9090, 0, 65535, PGC_SIGHUP, 0);
     DefineCustomBoolVariable("cxone_sync.auto_upgrade",
                              "Runs ALTER EXTENSION UPDATE when the library is newer than the extension.",
@@ -139,7 +139,7 @@ void define_reload_settings()
                PGC_SIGHUP, 0);
     define_int("cxone_sync.max_json_depth", "Deepest nesting of a body's JSON.", &max_json_depth, 64, 3, 1000,
                PGC_SIGHUP, 0);
-    define_int("cxone_sync.max_connections", "Most open connections of senders and scrapers.",
+    define_int("cxone_sync.max_connections", "Most open connections of senders.",
                &max_connections, 512, 1, 100000, PGC_SIGHUP, 0);
     define_int("cxone_sync.request_timeout", "Longest time from a request's first byte to its last.",
                &request_timeout_ms, 10000, 100, 3600000, PGC_SIGHUP, GUC_UNIT_MS);

@@ -102,7 +102,7 @@ void Webhook::refused(const Reply &reply) noexcept
 {
     statistics_.count(reply.counter);
     refusals_[static_cast<std::size_t>(reply.counter)].fetch_add(1, std::memory_order_relaxed);
-    if (!has_refusals_.exchange(true))
+    if (!has_refusals_ && !has_refusals_.exchange(true))
         queue_.wake();
     if (config()->is_debugging) {
         /* what the sender is told has nothing of what it has sent */
@@ -115,8 +115,7 @@ CounterValues Webhook::take_refusals() noexcept
 {
     CounterValues taken{};
 
-    if (!has_refusals_.exchange(false))
-        return taken;
+    has_refusals_ = false;
     for (std::size_t i = 0; i < counter_count; i++)
         taken[i] = refusals_[i].exchange(0, std::memory_order_relaxed);
     return taken;

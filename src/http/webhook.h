@@ -24,10 +24,11 @@ public:
 
     void configure(std::shared_ptr<const WebhookConfig> config);
     /*
-     * How many deliveries were not taken since this was last called, by counter. The main thread is woken for
-     * the first of them.
+     * How many requests were not taken as deliveries since this was last called, by counter. The main thread
+     * is woken for the first of them only.
      */
     CounterValues take_refusals() noexcept;
+    bool has_refusals() const noexcept { return has_refusals_; }
 
     std::uint64_t max_connections() const override;
     Framing::Limits limits() const override;

@@ -161,6 +161,8 @@ void Intake::listen(Listening &listening, int port)
         snprintf(text, sizeof(text), "could not listen for %s on %s, port %d: %s", listening.what(),
                  settings::listen_address, port, problem.c_str());
         show_error(slot_, text);
+        if (&listening == &webhook_listening_)
+            listen_problem_ = text;
         guarded(ignored, [&text] {
             ereport(WARNING,
                     (errmsg("cxone_sync: %s", text),
@@ -268,6 +270,8 @@ long Intake::milliseconds_to_wait()
         letters_due_at_ = std::min(letters_due_at_, letters_not_before_);
     if (batch_is_due(until))
         return 0;
+    if (webhook_->has_refusals())
+        until = std::min(until, journal_.refusals_due_at());
     until =
         std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
                   statistics_due_at_, upgrade_due_at_, probe_due_at_, letters_due_at_, journal_.due_at()});
@@ -314,7 +318,8 @@ void Intake::write_log_of_threads()
 
 void Intake::tell_journal(Timestamp at)
 {
-    journal_.count_refusals(webhook_->take_refusals());
+    if (webhook_->has_refusals() && at >= journal_.refusals_due_at())
+        journal_.tell_refusals(webhook_->take_refusals());
     journal_.tell(at);
 }
 
@@ -407,7 +412,8 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
                       .committed = committed && !delivery.is_postponed,
                       .counts = delivery.counts()};
         if (answer.committed) {
-            count_committed(delivery, answer.counts, committed_at);
+            statistics_.count_committed(delivery, answer.counts, committed_at);
+            journal_.count_dead_letters(answer.counts.dead_lettered);
             const Delivery *counted = &delivery;
             if (!delivery.unmapped.empty())
                 guarded(ignored, [counted] { note_unmapped_keys(counted); });
@@ -420,33 +426,9 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
         answers_.push_back(answer);
         batch_[i].delivery.reset();
     }
-    statistics_.count(Counter::deliveries_committed, end - begin - sent_back);
     statistics_.count(Counter::retry_database, sent_back);
     journal_.count_sent_back(sent_back);
     endpoint_.answer(answers_);
-}
-
-void Intake::count_committed(const Delivery &delivery, const DeliveryCounts &counts, Timestamp committed_at)
-{
-    Statistics &statistics = statistics_.current();
-    std::uint64_t failed_events = 0;
-
-    for (std::size_t begin = 0, end; begin < delivery.events.size(); begin = end) {
-        const Event &event = delivery.events[begin];
-        const bool failed = delivery.outcome_of_event(begin, end) == Outcome::dead_lettered;
-        const Timestamp time = event.refusal.sqlstate || !event.has_time ? delivery.received : event.time;
-
-        (failed ? statistics.failure : statistics.success).event.record(committed_at - time);
-        failed_events += failed;
-    }
-    const std::int64_t intake_lag = committed_at - delivery.received;
-    statistics.failure.count_commit(failed_events, intake_lag, committed_at);
-    statistics.success.count_commit(counts.received - failed_events, intake_lag, committed_at);
-    statistics.count(Counter::events_applied, counts.applied);
-    statistics.count(Counter::events_skipped, counts.skipped);
-    statistics.count(Counter::events_dead_lettered, counts.dead_lettered);
-    statistics_.throughput().count(counts.received, committed_at);
-    journal_.count_dead_letters(counts.dead_lettered);
 }
 
 /* Counts and sizes only: what is in a delivery is not for the log. */
@@ -487,7 +469,7 @@ void Intake::show_state()
         set_text(info.metrics_address, metrics_address);
         set_text(info.schema_version, found_extension_version());
         set_text(info.problem(Check::endpoint), !accepting_ ? "the worker is stopping"
-                                                : !is_up    ? "nobody listens for webhooks"
+                                                : !is_up    ? listen_problem_.c_str()
                                                             : "");
     });
     if (accepting_)

@@ -59,7 +59,6 @@ private:
     void write_alone();
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
     void finish(std::size_t begin, std::size_t end, bool committed);
-    void count_committed(const Delivery &delivery, const DeliveryCounts &counts, Timestamp committed_at);
     void tell_delivery(const Delivery &delivery, const Answer &answer, Timestamp at);
 
     void show_state();
@@ -84,9 +83,10 @@ private:
 
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
     std::vector<Answer> answers_;
-    Postponed postponed_;           /* of the last transaction */
-    bool has_started_ = false;      /* and has said so */
-    bool accepting_ = true;         /* no stop has been asked for */
+    Postponed postponed_;                                   /* of the last transaction */
+    bool has_started_ = false;                              /* and has said so */
+    std::string listen_problem_ = "the worker is starting"; /* why nobody listens for webhooks */
+    bool accepting_ = true;                                 /* no stop has been asked for */
     bool failing_to_write_ = false; /* for a reason that only another try can show to be over */
     unsigned failed_probes_ = 0;    /* in a row */
     std::int64_t probe_due_at_ = INT64_MAX;

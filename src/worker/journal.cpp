@@ -13,11 +13,6 @@ constexpr std::size_t max_told = 8; /* different reasons */
 
 } // namespace
 
-Timestamp Journal::Summary::due_at() const noexcept
-{
-    return count == 0 ? INT64_MAX : told_at + pause_us;
-}
-
 /* Once for each new reason, not once for each delivery. */
 void Journal::note_failure(const PgError &reason)
 {
@@ -44,27 +39,17 @@ void Journal::note_success()
     failing_ = false;
 }
 
-void Journal::count_refusals(const CounterValues &refusals) noexcept
-{
-    for (std::size_t i = 0; i < counter_count; i++) {
-        refusals_by_reason_[i] += refusals[i];
-        refusals_.count += refusals[i];
-    }
-}
-
 Timestamp Journal::due_at() const noexcept
 {
-    return std::min({recovery_due_at_, dead_letters_.due_at(), refusals_.due_at()});
+    return std::min(recovery_due_at_, dead_letters_ == 0 ? INT64_MAX : dead_letters_told_at_ + pause_us);
 }
 
 void Journal::tell(Timestamp at)
 {
     if (at >= recovery_due_at_ && at != at_end)
         tell_recovery();
-    if (at >= dead_letters_.due_at())
+    if (dead_letters_ > 0 && at >= dead_letters_told_at_ + pause_us)
         tell_dead_letters();
-    if (at >= refusals_.due_at())
-        tell_refusals();
 }
 
 void Journal::tell_recovery()
@@ -85,7 +70,7 @@ void Journal::tell_recovery()
 void Journal::tell_dead_letters()
 {
     PgError ignored;
-    const auto count = static_cast<unsigned long long>(dead_letters_.count);
+    const auto count = static_cast<unsigned long long>(dead_letters_);
 
     guarded(ignored, [count] {
         ereport(LOG, (errmsg_plural(
@@ -93,22 +78,31 @@ void Journal::tell_dead_letters()
                          "cxone_sync: %llu events could not be applied and are in cxone_sync.dead_letters",
                          static_cast<unsigned long>(count), count)));
     });
-    dead_letters_ = {.count = 0, .told_at = now()};
+    dead_letters_ = 0;
+    dead_letters_told_at_ = now();
 }
 
-void Journal::tell_refusals()
+Timestamp Journal::refusals_due_at() const noexcept
+{
+    return refusals_told_at_ + pause_us;
+}
+
+void Journal::tell_refusals(const CounterValues &refusals)
 {
     PgError ignored;
-    const auto count = static_cast<unsigned long long>(refusals_.count);
     std::string reasons;
+    unsigned long long count = 0;
 
     for (std::size_t i = 0; i < counter_count; i++) {
-        if (refusals_by_reason_[i] == 0)
+        if (refusals[i] == 0)
             continue;
         reasons += reasons.empty() ? "" : ", ";
         reasons += counter_name(static_cast<Counter>(i)).reason;
-        reasons += " " + std::to_string(refusals_by_reason_[i]);
+        reasons += " " + std::to_string(refusals[i]);
+        count += refusals[i];
     }
+    if (count == 0) /* one was noted while the last ones were taken */
+        return;
     const char *detail = reasons.c_str();
     guarded(ignored, [count, detail] {
         ereport(LOG, (errmsg_plural("cxone_sync: %llu request was not taken as a delivery",
@@ -117,8 +111,7 @@ void Journal::tell_refusals()
                       errdetail_internal("By reason: %s.", detail),
                       errhint("log_min_messages = debug1 shows what each was told.")));
     });
-    refusals_ = {.count = 0, .told_at = now()};
-    refusals_by_reason_ = {};
+    refusals_told_at_ = now();
 }
 
 } // namespace cxone_sync

@@ -24,9 +24,7 @@ public:
 
     /* Counts of deliveries that were answered with 503, and of events that went to dead_letters. */
     void count_sent_back(std::uint64_t deliveries) noexcept { sent_back_ += deliveries; }
-    void count_dead_letters(std::uint64_t events) noexcept { dead_letters_.count += events; }
-    /* Those of deliveries that did not come as far as the queue. */
-    void count_refusals(const CounterValues &refusals) noexcept;
+    void count_dead_letters(std::uint64_t events) noexcept { dead_letters_ += events; }
 
     /* Writes what is due at that time; all that is left at the end. */
     static constexpr Timestamp at_end = INT64_MAX - 1;
@@ -34,27 +32,22 @@ public:
     /* When tell() has something to write; INT64_MAX: nothing. */
     Timestamp due_at() const noexcept;
 
+    /* Writes how many requests did not come as far as the queue, by counter; not before this time. */
+    void tell_refusals(const CounterValues &refusals);
+    Timestamp refusals_due_at() const noexcept;
+
 private:
-    /* Told at once, then at most once a minute. */
-    struct Summary {
-        std::uint64_t count = 0; /* since it was last told */
-        Timestamp told_at = 0;
-
-        Timestamp due_at() const noexcept;
-    };
-
     void tell_recovery();
     void tell_dead_letters();
-    void tell_refusals();
 
     bool failing_ = false; /* the last delivery was answered with 503 */
     Timestamp last_failure_at_ = 0;
     Timestamp recovery_due_at_ = INT64_MAX;
-    std::vector<std::string> told_; /* reasons that the log has, since it last told that all is well */
-    std::uint64_t sent_back_ = 0;   /* since then */
-    Summary dead_letters_;
-    Summary refusals_;
-    CounterValues refusals_by_reason_{};
+    std::vector<std::string> told_;  /* reasons that the log has, since it last told that all is well */
+    std::uint64_t sent_back_ = 0;    /* since then */
+    std::uint64_t dead_letters_ = 0; /* since they were last told of */
+    Timestamp dead_letters_told_at_ = 0;
+    Timestamp refusals_told_at_ = 0;
 };
 
 } // namespace cxone_sync

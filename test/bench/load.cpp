@@ -4,10 +4,11 @@
  *   load [-c connections] [-e events per request] [-s seconds | -n events] [-w warm-up seconds]
  *        [-f number of the first event] [-p server's pid] [-l] port
  *
- * With -l the events have some 10 kB and go to three targets. A request is written once; before each sending only the digits of its ids and times are replaced, so that no
- * event comes twice and the server is left the processor. It prints one line of name=value. CPU times are those
- * of the measured time alone; with -p also of the server's main thread and of its other threads, and how long the
- * main thread was ready to run and had no processor: what that hides is the machine's, not the server's.
+ * With -l the events have some 10 kB and go to three targets. A request is written once; before each sending
+ * only the digits of its ids and times are replaced, so that no event comes twice and the server is left the
+ * processor. It prints one line of name=value. CPU times are those of the measured time alone; with -p also
+ * of the server's main thread and of its other threads, and how long the main thread was ready to run and had
+ * no processor: what that hides is the machine's, not the server's.
  */
 #include "events.h"
 
@@ -51,8 +52,8 @@ std::int64_t clock_ns(clockid_t clock)
 /* ---- the request ---- */
 
 /*
- * Large events have some 10 kB and the shapes of real ones: a type, an envelope of their own around an object,
- * custom fields as an array, a conversation, JSON inside a string, much that nobody maps.
+ * Large events have some 10 kB and the shapes of real ones: a type, an envelope of their own around an
+ * object, custom fields as an array, a conversation, JSON inside a string, much that nobody maps.
  */
 constexpr const char *kinds[] = {"case", "contact", "agent"};
 
@@ -65,17 +66,24 @@ std::string large_event_begin(int i)
 
 std::string large_event_end(int i)
 {
-    std::string text = ",\"status\":\"open\",\"channel\":{\"id\":\"chat_3c1f\",\"isPrivate\":\"True\"},\"customFields\":[";
+    std::string text =
+        ",\"status\":\"open\",\"channel\":{\"id\":\"chat_3c1f\",\"isPrivate\":\"True\"},\"customFields\":[";
     for (int field = 0; field < 12; field++)
         text += std::string(field > 0 ? "," : "") + "{\"ident\":\"field_" + std::to_string(field) +
-                "\",\"value\":\"value " + std::to_string(i * 31 + field) + "\",\"updatedAt\":\"2026-01-02T03:04:05+01:00\"}";
+                "\",\"value\":\"value " + std::to_string(i * 31 + field) +
+                "\",\"updatedAt\":\"2026-01-02T03:04:05+01:00\"}";
     text += "],\"messages\":[";
     for (int message = 0; message < 24; message++)
-        text += std::string(message > 0 ? "," : "") + "{\"idOnExternalPlatform\":\"9a7b3c1d-" + std::to_string(message) +
-                "\",\"direction\":\"inbound\",\"createdAt\":\"2026-01-02T03:04:05.1234567+00:00\",\"attachments\":[],"
-                "\"messageContent\":{\"type\":\"TEXT\",\"text\":\"Hello, I would like to know when my order \\\"" +
-                std::to_string(1000 + message) + "\\\" arrives \\u2013 thank you\",\"payload\":\"{\\\"elements\\\":[{\\\"id\\\":1}]}\"},"
-                "\"authorUser\":null,\"sentiment\":\"neutral\",\"reactionStatistics\":{\"likes\":0,\"shares\":0}}";
+        text += std::string(message > 0 ? "," : "") + "{\"idOnExternalPlatform\":\"9a7b3c1d-" +
+                std::to_string(message) +
+                "\",\"direction\":\"inbound\",\"createdAt\":\"2026-01-02T03:04:05.1234567+00:00\","
+                "\"attachments\":[],"
+                "\"messageContent\":{\"type\":\"TEXT\",\"text\":\"Hello, I would like to know when my order "
+                "\\\"" +
+                std::to_string(1000 + message) +
+                "\\\" arrives \\u2013 thank you\",\"payload\":\"{\\\"elements\\\":[{\\\"id\\\":1}]}\"},"
+                "\"authorUser\":null,\"sentiment\":\"neutral\",\"reactionStatistics\":{\"likes\":0,"
+                "\"shares\":0}}";
     return text + "]}}}";
 }
 
@@ -107,7 +115,8 @@ public:
         }
         body += "]}";
         body_size_ = body.size();
-        text_ = "POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+        text_ = "POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+                "application/json\r\nContent-Length: " +
                 std::to_string(body.size()) + "\r\n\r\n";
         for (Places &places : places_) {
             places.time += text_.size();
@@ -481,15 +490,32 @@ int main(int argc, char **argv)
     Options options;
     for (int option; (option = getopt(argc, argv, "c:e:s:n:w:f:p:l")) != -1;) {
         switch (option) {
-        case 'c': options.connections = std::atoi(optarg); break;
-        case 'e': options.events = std::atoi(optarg); break;
-        case 's': options.seconds = std::atof(optarg); break;
-        case 'n': options.events_wanted = std::strtoull(optarg, nullptr, 10); break;
-        case 'w': options.warm_up = std::atof(optarg); break;
-        case 'f': options.first = std::strtoull(optarg, nullptr, 10); break;
-        case 'p': options.pid = std::atoi(optarg); break;
-        case 'l': options.large = true; break;
-        default: return 2;
+        case 'c':
+            options.connections = std::atoi(optarg);
+            break;
+        case 'e':
+            options.events = std::atoi(optarg);
+            break;
+        case 's':
+            options.seconds = std::atof(optarg);
+            break;
+        case 'n':
+            options.events_wanted = std::strtoull(optarg, nullptr, 10);
+            break;
+        case 'w':
+            options.warm_up = std::atof(optarg);
+            break;
+        case 'f':
+            options.first = std::strtoull(optarg, nullptr, 10);
+            break;
+        case 'p':
+            options.pid = std::atoi(optarg);
+            break;
+        case 'l':
+            options.large = true;
+            break;
+        default:
+            return 2;
         }
     }
     if (optind + 1 != argc || options.connections < 1 || options.events < 1) {
