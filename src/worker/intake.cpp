@@ -643,8 +643,10 @@ void Intake::stop() noexcept
         queue_.take(INT_MAX, batch_);
         answers_.clear();
         for (const QueuedDelivery &queued : batch_) {
-            if (queued.delivery)
-                answers_.push_back({.ticket = queued.ticket, .committed = false, .counts = {}});
+            if (!queued.delivery)
+                continue;
+            statistics_.count(Counter::events_retry_later, queued.delivery->counts().received);
+            answers_.push_back({.ticket = queued.ticket, .committed = false, .counts = {}});
         }
         statistics_.count(Counter::retry_stopping, answers_.size());
         endpoint_.answer(answers_);
@@ -652,6 +654,8 @@ void Intake::stop() noexcept
         /* they get no answer then, which tells a sender the same */
     }
     endpoint_.stop();
+    /* this process is about to end, but the gauge of the memory that they have taken is not its own */
+    batch_.clear();
     statistics_.gauges().oldest_in_batch = 0;
     statistics_.gauges().batch_began = 0;
 }
