@@ -88,12 +88,6 @@ Intake::Intake(Monitoring &monitoring, int number)
       webhook_(std::make_shared<Webhook>(queue_, statistics_)), admin_(std::make_shared<Admin>(monitoring)),
       webhook_listening_("webhooks", webhook_), admin_listening_("metrics", admin_)
 {
-    /* what the last process of this number has left there */
-    slot_.info.change([](WorkerInfo &info) {
-        for (ProblemText &problem : info.problems)
-            set_text(problem, "");
-        set_text(info.problem(Check::endpoint), "the worker is starting");
-    });
 }
 
 /* ---- settings ---- */
