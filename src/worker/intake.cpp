@@ -209,7 +209,7 @@ void Intake::run()
             ConfigReloadPending = false;
             reload();
         }
-        if (slot_.extension_changed.exchange(false) || now() >= upgrade_due_at_)
+        if (slot_.extension_changed.exchange(false) || now() >= std::min(upgrade_due_at_, check_due_at_))
             check_catalog();
         write_log_of_threads();
         tell_journal(now());
@@ -266,9 +266,9 @@ long Intake::milliseconds_to_wait()
         return 0;
     if (webhook_->has_refusals())
         until = std::min(until, journal_.refusals_due_at());
-    until =
-        std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
-                  statistics_due_at_, upgrade_due_at_, probe_due_at_, letters_due_at_, journal_.due_at()});
+    until = std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
+                      statistics_due_at_, upgrade_due_at_, check_due_at_, probe_due_at_, letters_due_at_,
+                      journal_.due_at()});
     if (until == INT64_MAX)
         return -1;
     return static_cast<long>(std::clamp<std::int64_t>((until - now() + 999) / 1000, 0, max_delay_ms));
@@ -525,17 +525,23 @@ void Intake::check_catalog()
     };
 
     watch_catalog();
-    upgrade_due_at_ = INT64_MAX;
+    upgrade_due_at_ = check_due_at_ = INT64_MAX;
     constexpr const char *activity = "looking at the extension";
     bool ok = in_transaction(activity, error, open);
     if (!ok && settings::auto_upgrade && extension_is_older() && accepting_)
         ok = upgrade(error) && in_transaction(activity, error, open);
     if (!ok) {
+        failing_to_write_ = false; /* this problem hides that one, and must not outlast itself */
         show_problems(check_of(error), error.message);
         note_failure(error);
-        monitoring_.dead_letters.set({});
+        /* nobody tells us when a lock is released, say; of the other problems' ends we are told */
+        if (check_of(error) == Check::database && error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION)
+            check_due_at_ = now() + growing_delay_ms(++failed_checks_) * std::int64_t{1000};
+        if (number_ == 0)
+            monitoring_.dead_letters.set({});
         letters_due_at_ = INT64_MAX;
     } else {
+        failed_checks_ = 0;
         if (!failing_to_write_)
             note_success();
         if (number_ == 0)
