@@ -553,7 +553,8 @@ void Intake::check_catalog()
 
 /*
  * Without deliveries nobody would find out that a full disk has room again, and a balancer that looks at
- * /readyz would send none.
+ * /readyz would send none. That the WAL has room is no proof for the targets, so the next delivery may fail
+ * again: until one is written the pauses go on growing.
  */
 void Intake::probe_database()
 {
@@ -593,10 +594,12 @@ void Intake::count_dead_letters()
 
 void Intake::note_written()
 {
-    if (postponed_.count > 0)
+    if (postponed_.count > 0) {
         note_write_failure(postponed_.error);
-    else if (!a_target_is_blocked())
+    } else if (!a_target_is_blocked()) {
+        failed_probes_ = 0;
         note_success();
+    }
 }
 
 void Intake::note_success()
@@ -604,7 +607,6 @@ void Intake::note_success()
     if (!journal_.is_failing())
         return;
     failing_to_write_ = false;
-    failed_probes_ = 0;
     probe_due_at_ = INT64_MAX;
     journal_.note_success();
     show_problems(Check::database, "");
