@@ -30,6 +30,7 @@ constexpr std::int64_t alone_budget_us = 2'000'000;
 /* Between two counts of the dead letters; and they are not to take more than a hundredth of our time. */
 constexpr std::int64_t letters_pause_us = 5'000'000;
 constexpr std::int64_t letters_pause_factor = 100;
+constexpr int letters_timeout_ms = 1000; /* deliveries wait meanwhile */
 
 /*
  * PostgreSQL must never run out of file descriptors: where it cannot open a WAL file the whole cluster stops.
@@ -582,8 +583,10 @@ void Intake::count_dead_letters()
     if (began < letters_due_at_ || !accepting_)
         return;
     letters_due_at_ = INT64_MAX;
-    const bool ok =
-        in_transaction("counting dead letters", error, [&counts] { counts = count_open_dead_letters(); });
+    const bool ok = in_transaction("counting dead letters", error, [&counts] {
+        enable_timeout_after(STATEMENT_TIMEOUT, std::min(letters_timeout_ms, settings::statement_timeout_ms));
+        counts = count_open_dead_letters();
+    });
     const Timestamp ended = now();
     letters_not_before_ = ended + std::max(letters_pause_us, (ended - began) * letters_pause_factor);
     if (ok && counts.counted_at != 0)
