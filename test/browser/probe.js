@@ -1,13 +1,16 @@
 // What the test of the status page asks it: functions that look at the page and change nothing.
 
+// With plain blanks, whatever keeps figures and units on a line.
+const plain = text => text.replaceAll('\u00a0', ' ');
+
 // The text of an element, by its id.
-const textOf = id => document.getElementById(id).textContent;
+const textOf = id => plain(document.getElementById(id).textContent);
 
 // A cell or a fact: the exact value behind what is shown, if there is one.
-const valueOf = node => (node.querySelector('data[value]') || { value: node.textContent }).value;
+const valueOf = node => (node.querySelector('data[value]') || { value: plain(node.textContent) }).value;
 
 // A table's body as { first cell: [value, …] }.
-const tableOf = body => Object.fromEntries([...body.rows].map(row => [row.cells[0].textContent, [...row.cells].slice(1).map(valueOf)]));
+const tableOf = body => Object.fromEntries([...body.rows].map(row => [plain(row.cells[0].textContent), [...row.cells].slice(1).map(valueOf)]));
 
 const factsOf = list => Object.fromEntries([...list.querySelectorAll('dt')].map(name => [name.textContent, valueOf(name.nextElementSibling)]));
 
