@@ -62,6 +62,7 @@ list_missing() {
     need python3-djangorestframework has_python_module rest_framework
     need chromium has_command chromium
     need chromium-driver has_command chromedriver
+    need npm has_command npm
   fi
 }
 
