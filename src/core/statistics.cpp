@@ -117,7 +117,7 @@ void StatisticsWriter::count_committed(const Delivery &delivery, const DeliveryC
     for (std::size_t begin = 0, end; begin < delivery.events.size(); begin = end) {
         const Event &event = delivery.events[begin];
         const bool failed = delivery.outcome_of_event(begin, end) == Outcome::dead_lettered;
-        const Timestamp time = event.refusal.sqlstate || !event.has_time ? delivery.received : event.time;
+        const Timestamp time = event.has_time ? event.time : delivery.received;
 
         (failed ? statistics.failure : statistics.success).event.record(committed_at - time);
         failures += failed;

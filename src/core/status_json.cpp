@@ -182,7 +182,8 @@ void write_dead_letters(JsonWriter &json, const DeadLetterCounts &letters)
     json.key("open").open('[');
     for (int i = 0; i < dead_letter_reason_count; i++) {
         json.open('{').key("reason").text(dead_letter_reason_name(i));
-        json.key("letters").number(letters.open[i]);
+        json.key("letters");
+        letters.counted_at == 0 ? json.null() : json.number(letters.open[i]);
         json.close('}');
     }
     json.close(']').close('}');

@@ -30,6 +30,7 @@ constexpr std::int64_t alone_budget_us = 2'000'000;
 /* Between two counts of the dead letters; and they are not to take more than a hundredth of our time. */
 constexpr std::int64_t letters_pause_us = 5'000'000;
 constexpr std::int64_t letters_pause_factor = 100;
+constexpr int letters_timeout_ms = 1000; /* deliveries wait meanwhile */
 
 /*
  * PostgreSQL must never run out of file descriptors: where it cannot open a WAL file the whole cluster stops.
@@ -88,12 +89,6 @@ Intake::Intake(Monitoring &monitoring, int number)
       webhook_(std::make_shared<Webhook>(queue_, statistics_)), admin_(std::make_shared<Admin>(monitoring)),
       webhook_listening_("webhooks", webhook_), admin_listening_("metrics", admin_)
 {
-    /* what the last process of this number has left there */
-    slot_.info.change([](WorkerInfo &info) {
-        for (ProblemText &problem : info.problems)
-            set_text(problem, "");
-        set_text(info.problem(Check::endpoint), "the worker is starting");
-    });
 }
 
 /* ---- settings ---- */
@@ -215,7 +210,7 @@ void Intake::run()
             ConfigReloadPending = false;
             reload();
         }
-        if (slot_.extension_changed.exchange(false) || now() >= upgrade_due_at_)
+        if (slot_.extension_changed.exchange(false) || now() >= std::min(upgrade_due_at_, check_due_at_))
             check_catalog();
         write_log_of_threads();
         tell_journal(now());
@@ -272,9 +267,9 @@ long Intake::milliseconds_to_wait()
         return 0;
     if (webhook_->has_refusals())
         until = std::min(until, journal_.refusals_due_at());
-    until =
-        std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
-                  statistics_due_at_, upgrade_due_at_, probe_due_at_, letters_due_at_, journal_.due_at()});
+    until = std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
+                      statistics_due_at_, upgrade_due_at_, check_due_at_, probe_due_at_, letters_due_at_,
+                      journal_.due_at()});
     if (until == INT64_MAX)
         return -1;
     return static_cast<long>(std::clamp<std::int64_t>((until - now() + 999) / 1000, 0, max_delay_ms));
@@ -531,17 +526,23 @@ void Intake::check_catalog()
     };
 
     watch_catalog();
-    upgrade_due_at_ = INT64_MAX;
+    upgrade_due_at_ = check_due_at_ = INT64_MAX;
     constexpr const char *activity = "looking at the extension";
     bool ok = in_transaction(activity, error, open);
     if (!ok && settings::auto_upgrade && extension_is_older() && accepting_)
         ok = upgrade(error) && in_transaction(activity, error, open);
     if (!ok) {
+        failing_to_write_ = false; /* this problem hides that one, and must not outlast itself */
         show_problems(check_of(error), error.message);
         note_failure(error);
-        monitoring_.dead_letters.set({});
+        /* nobody tells us when a lock is released, say; of the other problems' ends we are told */
+        if (check_of(error) == Check::database && error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION)
+            check_due_at_ = now() + growing_delay_ms(++failed_checks_) * std::int64_t{1000};
+        if (number_ == 0)
+            monitoring_.dead_letters.set({});
         letters_due_at_ = INT64_MAX;
     } else {
+        failed_checks_ = 0;
         if (!failing_to_write_)
             note_success();
         if (number_ == 0)
@@ -553,7 +554,8 @@ void Intake::check_catalog()
 
 /*
  * Without deliveries nobody would find out that a full disk has room again, and a balancer that looks at
- * /readyz would send none.
+ * /readyz would send none. That the WAL has room is no proof for the targets, so the next delivery may fail
+ * again: until one is written the pauses go on growing.
  */
 void Intake::probe_database()
 {
@@ -581,8 +583,10 @@ void Intake::count_dead_letters()
     if (began < letters_due_at_ || !accepting_)
         return;
     letters_due_at_ = INT64_MAX;
-    const bool ok =
-        in_transaction("counting dead letters", error, [&counts] { counts = count_open_dead_letters(); });
+    const bool ok = in_transaction("counting dead letters", error, [&counts] {
+        enable_timeout_after(STATEMENT_TIMEOUT, std::min(letters_timeout_ms, settings::statement_timeout_ms));
+        counts = count_open_dead_letters();
+    });
     const Timestamp ended = now();
     letters_not_before_ = ended + std::max(letters_pause_us, (ended - began) * letters_pause_factor);
     if (ok && counts.counted_at != 0)
@@ -593,10 +597,12 @@ void Intake::count_dead_letters()
 
 void Intake::note_written()
 {
-    if (postponed_.count > 0)
+    if (postponed_.count > 0) {
         note_write_failure(postponed_.error);
-    else if (!a_target_is_blocked())
+    } else if (!a_target_is_blocked()) {
+        failed_probes_ = 0;
         note_success();
+    }
 }
 
 void Intake::note_success()
@@ -604,7 +610,6 @@ void Intake::note_success()
     if (!journal_.is_failing())
         return;
     failing_to_write_ = false;
-    failed_probes_ = 0;
     probe_due_at_ = INT64_MAX;
     journal_.note_success();
     show_problems(Check::database, "");
@@ -643,8 +648,10 @@ void Intake::stop() noexcept
         queue_.take(INT_MAX, batch_);
         answers_.clear();
         for (const QueuedDelivery &queued : batch_) {
-            if (queued.delivery)
-                answers_.push_back({.ticket = queued.ticket, .committed = false, .counts = {}});
+            if (!queued.delivery)
+                continue;
+            statistics_.count(Counter::events_retry_later, queued.delivery->counts().received);
+            answers_.push_back({.ticket = queued.ticket, .committed = false, .counts = {}});
         }
         statistics_.count(Counter::retry_stopping, answers_.size());
         endpoint_.answer(answers_);
@@ -652,6 +659,8 @@ void Intake::stop() noexcept
         /* they get no answer then, which tells a sender the same */
     }
     endpoint_.stop();
+    /* this process is about to end, but the gauge of the memory that they have taken is not its own */
+    batch_.clear();
     statistics_.gauges().oldest_in_batch = 0;
     statistics_.gauges().batch_began = 0;
 }

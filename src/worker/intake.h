@@ -93,7 +93,9 @@ private:
     std::int64_t letters_due_at_ = INT64_MAX; /* when the dead letters are to be counted */
     std::int64_t letters_not_before_ = 0;
     std::int64_t statistics_due_at_ = INT64_MAX;
-    unsigned failed_upgrades_ = 0; /* in a row */
+    unsigned failed_checks_ = 0;            /* of the catalog, in a row */
+    std::int64_t check_due_at_ = INT64_MAX; /* when it is looked at again */
+    unsigned failed_upgrades_ = 0;          /* in a row */
     std::int64_t upgrade_due_at_ = INT64_MAX;
     PgError upgrade_error_; /* of the last of them */
 };

@@ -116,6 +116,17 @@ bool connection_failed(char *text, std::size_t size)
 
 /* ---- the intake worker ---- */
 
+/* In place of what the last process of this number has left there, and before it has a pid. */
+void show_start(WorkerSlot &slot)
+{
+    slot.state = WorkerState::starting;
+    slot.info.change([](WorkerInfo &info) {
+        for (ProblemText &problem : info.problems)
+            set_text(problem, "");
+        set_text(info.problem(Check::endpoint), "the worker is starting");
+    });
+}
+
 void on_intake_exit(int, Datum)
 {
     char problem[160];
@@ -189,7 +200,7 @@ void cxone_sync_intake_main(Datum index)
 
     catch_signals();
     intake_slot = &require_shared_state().monitoring.workers[DatumGetInt32(index)];
-    intake_slot->state = WorkerState::starting;
+    show_start(*intake_slot);
     claim_slot(*intake_slot, on_intake_exit);
     wait_after_quick_failures(*intake_slot);
     if (stop_requested())

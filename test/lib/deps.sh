@@ -63,6 +63,9 @@ list_missing() {
     need python3-prometheus-client has_python_module prometheus_client
     need python3-django-oauth-toolkit has_python_module oauth2_provider
     need python3-djangorestframework has_python_module rest_framework
+    need chromium has_command chromium
+    need chromium-driver has_command chromedriver
+    need npm has_command npm
   fi
 }
 

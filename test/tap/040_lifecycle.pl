@@ -313,7 +313,12 @@ is(counts_of(deliver($node, body())), '1 0 0', 'whose time is a time');
 
 # ---- an idle worker ----
 
-# Its figures reach PostgreSQL's statistics when it idles, and then it has nothing to wake up for.
+# Its figures reach PostgreSQL's statistics when it idles, and then it has nothing to wake up for. A new one has no dead letters of its own
+# to count and to tell of.
+$pid = worker_pid($node);
+sql($node, "SELECT pg_terminate_backend($pid)");
+poll(sub { my $new = worker_pid($node); $new && $new ne $pid }, 'a new worker');
+wait_for_state($node, 'running');
 $pid = worker_pid($node);
 sub threads { return map { m!(\d+)$! } glob "/proc/$_[0]/task/*"; }
 sub switches
