@@ -27,9 +27,9 @@ namespace {
 constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a serialization race */
 /* For writing deliveries one by one after a failed batch. */
 constexpr std::int64_t alone_budget_us = 2'000'000;
-/* Between two counts of the dead letters; and they are not to take more than a hundredth of our time. */
+/* Between two counts of the dead letters; and they are not to take more than a twentieth of our time. */
 constexpr std::int64_t letters_pause_us = 5'000'000;
-constexpr std::int64_t letters_pause_factor = 100;
+constexpr std::int64_t letters_pause_factor = 20;
 constexpr int letters_timeout_ms = 1000; /* deliveries wait meanwhile */
 
 /*
