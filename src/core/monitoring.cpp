@@ -32,8 +32,9 @@ std::int64_t age_of_oldest(const Gauges &gauges, Timestamp at) noexcept
     return oldest == 0 ? 0 : std::max<std::int64_t>(at - oldest, 0);
 }
 
-void find_problems(const Gauges &gauges, Timestamp at, WorkerOverview &worker) noexcept
+void find_problems(const WorkerSlot &slot, Timestamp at, WorkerOverview &worker) noexcept
 {
+    const Gauges &gauges = slot.statistics.gauges;
     ProblemText &endpoint = worker.info.problem(Check::endpoint);
     ProblemText &database = worker.info.problem(Check::database);
     ProblemText &queue = worker.info.problem(Check::queue);
@@ -41,6 +42,8 @@ void find_problems(const Gauges &gauges, Timestamp at, WorkerOverview &worker) n
 
     if (worker.pid == 0)
         set_text(endpoint, "the worker does not run");
+    else if (slot.is_stopping.load(std::memory_order_relaxed))
+        set_text(endpoint, "the worker is stopping");
     if (worker.pid != 0 && batch_began != 0 && at - batch_began >= slow_batch_us)
         snprintf(database, sizeof(database), "a batch has been being written for %lld s",
                  static_cast<long long>((at - batch_began) / us_per_second));
@@ -124,7 +127,7 @@ void read_worker(const WorkerSlot &slot, Timestamp at, WorkerOverview &worker) n
                     .bytes = gauges.queued_bytes.load(std::memory_order_relaxed),
                     .limit_bytes = gauges.queue_limit_bytes.load(std::memory_order_relaxed),
                     .oldest_waiting_us = age_of_oldest(gauges, at)};
-    find_problems(gauges, at, worker);
+    find_problems(slot, at, worker);
     worker.is_ready = std::all_of(std::begin(worker.info.problems), std::end(worker.info.problems),
                                   [](const ProblemText &problem) { return problem[0] == '\0'; });
 }

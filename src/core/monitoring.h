@@ -28,6 +28,8 @@ struct ProcessSlot {
     std::atomic<int> pid{0};
     std::atomic<std::int64_t> started_at{0};
     std::atomic<std::uint64_t> starts{0}; /* since the server started */
+    /* It has been asked to end, which it may learn late: set by the signal's handler. */
+    std::atomic<bool> is_stopping{false};
     /* Set before the latch of the process: the extension or its configuration has changed. */
     std::atomic<bool> extension_changed{false};
     /* Starts that ended before the process had run for a while, in a row: the next one waits longer. */

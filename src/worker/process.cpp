@@ -47,9 +47,9 @@ void register_worker(const char *type, const char *name, const char *main_functi
     RegisterBackgroundWorker(&worker);
 }
 
-void catch_signals()
+void catch_signals(ProcessSlot &slot)
 {
-    install_stop_request(settings::drain_timeout_ms);
+    install_stop_request(settings::drain_timeout_ms, slot.is_stopping);
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     BackgroundWorkerUnblockSignals();
 }
@@ -198,8 +198,8 @@ void cxone_sync_intake_main(Datum index)
 {
     using namespace cxone_sync;
 
-    catch_signals();
     intake_slot = &require_shared_state().monitoring.workers[DatumGetInt32(index)];
+    catch_signals(*intake_slot);
     show_start(*intake_slot);
     claim_slot(*intake_slot, on_intake_exit);
     wait_after_quick_failures(*intake_slot);
@@ -217,8 +217,8 @@ void cxone_sync_registrar_main(Datum)
 {
     using namespace cxone_sync;
 
-    catch_signals();
     RegistrationSlot &slot = require_shared_state().monitoring.registration;
+    catch_signals(slot);
     claim_slot(slot, on_registrar_exit);
     wait_after_quick_failures(slot);
     wait_for_api(slot);

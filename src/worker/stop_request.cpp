@@ -12,6 +12,7 @@ namespace {
 volatile sig_atomic_t requested = false;
 timer_t drain_timer;
 itimerspec drain_limit;
+std::atomic<bool> *shown_as_stopping = nullptr;
 
 /* timer_settime() and SetLatch() are safe in a signal handler (POSIX.1-2017 section 2.4.3; latch.c). */
 void on_sigterm(SIGNAL_ARGS)
@@ -22,6 +23,7 @@ void on_sigterm(SIGNAL_ARGS)
         die(postgres_signal_arg);
     } else {
         requested = true;
+        shown_as_stopping->store(true, std::memory_order_relaxed);
         timer_settime(drain_timer, 0, &drain_limit, nullptr);
         SetLatch(MyLatch);
     }
@@ -30,7 +32,7 @@ void on_sigterm(SIGNAL_ARGS)
 
 } // namespace
 
-void install_stop_request(int drain_timeout_ms)
+void install_stop_request(int drain_timeout_ms, std::atomic<bool> &is_stopping)
 {
     sigevent at_end = {};
 
@@ -39,6 +41,8 @@ void install_stop_request(int drain_timeout_ms)
     if (timer_create(CLOCK_MONOTONIC, &at_end, &drain_timer) != 0)
         ereport(FATAL, (errmsg("cxone_sync: could not create a timer: %m")));
     change_drain_timeout(drain_timeout_ms);
+    shown_as_stopping = &is_stopping;
+    is_stopping = false;
     pqsignal(SIGTERM, on_sigterm);
 }
 

@@ -197,8 +197,10 @@ TEST(Monitoring, ProblemsByWhatTheWorkerSays)
         shared.slot.info.change([i](WorkerInfo &info) { set_text(info.problems[i], ""); });
     }
     EXPECT_TRUE(shared.read()->is_ready);
+    shared.slot.is_stopping = true; /* whatever else its main thread does before it sees that */
+    EXPECT_EQ(shared.problem(Check::endpoint), "the worker is stopping");
     shared.slot.pid = 0;
-    EXPECT_FALSE(shared.read()->is_ready);
+    EXPECT_EQ(shared.problem(Check::endpoint), "the worker does not run");
 }
 
 TEST(Monitoring, TheQueuesMark)
