@@ -18,4 +18,12 @@ inline bool is_loopback_address(const char *address) noexcept
     return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+inline bool is_numeric_address(const char *address) noexcept
+{
+    in_addr v4;
+    in6_addr v6;
+
+    return inet_pton(AF_INET, address, &v4) == 1 || inet_pton(AF_INET6, address, &v6) == 1;
+}
+
 } // namespace cxone_sync

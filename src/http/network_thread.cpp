@@ -1,7 +1,6 @@
 #include "http/network_thread.h"
 
 #include "core/signal_free_thread.h"
-#include "http/inflate.h"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -573,12 +572,10 @@ void NetworkThread::serve_one(Connection &connection)
     bool waits = false;
     const int problem =
         library_.read_request_line(connection.framing.head(), [&](const HttpRequest &request) {
-            std::string &body = connection.framing.body();
-            if (connection.framing.is_gzip())
-                reply = inflate_body(body, connection.service->limits().max_body, connection.memory);
-            if (reply)
-                return;
-            reply = connection.service->serve(request, body, connection.memory, ticket_of(connection));
+            HttpRequest whole = request;
+            whole.is_gzip = connection.framing.is_gzip();
+            reply = connection.service->serve(whole, connection.framing.body(), connection.memory,
+                                              ticket_of(connection));
             waits = !reply;
         });
     if (waits) {
