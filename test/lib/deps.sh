@@ -58,6 +58,9 @@ list_missing() {
     need libipc-run-perl has_perl_module IPC::Run
     need libio-socket-ssl-perl has_perl_module IO::Socket::SSL
     need openssl has_command openssl
+    # promtool comes with it, in the package or as one that it depends on
+    need prometheus has_command prometheus
+    need python3-prometheus-client has_python_module prometheus_client
     need python3-django-oauth-toolkit has_python_module oauth2_provider
     need python3-djangorestframework has_python_module rest_framework
     need chromium has_command chromium
