@@ -15,6 +15,7 @@ struct HttpRequest {
     const std::string &path; /* decoded, without the query */
     std::string_view head;   /* all of it, as it came: see header.h */
     bool is_gzip = false;    /* the body is a gzip file */
+    bool is_local = false;   /* it came to a loopback address */
 };
 
 /*

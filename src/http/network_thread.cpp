@@ -1,5 +1,6 @@
 #include "http/network_thread.h"
 
+#include "core/loopback.h"
 #include "core/signal_free_thread.h"
 
 #include <algorithm>
@@ -34,6 +35,16 @@ std::int64_t monotonic_ms() noexcept
     return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
 }
 
+/* Whether the other end has to be on this machine, as our end is a loopback address. */
+bool is_local(int socket) noexcept
+{
+    sockaddr_storage address{};
+    socklen_t size = sizeof(address);
+
+    return getsockname(socket, reinterpret_cast<sockaddr *>(&address), &size) == 0 &&
+           is_loopback_address(address);
+}
+
 std::string error_text(int error)
 {
     return std::generic_category().message(error);
@@ -63,6 +74,7 @@ struct NetworkThread::Connection {
     Phase phase = Phase::idle;
     bool close_after_reply = false;
     bool head_only = false; /* HEAD: the reply has no body */
+    bool is_local = false;  /* its address on this side is a loopback address */
     std::uint32_t watched = EPOLLIN;
     std::int64_t deadline_ms = INT64_MAX;
     Framing framing;
@@ -428,6 +440,7 @@ void NetworkThread::open_connection(int socket, std::shared_ptr<Service> service
     }
     free_slots_.pop_back();
     Connection &connection = *connections_[slot];
+    connection.is_local = is_local(socket);
 
     /*
      * a reply leaves at once: Nagle's algorithm would hold it back for the sender's delayed acknowledgement
@@ -574,6 +587,7 @@ void NetworkThread::serve_one(Connection &connection)
         library_.read_request_line(connection.framing.head(), [&](const HttpRequest &request) {
             HttpRequest whole = request;
             whole.is_gzip = connection.framing.is_gzip();
+            whole.is_local = connection.is_local;
             reply = connection.service->serve(whole, connection.framing.body(), connection.memory,
                                               ticket_of(connection));
             waits = !reply;

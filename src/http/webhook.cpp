@@ -82,7 +82,9 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
     if (request.method != "POST")
         return error_reply(405, "webhooks are sent with POST", "Allow: POST");
     const std::shared_ptr<const WebhookConfig> config = this->config();
-    if (!config->is_open)
+    /* a connection outlives the settings: one from elsewhere may have been opened while they asked for proof
+     */
+    if (!config->is_open || (!config->authenticator && !request.is_local))
         return retry_reply(Counter::retry_closed);
     auto delivery = std::make_unique<Delivery>();
     delivery->received = now();
