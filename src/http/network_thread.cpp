@@ -125,7 +125,11 @@ void NetworkThread::listen(int socket, std::shared_ptr<Service> service)
 
 void NetworkThread::stop_listening(std::shared_ptr<Service> service)
 {
-    post({.kind = Message::Kind::stop_listening, .service = std::move(service), .answers = {}});
+    const auto done = std::make_shared<std::promise<void>>();
+    std::future<void> is_done = done->get_future();
+
+    post({.kind = Message::Kind::stop_listening, .service = std::move(service), .answers = {}, .done = done});
+    is_done.wait_for(std::chrono::milliseconds(stop_ms));
 }
 
 void NetworkThread::adopt(int socket, std::shared_ptr<Service> service)
@@ -195,6 +199,7 @@ void NetworkThread::handle(Message &message)
             if (!message.service || listener.service == message.service)
                 close_listener(listener);
         }
+        message.done->set_value();
         break;
     case Message::Kind::adopt:
         open_connection(message.socket, std::move(message.service));
