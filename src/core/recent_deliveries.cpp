@@ -18,7 +18,8 @@ RecentDeliveries::Seen RecentDeliveries::begin(const Key &key, Timestamp now, st
     const std::lock_guard lock(mutex_);
 
     forget_old(now, keep_us);
-    const auto [place, is_new] = entries_.try_emplace(key);
+    const auto [place, is_new] =
+        entries_.try_emplace(key, Entry{.began = now, .is_committed = false, .counts = {}});
     if (!is_new) {
         counts = place->second.counts;
         return place->second.is_committed ? Seen::committed : Seen::under_way;
@@ -39,16 +40,21 @@ void RecentDeliveries::end(const Key &key, bool committed, const DeliveryCounts 
 
     if (place == entries_.end())
         return;
-    if (committed)
-        place->second = {.is_committed = true, .counts = counts};
-    else
+    if (!committed) {
         entries_.erase(place);
+        return;
+    }
+    place->second.is_committed = true;
+    place->second.counts = counts;
 }
 
 void RecentDeliveries::forget_old(Timestamp now, std::int64_t keep_us)
 {
     while (!order_.empty() && (order_.front().first < now - keep_us || order_.size() >= max_count)) {
-        entries_.erase(order_.front().second);
+        /* it may have been sent back, and have begun once more since */
+        const auto place = entries_.find(order_.front().second);
+        if (place != entries_.end() && place->second.began == order_.front().first)
+            entries_.erase(place);
         order_.pop_front();
     }
 }

@@ -34,6 +34,7 @@ public:
 
 private:
     struct Entry {
+        Timestamp began = 0;
         bool is_committed = false;
         DeliveryCounts counts;
     };

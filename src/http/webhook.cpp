@@ -124,8 +124,9 @@ std::optional<Reply> Webhook::enqueue(std::unique_ptr<Delivery> delivery, const 
     DeliveryCounts counts;
 
     if (digest) {
-        const RecentDeliveries::Seen seen =
-            recent_.begin(*digest, delivery->received, config.authenticator->tolerance_us(), counts);
+        /* from as far ahead to as far behind as its time may be, it can be sent again */
+        const std::int64_t keep_us = 2 * config.authenticator->tolerance_us();
+        const RecentDeliveries::Seen seen = recent_.begin(*digest, delivery->received, keep_us, counts);
         if (seen == RecentDeliveries::Seen::committed) {
             statistics_.count(Counter::deliveries_repeated);
             return committed_reply(counts);

@@ -59,6 +59,16 @@ TEST_F(RecentDeliveriesTest, ItIsForgottenAfterItsTime)
     EXPECT_EQ(recent.size(), 1u);
 }
 
+TEST_F(RecentDeliveriesTest, ItsTimeBeginsAnewAfterItWasSentBack)
+{
+    EXPECT_EQ(begin(1, 0), Seen::no);
+    end(1, false);
+    EXPECT_EQ(begin(1, 60), Seen::no);
+    end(1, true, 1);
+    EXPECT_EQ(begin(1, 160), Seen::committed) << "the first try's end is not its";
+    EXPECT_EQ(begin(1, 161), Seen::no);
+}
+
 TEST_F(RecentDeliveriesTest, ItsNumberIsBounded)
 {
     for (unsigned i = 0; i < RecentDeliveries::max_count + 1000; i++) {
