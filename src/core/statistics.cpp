@@ -10,12 +10,17 @@ namespace cxone_sync {
 namespace {
 
 constexpr const char *deliveries_help =
-    "Deliveries by what they were answered: committed is 200, refused 4xx or 5xx for good, retry_later 503.";
+    "Deliveries by what they were answered: committed is 200, repeated 200 for one that had been committed "
+    "before, refused 4xx or 5xx for good, retry_later 503.";
 constexpr const char *events_help = "Events of deliveries that were not refused, by what became of them.";
 
 constexpr CounterName names[] = {
     {"deliveries", "committed", "", deliveries_help},
+    {"deliveries", "repeated", "", deliveries_help},
     {"deliveries", "refused", "malformed_http", deliveries_help},
+    {"deliveries", "refused", "no_credentials", deliveries_help},
+    {"deliveries", "refused", "wrong_credentials", deliveries_help},
+    {"deliveries", "refused", "stale_signature", deliveries_help},
     {"deliveries", "refused", "path", deliveries_help},
     {"deliveries", "refused", "method", deliveries_help},
     {"deliveries", "refused", "timeout", deliveries_help},
@@ -24,6 +29,8 @@ constexpr CounterName names[] = {
     {"deliveries", "refused", "invalid_body", deliveries_help},
     {"deliveries", "retry_later", "queue_full", deliveries_help},
     {"deliveries", "retry_later", "connections", deliveries_help},
+    {"deliveries", "retry_later", "under_way", deliveries_help},
+    {"deliveries", "retry_later", "closed", deliveries_help},
     {"deliveries", "retry_later", "stopping", deliveries_help},
     {"deliveries", "retry_later", "database", deliveries_help},
     {"events", "applied", "", events_help},

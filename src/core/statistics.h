@@ -16,7 +16,11 @@ struct DeliveryCounts;
 /* What is counted. Each has its name, outcome and reason in counter_names. */
 enum class Counter : std::uint8_t {
     deliveries_committed,
+    deliveries_repeated,
     refused_malformed_http,
+    refused_no_credentials,
+    refused_wrong_credentials,
+    refused_stale_signature,
     refused_path,
     refused_method,
     refused_timeout,
@@ -25,6 +29,8 @@ enum class Counter : std::uint8_t {
     refused_invalid_body,
     retry_queue_full,
     retry_connections,
+    retry_under_way,
+    retry_closed,
     retry_stopping,
     retry_database,
     events_applied,
@@ -36,7 +42,7 @@ enum class Counter : std::uint8_t {
     commits,
     rollbacks,
 };
-inline constexpr std::size_t counter_count = 20;
+inline constexpr std::size_t counter_count = 26;
 
 /*
  * How the view sync_counters and the metrics call a counter. Those of one name stand side by side; outcome

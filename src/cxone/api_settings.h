@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cxone/secret.h"
+#include "core/secret.h"
 
 #include <string>
 #include <vector>

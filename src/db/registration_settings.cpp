@@ -1,12 +1,12 @@
 #include "db/registration_settings.h"
 
 #include "cxone/contract.h"
-#include "cxone/secret_file.h"
 #include "cxone/url.h"
 
 #include <algorithm>
 
 #include "db/define_setting.h"
+#include "db/secret_setting.h"
 
 namespace cxone_sync::settings {
 
@@ -37,12 +37,8 @@ bool remove_duplicates;
 int token_timeout_ms;
 int api_timeout_ms;
 
-/* What PostgreSQL takes for the values of the secret settings: always empty. */
-char *client_secret_shown;
-char *api_password_shown;
-/* The values; the setting's `extra`. */
-char *client_secret;
-char *api_password;
+SecretSetting client_secret;
+SecretSetting api_password;
 
 const config_enum_entry grants[] = {
     {"client_credentials", static_cast<int>(Grant::client_credentials), false},
@@ -55,54 +51,6 @@ const config_enum_entry authentications[] = {{"body", static_cast<int>(ClientAut
 const config_enum_entry formats[] = {{"form", static_cast<int>(TokenRequestFormat::form), false},
                                      {"json", static_cast<int>(TokenRequestFormat::json), false},
                                      {nullptr, 0, false}};
-
-/* ---- secrets ---- */
-
-/*
- * Moves a secret out of the reach of everything that shows settings. The server logs a setting that a reload
- * has changed, with its text, if its value before and after differ (ProcessConfigFileInternal(), guc-file.l):
- * so the value is made empty, in place, and the secret is kept beside it. Never fails but for want of memory,
- * as the message of a failed check has the value.
- */
-bool hide_secret(char **value, void **extra, GucSource)
-{
-    const std::size_t size = strlen(*value) + 1;
-    void *secret = compat::allocate_setting(size);
-
-    if (secret)
-        memcpy(secret, *value, size);
-    explicit_bzero(*value, size);
-    *extra = secret;
-    return secret != nullptr;
-}
-
-/* The one before is about to be freed; only what is not used any more is wiped. */
-void assign_secret(char *&secret, void *extra)
-{
-    if (secret && secret != extra)
-        explicit_bzero(secret, strlen(secret));
-    secret = static_cast<char *>(extra);
-}
-
-void assign_client_secret(const char *, void *extra)
-{
-    assign_secret(client_secret, extra);
-}
-
-void assign_api_password(const char *, void *extra)
-{
-    assign_secret(api_password, extra);
-}
-
-const char *show_client_secret()
-{
-    return client_secret && *client_secret ? "********" : "";
-}
-
-const char *show_api_password()
-{
-    return api_password && *api_password ? "********" : "";
-}
 
 /* ---- checks ---- */
 
@@ -181,27 +129,6 @@ bool check_names(char **value, void **, GucSource)
 
 /* ---- definitions ---- */
 
-void define_string(const char *name, const char *description, char **variable, const char *initial,
-                   GucStringCheckHook check = nullptr, int flags = 0)
-{
-    DefineCustomStringVariable(name, description, nullptr, variable, initial, PGC_SIGHUP, flags, check,
-                               nullptr, nullptr);
-}
-
-void define_secret(const char *name, const char *description, char **variable, GucStringAssignHook assign,
-                   GucShowHook show)
-{
-    DefineCustomStringVariable(name, description, "A file is the better place for it.", variable, "",
-                               PGC_SIGHUP, GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
-                               hide_secret, assign, show);
-}
-
-void define_enum(const char *name, const char *description, int *variable, const config_enum_entry *values)
-{
-    DefineCustomEnumVariable(name, description, nullptr, variable, values[0].val, values, PGC_SIGHUP, 0,
-                             nullptr, nullptr, nullptr);
-}
-
 void define_service()
 {
     define_string("cxone_sync.api_url", "Base URL of CXone's API; empty: nothing is registered.", &api_url,
@@ -242,13 +169,11 @@ void define_token()
     define_int("cxone_sync.token_timeout", "Longest time of a request for a token.", &token_timeout_ms,
                contract::token_timeout_ms, 100, 600000, PGC_SIGHUP, GUC_UNIT_MS);
     define_string("cxone_sync.client_id", "Id of the client, or of the access key.", &client_id, "");
-    define_secret("cxone_sync.client_secret", "Secret of the client, or of the access key.",
-                  &client_secret_shown, assign_client_secret, show_client_secret);
+    define_secret<client_secret>("cxone_sync.client_secret", "Secret of the client, or of the access key.");
     define_string("cxone_sync.client_secret_file", "File with that secret.", &client_secret_file, "", nullptr,
                   GUC_SUPERUSER_ONLY);
     define_string("cxone_sync.api_username", "User's name for the grant password.", &api_username, "");
-    define_secret("cxone_sync.api_password", "User's password for the grant password.", &api_password_shown,
-                  assign_api_password, show_api_password);
+    define_secret<api_password>("cxone_sync.api_password", "User's password for the grant password.");
     define_string("cxone_sync.api_password_file", "File with that password.", &api_password_file, "", nullptr,
                   GUC_SUPERUSER_ONLY);
 }
@@ -264,24 +189,6 @@ void define_data_action()
     DefineCustomBoolVariable("cxone_sync.remove_duplicates",
                              "Removes further Data Actions of the same name and endpoint.", nullptr,
                              &remove_duplicates, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
-}
-
-/* ---- all of it for one check ---- */
-
-/* From the file if there is one, else from the setting. */
-std::string load_secret(const char *name, const char *file, const char *value, Secret &secret,
-                        std::string &hint)
-{
-    if (*file != '\0') {
-        const std::string problem = read_secret_file(file, secret, hint);
-        return problem.empty() ? problem : std::string("file \"") + file + "\": " + problem;
-    }
-    if (value && *value) {
-        secret = Secret(value);
-        return {};
-    }
-    hint = std::string("Set ") + name + "_file.";
-    return std::string(name) + " is not set";
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 
 #include "core/json_pointer.h"
 #include "core/loopback.h"
+#include "db/authentication_settings.h"
 #include "db/registration_settings.h"
 
 #include "db/define_setting.h"
@@ -11,6 +12,7 @@ namespace cxone_sync::settings {
 
 char *database;
 char *listen_address;
+char *metrics_address;
 int port;
 int metrics_port;
 int http_threads;
@@ -36,14 +38,26 @@ namespace {
 char *time_zone_name;
 pg_tz *time_zone; /* null: none is set */
 
-/* A name would need a look-up that can hang, and anything but loopback would be an open door. */
+/*
+ * A name would need a look-up that can hang. That an address for all needs authentication only the worker can
+ * tell, as one setting's check knows nothing of another setting.
+ */
 bool check_listen_address(char **value, void **, GucSource)
+{
+    if (is_numeric_address(*value))
+        return true;
+    GUC_check_errdetail("\"%s\" is not a numeric address such as 127.0.0.1, 0.0.0.0 or ::1.", *value);
+    return false;
+}
+
+/* Whoever reaches that port may read. */
+bool check_metrics_address(char **value, void **, GucSource)
 {
     if (is_loopback_address(*value))
         return true;
     GUC_check_errdetail("\"%s\" is not a numeric loopback address such as 127.0.0.1 or ::1.", *value);
     GUC_check_errhint(
-        "Senders are not authenticated here. Let a reverse proxy on this machine authenticate them "
+        "Readers are not authenticated here. Let a reverse proxy on this machine authenticate them "
         "and pass their requests on.");
     return false;
 }
@@ -110,9 +124,13 @@ void define_restart_settings()
 
 void define_reload_settings()
 {
-    DefineCustomStringVariable(
-        "cxone_sync.listen_address", "Numeric loopback address that webhooks are taken on.", nullptr,
-        &listen_address, "127.0.0.1", PGC_SIGHUP, 0, check_listen_address, nullptr, nullptr);
+    define_string("cxone_sync.listen_address",
+                  "Numeric address that webhooks are taken on; any but a loopback address needs "
+                  "cxone_sync.authentication.",
+                  &listen_address, "127.0.0.1", check_listen_address);
+    define_string("cxone_sync.metrics_address",
+                  "Numeric loopback address of the status page, /metrics and health.", &metrics_address,
+                  "127.0.0.1", check_metrics_address);
     define_int("cxone_sync.port", "TCP port that webhooks are taken on.", &port, 8080, 1, 65535, PGC_SIGHUP,
                0);
     define_int("cxone_sync.metrics_port", "TCP port of the status page, /metrics and health; 0 turns it off.",
@@ -139,8 +157,8 @@ void define_reload_settings()
                PGC_SIGHUP, 0);
     define_int("cxone_sync.max_json_depth", "Deepest nesting of a body's JSON.", &max_json_depth, 64, 3, 1000,
                PGC_SIGHUP, 0);
-    define_int("cxone_sync.max_connections", "Most open connections of senders.",
-               &max_connections, 512, 1, 100000, PGC_SIGHUP, 0);
+    define_int("cxone_sync.max_connections", "Most open connections of senders.", &max_connections, 512, 1,
+               100000, PGC_SIGHUP, 0);
     define_int("cxone_sync.request_timeout", "Longest time from a request's first byte to its last.",
                &request_timeout_ms, 10000, 100, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
     define_int("cxone_sync.idle_timeout", "How long a connection may stay open without a request.",
@@ -168,6 +186,7 @@ void define(bool preloaded)
     if (preloaded)
         define_restart_settings();
     define_reload_settings();
+    define_authentication_settings();
     define_registration_settings();
     compat::reserve_setting_prefix("cxone_sync");
 }

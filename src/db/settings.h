@@ -7,6 +7,7 @@ namespace cxone_sync::settings {
 
 extern char *database;
 extern char *listen_address;
+extern char *metrics_address;
 extern int port;
 extern int metrics_port;
 extern int http_threads;

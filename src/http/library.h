@@ -14,6 +14,8 @@ struct HttpRequest {
     const std::string &method;
     const std::string &path; /* decoded, without the query */
     std::string_view head;   /* all of it, as it came: see header.h */
+    bool is_gzip = false;    /* the body is a gzip file */
+    bool is_local = false;   /* it came to a loopback address */
 };
 
 /*

@@ -1,7 +1,7 @@
 #include "http/network_thread.h"
 
+#include "core/loopback.h"
 #include "core/signal_free_thread.h"
-#include "http/inflate.h"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -35,6 +35,16 @@ std::int64_t monotonic_ms() noexcept
     return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
 }
 
+/* Whether the other end has to be on this machine, as our end is a loopback address. */
+bool is_local(int socket) noexcept
+{
+    sockaddr_storage address{};
+    socklen_t size = sizeof(address);
+
+    return getsockname(socket, reinterpret_cast<sockaddr *>(&address), &size) == 0 &&
+           is_loopback_address(address);
+}
+
 std::string error_text(int error)
 {
     return std::generic_category().message(error);
@@ -64,6 +74,7 @@ struct NetworkThread::Connection {
     Phase phase = Phase::idle;
     bool close_after_reply = false;
     bool head_only = false; /* HEAD: the reply has no body */
+    bool is_local = false;  /* its address on this side is a loopback address */
     std::uint32_t watched = EPOLLIN;
     std::int64_t deadline_ms = INT64_MAX;
     Framing framing;
@@ -114,7 +125,11 @@ void NetworkThread::listen(int socket, std::shared_ptr<Service> service)
 
 void NetworkThread::stop_listening(std::shared_ptr<Service> service)
 {
-    post({.kind = Message::Kind::stop_listening, .service = std::move(service), .answers = {}});
+    const auto done = std::make_shared<std::promise<void>>();
+    std::future<void> is_done = done->get_future();
+
+    post({.kind = Message::Kind::stop_listening, .service = std::move(service), .answers = {}, .done = done});
+    is_done.wait_for(std::chrono::milliseconds(stop_ms));
 }
 
 void NetworkThread::adopt(int socket, std::shared_ptr<Service> service)
@@ -184,6 +199,7 @@ void NetworkThread::handle(Message &message)
             if (!message.service || listener.service == message.service)
                 close_listener(listener);
         }
+        message.done->set_value();
         break;
     case Message::Kind::adopt:
         open_connection(message.socket, std::move(message.service));
@@ -429,6 +445,7 @@ void NetworkThread::open_connection(int socket, std::shared_ptr<Service> service
     }
     free_slots_.pop_back();
     Connection &connection = *connections_[slot];
+    connection.is_local = is_local(socket);
 
     /*
      * a reply leaves at once: Nagle's algorithm would hold it back for the sender's delayed acknowledgement
@@ -573,12 +590,11 @@ void NetworkThread::serve_one(Connection &connection)
     bool waits = false;
     const int problem =
         library_.read_request_line(connection.framing.head(), [&](const HttpRequest &request) {
-            std::string &body = connection.framing.body();
-            if (connection.framing.is_gzip())
-                reply = inflate_body(body, connection.service->limits().max_body, connection.memory);
-            if (reply)
-                return;
-            reply = connection.service->serve(request, body, connection.memory, ticket_of(connection));
+            HttpRequest whole = request;
+            whole.is_gzip = connection.framing.is_gzip();
+            whole.is_local = connection.is_local;
+            reply = connection.service->serve(whole, connection.framing.body(), connection.memory,
+                                              ticket_of(connection));
             waits = !reply;
         });
     if (waits) {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -69,6 +70,7 @@ private:
         int socket = -1;
         std::shared_ptr<Service> service;
         std::vector<Answer> answers;
+        std::shared_ptr<std::promise<void>> done; /* to be told when it has been handled, or never will be */
     };
 
     void post(Message message);

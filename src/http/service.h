@@ -26,7 +26,7 @@ public:
     virtual Framing::Limits limits() const = 0;
 
     /*
-     * Serves one request, its body inflated. Returns its reply, or nothing if that comes later, by
+     * Serves one request, its body as it came. Returns its reply, or nothing if that comes later, by
      * Endpoint::answer(ticket). May move `body` and `memory`, what the body has taken of the budget, away.
      * Throws only std::bad_alloc.
      */

@@ -1,6 +1,7 @@
 #include "http/webhook.h"
 
 #include "cxone/contract.h"
+#include "http/inflate.h"
 
 namespace cxone_sync {
 
@@ -12,6 +13,25 @@ constexpr std::string_view retry_after = "Retry-After: 1";
 Reply retry_reply(Counter counter)
 {
     return error_reply(counter, 503, "not now, send it again", retry_after);
+}
+
+/* A sender who may not send is told no more than that. */
+Reply unauthorized_reply(AuthenticationProblem problem, const Authenticator &authenticator)
+{
+    const Counter counter = problem == AuthenticationProblem::missing ? Counter::refused_no_credentials
+                            : problem == AuthenticationProblem::stale ? Counter::refused_stale_signature
+                                                                      : Counter::refused_wrong_credentials;
+    return error_reply(counter, 401, "not authenticated", authenticator.challenge());
+}
+
+Reply committed_reply(const DeliveryCounts &counts)
+{
+    const auto member = [](std::string_view name, std::uint32_t count) {
+        return "\"" + std::string(name) + "\":" + std::to_string(count);
+    };
+    return {.body = "{" + member("received", counts.received) + "," + member("applied", counts.applied) +
+                    "," + member("skipped", counts.skipped) + "," +
+                    member("dead_lettered", counts.dead_lettered) + "}\n"};
 }
 
 /* A body that came in pieces may have a buffer of twice its size; a small one is not worth a copy. */
@@ -61,13 +81,26 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
         return error_reply(404, "no such path");
     if (request.method != "POST")
         return error_reply(405, "webhooks are sent with POST", "Allow: POST");
-    if (body.empty())
-        return error_reply(Counter::refused_invalid_body, 400, "the body is empty");
-
-    trim_buffer(body);
     const std::shared_ptr<const WebhookConfig> config = this->config();
+    /* a connection outlives the settings: one from elsewhere may have been opened while they asked for proof
+     */
+    if (!config->is_open || (!config->authenticator && !request.is_local))
+        return retry_reply(Counter::retry_closed);
     auto delivery = std::make_unique<Delivery>();
     delivery->received = now();
+    if (const Authenticator *authenticator = config->authenticator.get()) {
+        const AuthenticationProblem problem =
+            authenticator->check(request.head, body, delivery->received, delivery->digest);
+        if (problem != AuthenticationProblem::none)
+            return unauthorized_reply(problem, *authenticator);
+    }
+    if (body.empty())
+        return error_reply(Counter::refused_invalid_body, 400, "the body is empty");
+    if (request.is_gzip) {
+        if (std::optional<Reply> refusal = inflate_body(body, config->max_body, memory))
+            return refusal;
+    }
+    trim_buffer(body);
     delivery->body = std::move(body);
     delivery->memory = std::move(memory);
     memory = MemoryShare();
@@ -80,22 +113,45 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
         return error_reply(413, "the delivery takes more memory than cxone_sync.queue_size allows in all");
     if (!delivery->memory.grow_to(delivery->size()))
         return retry_reply(Counter::retry_queue_full);
-    if (!queue_.push(delivery, ticket))
-        return retry_reply(Counter::retry_stopping);
-    return std::nullopt;
+    return enqueue(std::move(delivery), *config, ticket);
+}
+
+/* One that is remembered is not written again. */
+std::optional<Reply> Webhook::enqueue(std::unique_ptr<Delivery> delivery, const WebhookConfig &config,
+                                      Ticket ticket)
+{
+    const std::optional<DeliveryDigest> digest = delivery->digest;
+    DeliveryCounts counts;
+
+    if (digest) {
+        /* from as far ahead to as far behind as its time may be, it can be sent again */
+        const std::int64_t keep_us = 2 * config.authenticator->tolerance_us();
+        const RecentDeliveries::Seen seen = recent_.begin(*digest, delivery->received, keep_us, counts);
+        if (seen == RecentDeliveries::Seen::committed) {
+            statistics_.count(Counter::deliveries_repeated);
+            return committed_reply(counts);
+        }
+        if (seen == RecentDeliveries::Seen::under_way)
+            return retry_reply(Counter::retry_under_way);
+    }
+    if (queue_.push(delivery, ticket))
+        return std::nullopt;
+    if (digest)
+        recent_.end(*digest, false, {});
+    return retry_reply(Counter::retry_stopping);
+}
+
+void Webhook::note_end(const Delivery &delivery, const Answer &answer) noexcept
+{
+    if (delivery.digest)
+        recent_.end(*delivery.digest, answer.committed, answer.counts);
 }
 
 Reply Webhook::reply_to(const Answer &answer) const
 {
     if (!answer.committed)
         return retry_reply(Counter::retry_database);
-    const auto member = [](std::string_view name, std::uint32_t count) {
-        return "\"" + std::string(name) + "\":" + std::to_string(count);
-    };
-    return {.body = "{" + member("received", answer.counts.received) + "," +
-                    member("applied", answer.counts.applied) + "," +
-                    member("skipped", answer.counts.skipped) + "," +
-                    member("dead_lettered", answer.counts.dead_lettered) + "}\n"};
+    return committed_reply(answer.counts);
 }
 
 void Webhook::refused(const Reply &reply) noexcept

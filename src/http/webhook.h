@@ -1,6 +1,8 @@
 #pragma once
 
 #include "core/parser.h"
+#include "core/recent_deliveries.h"
+#include "http/authentication.h"
 #include "http/service.h"
 
 #include <memory>
@@ -13,16 +15,20 @@ struct WebhookConfig {
     ParseLimits parse;
     std::size_t max_body = 0;
     std::uint64_t max_connections = 512;
-    bool is_debugging = false;              /* the log is to have each refusal */
-    std::shared_ptr<const Mapping> mapping; /* null until the catalog has been read */
+    bool is_open = false;                               /* else all that comes is sent back */
+    bool is_debugging = false;                          /* the log is to have each refusal */
+    std::shared_ptr<const Mapping> mapping;             /* null until the catalog has been read */
+    std::shared_ptr<const Authenticator> authenticator; /* null: senders need not prove who they are */
 };
 
-/* POST /webhook: parse, map, queue; the reply comes after the commit. */
+/* POST /webhook: authenticate, parse, map, queue; the reply comes after the commit. */
 class Webhook : public Service {
 public:
     Webhook(Queue &queue, const StatisticsWriter &statistics);
 
     void configure(std::shared_ptr<const WebhookConfig> config);
+    /* To be told by the main thread of each delivery that was in the queue. */
+    void note_end(const Delivery &delivery, const Answer &answer) noexcept;
     /*
      * How many requests were not taken as deliveries since this was last called, by counter. The main thread
      * is woken for the first of them only.
@@ -40,9 +46,12 @@ public:
 
 private:
     std::shared_ptr<const WebhookConfig> config() const;
+    std::optional<Reply> enqueue(std::unique_ptr<Delivery> delivery, const WebhookConfig &config,
+                                 Ticket ticket);
 
     Queue &queue_;
     StatisticsWriter statistics_;
+    RecentDeliveries recent_;
     std::array<std::atomic<std::uint64_t>, counter_count> refusals_{};
     std::atomic<bool> has_refusals_{false};
     mutable std::mutex mutex_; /* guards config_ only */

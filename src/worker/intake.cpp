@@ -1,6 +1,8 @@
 #include "core/growing_delay.h"
+#include "core/loopback.h"
 #include "core/monitoring.h"
 #include "core/queue.h"
+#include "db/authentication_settings.h"
 #include "db/registration_settings.h"
 #include "db/settings.h"
 #include "http/admin.h"
@@ -100,6 +102,9 @@ void Intake::configure()
     /* a delivery takes up to four times its body; one that the queue can never hold must not get a 503 */
     config->max_body =
         static_cast<std::size_t>(std::min(settings::max_body_size_kb, settings::queue_size_kb / 4)) * 1024;
+    std::string hint;
+    config->authenticator = authenticator_;
+    config->is_open = why_closed(hint).empty();
     config->max_connections = std::min(static_cast<unsigned>(settings::max_connections), most_connections());
     config->is_debugging = message_level_is_interesting(DEBUG1);
     config->mapping = current_mapping();
@@ -123,8 +128,55 @@ void Intake::reload()
         ProcessConfigFile(PGC_SIGHUP);
         apply_session_settings();
     });
+    load_authentication();
     configure();
     check_catalog();
+}
+
+/* If that fails the one in force stays so. */
+void Intake::load_authentication()
+{
+    AuthenticationConfig config;
+
+    authentication_hint_.clear();
+    authentication_problem_ = settings::load_authentication(config, authentication_hint_);
+    if (authentication_problem_.empty()) {
+        authenticator_ = config.method == AuthenticationMethod::none
+                             ? nullptr
+                             : std::make_shared<const Authenticator>(std::move(config));
+        return;
+    }
+    if (authenticator_)
+        note_closed("senders are authenticated as before: " + authentication_problem_, authentication_hint_);
+}
+
+/* Nobody may send without proof but from this machine. */
+std::string Intake::why_closed(std::string &hint) const
+{
+    if (authenticator_)
+        return {};
+    if (settings::authentication_is_on()) {
+        hint = authentication_hint_;
+        return "senders cannot be authenticated: " + authentication_problem_;
+    }
+    if (is_loopback_address(settings::listen_address))
+        return {};
+    hint = "Set cxone_sync.authentication, or let cxone_sync.listen_address be 127.0.0.1 and a proxy on this "
+           "machine authenticate them.";
+    return std::string("senders are not authenticated, and ") + settings::listen_address +
+           " is no loopback address";
+}
+
+void Intake::note_closed(const std::string &problem, const std::string &hint)
+{
+    const char *text = problem.c_str();
+    const char *advice = hint.c_str();
+    PgError ignored;
+
+    show_error(slot_, text);
+    guarded(ignored, [text, advice] {
+        ereport(WARNING, (errmsg("cxone_sync: %s", text), *advice ? errhint("%s", advice) : 0));
+    });
 }
 
 /* The catalog has changed: new deliveries are mapped by the new one from here on. */
@@ -134,11 +186,11 @@ void Intake::publish_mapping()
         configure();
 }
 
-void Intake::listen(Listening &listening, int port)
+void Intake::listen(Listening &listening, const char *listen_address, int port)
 {
     std::string problem;
     PgError ignored;
-    const bool changed = listening.update(endpoint_, settings::listen_address, port, now(), problem);
+    const bool changed = listening.update(endpoint_, listen_address, port, now(), problem);
 
     if (changed)
         show_state();
@@ -154,7 +206,7 @@ void Intake::listen(Listening &listening, int port)
     } else if (!problem.empty()) {
         char text[256];
         snprintf(text, sizeof(text), "could not listen for %s on %s, port %d: %s", listening.what(),
-                 settings::listen_address, port, problem.c_str());
+                 listen_address, port, problem.c_str());
         show_error(slot_, text);
         if (&listening == &webhook_listening_)
             listen_problem_ = text;
@@ -172,8 +224,18 @@ void Intake::listen()
 {
     if (!accepting_)
         return;
-    listen(webhook_listening_, settings::port);
-    listen(admin_listening_, settings::metrics_port);
+    std::string hint;
+    const std::string problem = why_closed(hint);
+    if (problem != closed_because_) {
+        closed_because_ = problem;
+        if (!problem.empty()) {
+            listen_problem_ = problem;
+            note_closed(problem, hint);
+        }
+        show_state();
+    }
+    listen(webhook_listening_, settings::listen_address, problem.empty() ? settings::port : 0);
+    listen(admin_listening_, settings::metrics_address, settings::metrics_port);
 }
 
 /* One line that says what is where. */
@@ -200,6 +262,7 @@ void Intake::tell_start()
 
 void Intake::run()
 {
+    load_authentication();
     configure();
     check_catalog();
     listen();
@@ -418,6 +481,7 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
         }
         if (config_->is_debugging)
             tell_delivery(delivery, answer, committed_at);
+        webhook_->note_end(delivery, answer);
         answers_.push_back(answer);
         batch_[i].delivery.reset();
     }

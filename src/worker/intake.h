@@ -38,8 +38,11 @@ private:
     void configure();
     void publish_mapping();
     void reload();
+    void load_authentication();
+    std::string why_closed(std::string &hint) const;
     void listen();
-    void listen(Listening &listening, int port);
+    void listen(Listening &listening, const char *listen_address, int port);
+    void note_closed(const std::string &problem, const std::string &hint);
     void tell_start();
     void begin_stop();
 
@@ -79,6 +82,10 @@ private:
     Listening webhook_listening_;
     Listening admin_listening_;
     std::shared_ptr<const WebhookConfig> config_;
+    std::shared_ptr<const Authenticator> authenticator_; /* null: none is needed, or none can be had */
+    std::string closed_because_; /* of what nobody listens for webhooks; empty: somebody may */
+    std::string authentication_problem_;
+    std::string authentication_hint_;
     Journal journal_;
 
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */

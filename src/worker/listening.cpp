@@ -19,6 +19,12 @@ bool Listening::update(Endpoint &endpoint, const char *address, int port, Timest
         endpoint.stop_listening(service_);
     else
         problem = endpoint.listen(service_, address, port);
+    if (!problem.empty() && port == port_) {
+        /* 0.0.0.0 stands in the way of every other address of its port, and they in its */
+        endpoint.stop_listening(service_);
+        port_ = 0;
+        problem = endpoint.listen(service_, address, port);
+    }
     if (!problem.empty()) {
         try_again_at_ = at + growing_delay_ms(++failures_) * std::int64_t{1000};
         return false;

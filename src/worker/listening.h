@@ -16,7 +16,8 @@ public:
 
     /*
      * Listens there if it does not yet and if it is time to; port 0: nowhere. Returns true if that changed
-     * anything; `problem` is empty unless it failed, and then the address it had before stays in use.
+     * anything; `problem` is empty unless it failed, and then the address it had before stays in use, if it
+     * was another port's.
      */
     bool update(Endpoint &endpoint, const char *address, int port, Timestamp at, std::string &problem);
 

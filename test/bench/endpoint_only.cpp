@@ -31,6 +31,7 @@ std::shared_ptr<const WebhookConfig> config()
         target.columns.push_back({.name = name});
     auto config = std::make_shared<WebhookConfig>();
     config->max_body = 4 << 20;
+    config->is_open = true;
     config->mapping = std::make_shared<const Mapping>(std::vector{std::move(target)});
     return config;
 }

@@ -1,7 +1,7 @@
 #include "cxone/encoding.h"
 #include "cxone/redactor.h"
-#include "cxone/secret.h"
-#include "cxone/secret_file.h"
+#include "core/secret.h"
+#include "core/secret_file.h"
 
 #include <gtest/gtest.h>
 

@@ -251,6 +251,7 @@ protected:
         auto config = std::make_shared<WebhookConfig>();
         config->max_body = max_body;
         config->max_connections = max_connections;
+        config->is_open = true;
         config->mapping = mapping_of({target_of("contacts", {"id", "name"})});
         webhook_->configure(std::move(config));
     }

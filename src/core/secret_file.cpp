@@ -1,4 +1,4 @@
-#include "cxone/secret_file.h"
+#include "core/secret_file.h"
 
 #include "core/utf8.h"
 

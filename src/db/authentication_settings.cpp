@@ -1,0 +1,203 @@
+#include "db/authentication_settings.h"
+
+#include "core/ascii.h"
+
+#include "db/define_setting.h"
+#include "db/secret_setting.h"
+
+namespace cxone_sync::settings {
+
+namespace {
+
+/* The methods, and the signatures that are known (CXONE.md, Delivery). */
+enum Authentication {
+    authentication_none,
+    authentication_bearer,
+    authentication_basic,
+    authentication_header,
+    authentication_standard_webhooks,
+    authentication_nexus,
+    authentication_cxone_signature,
+    authentication_nice_webhook_signature,
+    authentication_request_signature,
+    authentication_custom,
+};
+const config_enum_entry authentications[] = {
+    {"none", authentication_none, false},
+    {"bearer", authentication_bearer, false},
+    {"basic", authentication_basic, false},
+    {"header", authentication_header, false},
+    {"standard_webhooks", authentication_standard_webhooks, false},
+    {"nexus", authentication_nexus, false},
+    {"cxone_signature", authentication_cxone_signature, false},
+    {"nice_webhook_signature", authentication_nice_webhook_signature, false},
+    {"request_signature", authentication_request_signature, false},
+    {"custom", authentication_custom, false},
+    {nullptr, 0, false}};
+
+const config_enum_entry encodings[] = {{"hex", static_cast<int>(SignatureScheme::Encoding::hex), false},
+                                       {"base64", static_cast<int>(SignatureScheme::Encoding::base64), false},
+                                       {nullptr, 0, false}};
+
+int authentication;
+SecretSetting webhook_secret;
+char *webhook_secret_file;
+char *authentication_header_name;
+char *authentication_user;
+char *signature_header;
+int signature_encoding;
+char *signature_prefix;
+char *signed_content;
+char *timestamp_header;
+char *id_header;
+int signature_tolerance_s;
+
+/* RFC 9110 section 5.6.2; empty: none. */
+bool check_header_name(char **value, void **, GucSource)
+{
+    for (const char *c = *value; *c != '\0'; c++) {
+        if (strchr("!#$%&'*+-.^_`|~", *c) || (*c >= '0' && *c <= '9') ||
+            (ascii_lower(*c) >= 'a' && ascii_lower(*c) <= 'z'))
+            continue;
+        GUC_check_errdetail("\"%s\" is not the name of a header.", *value);
+        return false;
+    }
+    return true;
+}
+
+bool check_signed_content(char **value, void **, GucSource)
+{
+    if (strstr(*value, "{body}"))
+        return true;
+    GUC_check_errdetail("\"%s\" has no {body} in it.", *value);
+    GUC_check_errhint("An example is {timestamp}.{body}.");
+    return false;
+}
+
+SignatureScheme scheme()
+{
+    using enum SignatureScheme::Encoding;
+
+    switch (authentication) {
+    case authentication_standard_webhooks:
+        return {.header = "webhook-signature",
+                .encoding = base64,
+                .prefix = "v1,",
+                .is_list = true,
+                .content = "{id}.{timestamp}.{body}",
+                .timestamp_header = "webhook-timestamp",
+                .id_header = "webhook-id",
+                .has_base64_secrets = true};
+    case authentication_nexus:
+        return {.header = "X-Nexus-Signature-256",
+                .encoding = hex,
+                .prefix = "sha256=",
+                .content = "{timestamp}.{body}",
+                .timestamp_header = "X-Nexus-Timestamp",
+                .id_header = "X-Nexus-Delivery-Id"};
+    case authentication_cxone_signature:
+        return {.header = "X-CXone-Signature", .encoding = hex};
+    case authentication_nice_webhook_signature:
+        return {.header = "X-Nice-Webhook-Signature", .encoding = base64};
+    case authentication_request_signature:
+        return {.header = "X-Request-Signature", .encoding = base64};
+    default:
+        return {.header = signature_header,
+                .encoding = static_cast<SignatureScheme::Encoding>(signature_encoding),
+                .prefix = signature_prefix,
+                .content = signed_content,
+                .timestamp_header = timestamp_header,
+                .id_header = id_header};
+    }
+}
+
+AuthenticationMethod method()
+{
+    switch (authentication) {
+    case authentication_none:
+        return AuthenticationMethod::none;
+    case authentication_bearer:
+        return AuthenticationMethod::bearer;
+    case authentication_basic:
+        return AuthenticationMethod::basic;
+    case authentication_header:
+        return AuthenticationMethod::header;
+    default:
+        return AuthenticationMethod::signature;
+    }
+}
+
+/* One on each line: the first is the one in use, further ones are going out of use or coming into it. */
+void add_secrets(const Secret &lines, std::vector<Secret> &secrets)
+{
+    std::string_view rest = lines.view();
+
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find('\n'), rest.size());
+        const std::string_view line = trimmed(rest.substr(0, end - (end > 0 && rest[end - 1] == '\r')));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+        if (!line.empty())
+            secrets.emplace_back(line);
+    }
+}
+
+} // namespace
+
+void define_authentication_settings()
+{
+    define_enum("cxone_sync.authentication", "How senders prove who they are.", &authentication,
+                authentications);
+    define_secret<webhook_secret>("cxone_sync.webhook_secret",
+                                  "What senders sign with, or show: key, token, password or value.");
+    define_string("cxone_sync.webhook_secret_file", "File with such secrets, one on each line.",
+                  &webhook_secret_file, "", nullptr, GUC_SUPERUSER_ONLY);
+    define_string("cxone_sync.authentication_header",
+                  "Header whose value is the secret, for the authentication header.",
+                  &authentication_header_name, "X-Api-Key", check_header_name);
+    define_string("cxone_sync.authentication_user", "User's name for the authentication basic.",
+                  &authentication_user, "");
+    define_int("cxone_sync.signature_tolerance", "How far a signed time may be from now.",
+               &signature_tolerance_s, 300, 1, 86400, PGC_SIGHUP, GUC_UNIT_S);
+    define_string("cxone_sync.signature_header", "Header with a custom signature.", &signature_header, "",
+                  check_header_name);
+    define_enum("cxone_sync.signature_encoding", "How a custom signature is written.", &signature_encoding,
+                encodings);
+    define_string("cxone_sync.signature_prefix", "What a custom signature begins with.", &signature_prefix,
+                  "");
+    define_string("cxone_sync.signed_content",
+                  "What is signed, with {body}, {timestamp} and {id} in it, for a custom signature.",
+                  &signed_content, "{body}", check_signed_content);
+    define_string("cxone_sync.timestamp_header", "Header with the time of a custom signature.",
+                  &timestamp_header, "", check_header_name);
+    define_string("cxone_sync.id_header", "Header with the id of a delivery, for a custom signature.",
+                  &id_header, "", check_header_name);
+}
+
+bool authentication_is_on() noexcept
+{
+    return authentication != authentication_none;
+}
+
+std::string load_authentication(AuthenticationConfig &config, std::string &hint)
+{
+    Secret secrets;
+
+    config.method = method();
+    if (config.method == AuthenticationMethod::none)
+        return {};
+    config.signature = scheme();
+    config.header = authentication_header_name;
+    config.user = authentication_user;
+    config.tolerance_us = signature_tolerance_s * us_per_second;
+    std::string problem =
+        load_secret("cxone_sync.webhook_secret", webhook_secret_file, webhook_secret, secrets, hint);
+    if (!problem.empty())
+        return problem;
+    add_secrets(secrets, config.secrets);
+    problem = Authenticator::problem_of(config);
+    if (!problem.empty())
+        hint = "See cxone_sync.authentication and the settings it needs.";
+    return problem.empty() ? problem : "cxone_sync.authentication: " + problem;
+}
+
+} // namespace cxone_sync::settings

@@ -1,0 +1,306 @@
+#include "http/authentication.h"
+
+#include "core/time_value.h"
+#include "http/header.h"
+
+#include <array>
+#include <new>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+namespace cxone_sync {
+
+namespace {
+
+constexpr std::string_view secret_prefix = "whsec_"; /* Standard Webhooks 1.0 */
+constexpr std::size_t digest_size = 32;
+using Digest = DeliveryDigest;
+
+const unsigned char *bytes_of(std::string_view text) noexcept
+{
+    return reinterpret_cast<const unsigned char *>(text.data());
+}
+
+Digest hmac(std::string_view key, std::string_view content)
+{
+    Digest digest;
+    unsigned size = 0;
+
+    if (!HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(content), content.size(),
+              digest.data(), &size))
+        throw std::bad_alloc();
+    return digest;
+}
+
+Digest sha256(std::string_view text)
+{
+    Digest digest;
+    unsigned size = 0;
+
+    if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
+        throw std::bad_alloc();
+    return digest;
+}
+
+/* Takes as long whatever the texts are; their lengths are no secret here. */
+bool are_equal(std::string_view a, std::string_view b) noexcept
+{
+    return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+/* The same for secrets, whose length is one. */
+bool are_equal_secrets(std::string_view a, std::string_view b)
+{
+    const Digest digest_a = sha256(a);
+    const Digest digest_b = sha256(b);
+
+    return CRYPTO_memcmp(digest_a.data(), digest_b.data(), digest_size) == 0;
+}
+
+std::string encoded(const Digest &digest, SignatureScheme::Encoding encoding)
+{
+    static constexpr char hex[] = "0123456789abcdef";
+    std::string text;
+
+    if (encoding == SignatureScheme::Encoding::base64) {
+        char base64[digest_size * 2];
+        const int size =
+            EVP_EncodeBlock(reinterpret_cast<unsigned char *>(base64), digest.data(), digest_size);
+        return std::string(base64, static_cast<std::size_t>(size));
+    }
+    for (const unsigned char byte : digest) {
+        text += hex[byte >> 4];
+        text += hex[byte & 15];
+    }
+    return text;
+}
+
+/* Strictly by RFC 4648 section 4; false if it is no base64. */
+bool decode_base64(std::string_view text, Secret &bytes)
+{
+    const std::string_view digits = text.substr(0, std::min(text.find('='), text.size()));
+    const std::size_t padding = text.size() - digits.size();
+    std::vector<unsigned char, WipingAllocator<unsigned char>> decoded(text.size() / 4 * 3 + 1);
+
+    if (text.size() % 4 != 0 || padding > 2 || text.find_first_not_of('=', digits.size()) != text.npos ||
+        digits.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") !=
+            digits.npos)
+        return false;
+    if (!text.empty() && EVP_DecodeBlock(decoded.data(), bytes_of(text), static_cast<int>(text.size())) < 0)
+        return false;
+    bytes = Secret({reinterpret_cast<const char *>(decoded.data()), text.size() / 4 * 3 - padding});
+    return true;
+}
+
+/* The key that a secret of Standard Webhooks stands for. */
+bool decode_secret(std::string_view secret, Secret &key)
+{
+    if (secret.starts_with(secret_prefix))
+        secret.remove_prefix(secret_prefix.size());
+    return decode_base64(secret, key) && !key.empty();
+}
+
+/* {id}, {timestamp} and {body} in a template; anything else stands for itself. */
+std::string filled(std::string_view content, std::string_view id, std::string_view timestamp,
+                   std::string_view body)
+{
+    std::string text;
+    text.reserve(content.size() + id.size() + timestamp.size() + body.size());
+
+    while (!content.empty()) {
+        const std::size_t brace = std::min(content.find('{'), content.size());
+        text += content.substr(0, brace);
+        content.remove_prefix(brace);
+        bool is_known = false;
+        for (const auto &[name, value] : {std::pair<std::string_view, std::string_view>("{id}", id),
+                                          {"{timestamp}", timestamp},
+                                          {"{body}", body}}) {
+            if (!is_known && content.starts_with(name)) {
+                text += value;
+                content.remove_prefix(name.size());
+                is_known = true;
+            }
+        }
+        if (!is_known && !content.empty()) {
+            text += '{';
+            content.remove_prefix(1);
+        }
+    }
+    return text;
+}
+
+bool has(std::string_view content, std::string_view what) noexcept
+{
+    return content.find(what) != content.npos;
+}
+
+} // namespace
+
+std::string Authenticator::problem_of(const AuthenticationConfig &config)
+{
+    const SignatureScheme &scheme = config.signature;
+    const bool is_signature = config.method == AuthenticationMethod::signature;
+
+    if (config.method == AuthenticationMethod::none)
+        return {};
+    if (config.secrets.empty())
+        return "there is no secret";
+    if (config.method == AuthenticationMethod::header && config.header.empty())
+        return "there is no name of a header";
+    if (config.method == AuthenticationMethod::basic && config.user.empty())
+        return "there is no user";
+    if (!is_signature)
+        return {};
+    if (scheme.header.empty())
+        return "there is no name of a header for the signature";
+    if (!has(scheme.content, "{body}"))
+        return "the body is no part of what is signed";
+    if (has(scheme.content, "{timestamp}") && scheme.timestamp_header.empty())
+        return "there is no name of a header for the signed time";
+    if (has(scheme.content, "{id}") && scheme.id_header.empty())
+        return "there is no name of a header for the signed id";
+    for (const Secret &secret : config.secrets) {
+        Secret key;
+        if (scheme.has_base64_secrets && !decode_secret(secret.view(), key))
+            return "a secret is not base64, with or without whsec_ before it";
+    }
+    return {};
+}
+
+Authenticator::Authenticator(AuthenticationConfig config) : config_(std::move(config))
+{
+    if (config_.method != AuthenticationMethod::signature || !config_.signature.has_base64_secrets)
+        return;
+    for (Secret &secret : config_.secrets) {
+        Secret key;
+        if (decode_secret(secret.view(), key))
+            secret = std::move(key);
+    }
+}
+
+std::string_view Authenticator::challenge() const noexcept
+{
+    switch (config_.method) {
+    case AuthenticationMethod::bearer:
+        return "WWW-Authenticate: Bearer";
+    case AuthenticationMethod::basic:
+        return "WWW-Authenticate: Basic realm=\"cxone_sync\", charset=\"UTF-8\"";
+    default:
+        return "WWW-Authenticate: Signature";
+    }
+}
+
+AuthenticationProblem Authenticator::check(std::string_view head, std::string_view body, Timestamp now,
+                                           std::optional<DeliveryDigest> &digest) const
+{
+    switch (config_.method) {
+    case AuthenticationMethod::none:
+        return AuthenticationProblem::none;
+    case AuthenticationMethod::signature:
+        return check_signature(head, body, now, digest);
+    case AuthenticationMethod::bearer:
+        return check_authorization(head, "bearer");
+    case AuthenticationMethod::basic:
+        return check_authorization(head, "basic");
+    case AuthenticationMethod::header:
+        return check_secret(header_value(head, config_.header));
+    }
+    return AuthenticationProblem::wrong;
+}
+
+AuthenticationProblem Authenticator::check_authorization(std::string_view head, std::string_view scheme) const
+{
+    const std::string value = header_value(head, "authorization");
+    const std::size_t blank = std::min(value.find(' '), value.size());
+    std::string_view credentials = value;
+
+    if (value.empty() || !equal_ignoring_case(credentials.substr(0, blank), scheme))
+        return AuthenticationProblem::missing;
+    credentials = trimmed(credentials.substr(blank));
+    if (config_.method == AuthenticationMethod::bearer)
+        return check_secret(credentials);
+
+    Secret user_and_password;
+    if (!decode_base64(credentials, user_and_password))
+        return AuthenticationProblem::wrong;
+    const std::string_view decoded = user_and_password.view();
+    const std::size_t colon = std::min(decoded.find(':'), decoded.size());
+    const bool is_user = are_equal_secrets(decoded.substr(0, colon), config_.user);
+    const std::string_view password = decoded.substr(std::min(colon + 1, decoded.size()));
+    const bool is_password = check_secret(password) == AuthenticationProblem::none;
+    return is_user && is_password ? AuthenticationProblem::none : AuthenticationProblem::wrong;
+}
+
+/* All secrets are looked at, whichever it is. */
+AuthenticationProblem Authenticator::check_secret(std::string_view shown) const
+{
+    bool is_right = false;
+
+    if (shown.empty())
+        return AuthenticationProblem::missing;
+    for (const Secret &secret : config_.secrets)
+        is_right |= are_equal_secrets(shown, secret.view());
+    return is_right ? AuthenticationProblem::none : AuthenticationProblem::wrong;
+}
+
+AuthenticationProblem Authenticator::check_signature(std::string_view head, std::string_view body,
+                                                     Timestamp now,
+                                                     std::optional<DeliveryDigest> &digest) const
+{
+    const SignatureScheme &scheme = config_.signature;
+    const std::string signatures = header_value(head, scheme.header);
+    std::string timestamp;
+    std::string id;
+
+    if (!scheme.timestamp_header.empty())
+        timestamp = header_value(head, scheme.timestamp_header);
+    if (!scheme.id_header.empty())
+        id = header_value(head, scheme.id_header);
+    if (signatures.empty() || (has(scheme.content, "{timestamp}") && timestamp.empty()) ||
+        (has(scheme.content, "{id}") && id.empty()))
+        return AuthenticationProblem::missing;
+    if (!is_signed(signatures, filled(scheme.content, id, timestamp, body)))
+        return AuthenticationProblem::wrong;
+    if (!id.empty()) {
+        const Digest of_body = sha256(body);
+        digest = sha256(id + '\0' + std::string(of_body.begin(), of_body.end()));
+    }
+    /* a time that is not signed proves nothing */
+    if (!has(scheme.content, "{timestamp}"))
+        return AuthenticationProblem::none;
+
+    Timestamp time = 0;
+    if (read_time(JsonKind::string, timestamp, timestamp, TimeKind::instant, nullptr, time) != nullptr)
+        return AuthenticationProblem::wrong;
+    return time < now - config_.tolerance_us || time > now + config_.tolerance_us
+               ? AuthenticationProblem::stale
+               : AuthenticationProblem::none;
+}
+
+/* Every signature is compared with every secret's, whichever it is. */
+bool Authenticator::is_signed(std::string_view signatures, std::string_view content) const
+{
+    const SignatureScheme &scheme = config_.signature;
+    const bool is_hex = scheme.encoding == SignatureScheme::Encoding::hex;
+    bool is_right = false;
+
+    std::vector<std::string> right;
+    for (const Secret &secret : config_.secrets)
+        right.push_back(encoded(hmac(secret.view(), content), scheme.encoding));
+    do {
+        const std::size_t end =
+            scheme.is_list ? std::min(signatures.find(' '), signatures.size()) : signatures.size();
+        std::string_view one = signatures.substr(0, end);
+        signatures.remove_prefix(std::min(end + 1, signatures.size()));
+        if (!one.starts_with(scheme.prefix))
+            continue;
+        one.remove_prefix(scheme.prefix.size());
+        const std::string shown = is_hex ? ascii_lower(one) : std::string(one);
+        for (const std::string &expected : right)
+            is_right |= are_equal(shown, expected);
+    } while (!signatures.empty());
+    return is_right;
+}
+
+} // namespace cxone_sync
