@@ -138,7 +138,10 @@ struct Monitoring {
     Published<DeadLetterCounts> dead_letters;
 
     StatisticsWriter statistics_of(WorkerSlot &slot) noexcept { return {slot.statistics, epoch}; }
-    /* One caller at a time. Events that are being counted at this instant count as before or after. */
+    /*
+     * One caller at a time. An event that is being counted at this instant counts as before or after; one
+     * whose counting takes until the next reset but one may be counted in part.
+     */
     void reset_statistics(Timestamp at) noexcept;
 };
 

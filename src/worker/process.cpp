@@ -149,7 +149,9 @@ void on_registrar_exit(int, Datum)
 
     if (registrar)
         registrar->stop();
-    if (connection_failed(info.last_error, sizeof(info.last_error))) {
+    char problem[160];
+    if (connection_failed(problem, sizeof(problem))) {
+        set_text(info.last_error, problem);
         info.last_error_at = GetCurrentTimestamp();
         info.hint[0] = '\0';
         slot.info.set(info);

@@ -1,7 +1,7 @@
-#include "cxone/encoding.h"
-#include "cxone/redactor.h"
 #include "core/secret.h"
 #include "core/secret_file.h"
+#include "cxone/encoding.h"
+#include "cxone/redactor.h"
 
 #include <gtest/gtest.h>
 
