@@ -450,7 +450,7 @@ COMMENT ON VIEW sync_counters IS 'what was counted since the server started or r
 COMMENT ON COLUMN sync_counters.counter IS
     'deliveries, events, received_bytes (as senders sent them), batches (taken from the queue), commits, rollbacks';
 COMMENT ON COLUMN sync_counters.outcome IS
-    'of deliveries: committed (200), refused (4xx, or 5xx for good), retry_later (503); of events: applied, skipped, dead_lettered, retry_later';
+    'of deliveries: committed (200), repeated (200, for one that was committed before), refused (4xx, or 5xx for good), retry_later (503); of events: applied, skipped, dead_lettered, retry_later';
 COMMENT ON COLUMN sync_counters.reason IS 'why deliveries were refused or are to be sent again';
 COMMENT ON COLUMN sync_counters.total IS 'how often, or how much';
 COMMENT ON COLUMN sync_counters.stats_reset IS 'since when';
