@@ -330,11 +330,17 @@ my $inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'conta
 my $before = sql($node, $inserted);
 is(counts_of(deliver($node, events_json(map { { id => "stat$_" } } 1 .. 100))), '100 0 0', 'a hundred rows');
 poll(sub { sql($node, $inserted) >= $before + 100 }, 'show in the statistics while the worker idles');
-poll(sub { my $now = switches($pid, $pid); sql($node, 'SELECT 1'); switches($pid, $pid) == $now }, 'it has gone to sleep');
-my %before = map { $_ => switches($pid, $_) } threads($pid);
+# what is still to be done once, such as a count of the dead letters, may come between; what comes again and again never ends
+my %before;
+ok( poll(
+		sub {
+			%before = map { $_ => switches($pid, $_) } threads($pid);
+			sql($node, "INSERT INTO cxone_sync.contact_records (id) VALUES ('by hand $_') ON CONFLICT DO NOTHING") foreach 1 .. 30;
+			return switches($pid, $pid) == $before{$pid};
+		},
+		'the worker sleeps'),
+	'while others work the idle worker does not wake up');
 cmp_ok(scalar keys %before, '>=', 3, 'the worker and its network threads');
-sql($node, "INSERT INTO cxone_sync.contact_records (id) VALUES ('by hand $_')") foreach 1 .. 30;
-is(switches($pid, $pid) - $before{$pid}, 0, 'while others work the idle worker does not wake up');
 is(sql($node, "SELECT state || ' ' || (backend_xmin IS NULL) FROM pg_stat_activity WHERE pid = $pid"), 'idle true', 'nor hold a transaction');
 $session->close;
 
