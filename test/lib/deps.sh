@@ -18,7 +18,16 @@ complete_pg_config() {
   major=$("$1" --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
   dir=$("$1" --bindir 2>/dev/null) || return
   [ "${major:-0}" -ge $oldest_major ] && [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] &&
-    [ -e "$("$1" --includedir-server)/postgres.h" ] && [ -e "$("$1" --pgxs)" ]
+    [ -e "$("$1" --includedir-server)/postgres.h" ] && [ -e "$("$1" --pgxs)" ] && ! has_newer_headers "$1"
+}
+
+# Inline functions of a minor release's headers may call what only that release's server has (heap_datum_check, 15.20): a library that is
+# built with them does not load into an older server.
+has_newer_headers() {
+  local headers server
+  headers=$(sed -n 's/^#define PG_VERSION "[0-9]*\.\([0-9]*\).*/\1/p' "$("$1" --includedir-server)"/pg_config*.h)
+  server=$("$("$1" --bindir)/postgres" --version | sed -n 's/^[^0-9]*[0-9]*\.\([0-9]*\).*/\1/p')
+  [ "${headers:-0}" -gt "${server:-0}" ]
 }
 
 # Sets pg_config: the caller's choice, else the newest complete PostgreSQL of Debian's layout, else what PATH offers.
@@ -26,7 +35,7 @@ find_pg_config() {
   local candidate
   if [ -n "${PG_CONFIG:-}" ]; then
     pg_config=$(command -v "$PG_CONFIG") && complete_pg_config "$pg_config" && return
-    die "PG_CONFIG=$PG_CONFIG is no PostgreSQL $oldest_major or newer with a server, its headers and PGXS"
+    die "PG_CONFIG=$PG_CONFIG is no PostgreSQL $oldest_major or newer with a server, its headers (no newer minor version than the server's) and PGXS"
   fi
   while IFS= read -r candidate; do
     ! complete_pg_config "$candidate" || { pg_config=$candidate; return; }
@@ -84,5 +93,5 @@ install_deps() {
   say "Installing with apt, to build and run cxone_sync: $names"
   "${become[@]}" bash "$top/test/lib/apt_install" "${missing[@]}" </dev/null || die 'apt could not install that (see above)'
   list_missing "$1"
-  [ ${#missing[@]} = 0 ] || die "still missing after the installation: ${missing[*]}"
+  [ ${#missing[@]} = 0 ] || die "still missing after the installation: ${missing[*]/%postgresql/postgresql (server, and headers no newer than it: upgrading the server may be all it needs)}"
 }
