@@ -45,6 +45,20 @@ SPIPlanPtr prepare(const char *statement, int count)
     return plan;
 }
 
+/* Of rows with an SQLSTATE and how many letters have it. */
+void add_counts(void *sum)
+{
+    auto *counts = static_cast<DeadLetterCounts *>(sum);
+
+    for (uint64 i = 0; i < SPI_processed; i++) {
+        bool is_null;
+        HeapTuple row = SPI_tuptable->vals[i];
+        const DeadLetterReason reason = dead_letter_reason(SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
+        const Datum letters = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null);
+        counts->open[static_cast<int>(reason)] += static_cast<std::uint64_t>(DatumGetInt64(letters));
+    }
+}
+
 } // namespace
 
 void add_dead_letter(Delivery *delivery, Event *event, const char *target, const Fault &fault)
@@ -93,29 +107,14 @@ DeadLetterCounts count_open_dead_letters()
 {
     DeadLetterCounts counts = {};
     char statement[160];
-    const OwnTable table = own_table("dead_letters");
 
-    if (!ConditionalLockRelationOid(table.relation, AccessShareLock))
+    if (!ConditionalLockRelationOid(own_table("dead_letters").relation, AccessShareLock))
         return counts;
     snprintf(statement, sizeof(statement),
              "SELECT sqlstate, count(*) FROM (SELECT sqlstate FROM cxone_sync.dead_letters LIMIT %lld) AS l "
              "GROUP BY sqlstate",
              static_cast<long long>(DeadLetterCounts::limit));
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
-    const SavedIdentity saved = as_owner(table.owner);
-    const int result = SPI_execute(statement, true, 0);
-    if (result != SPI_OK_SELECT)
-        elog(ERROR, "could not count dead letters: %s", SPI_result_code_string(result));
-    for (uint64 i = 0; i < SPI_processed; i++) {
-        bool is_null;
-        HeapTuple row = SPI_tuptable->vals[i];
-        const DeadLetterReason reason = dead_letter_reason(SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
-        counts.open[static_cast<int>(reason)] +=
-            static_cast<std::uint64_t>(DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null)));
-    }
-    back_to(saved);
-    SPI_finish();
+    (void)execute_as_owner("dead_letters", statement, 0, nullptr, nullptr, nullptr, add_counts, &counts);
     counts.counted_at = GetCurrentTimestamp();
     return counts;
 }

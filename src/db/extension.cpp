@@ -160,7 +160,7 @@ OwnTable own_table(const char *name)
 }
 
 uint64 execute_as_owner(const char *table, const char *statement, int count, Oid *types, Datum *values,
-                        const char *nulls)
+                        const char *nulls, void (*read)(void *), void *result_of_read)
 {
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
@@ -169,6 +169,8 @@ uint64 execute_as_owner(const char *table, const char *statement, int count, Oid
     if (result < 0)
         elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
     const uint64 rows = SPI_processed;
+    if (read)
+        read(result_of_read);
     back_to(saved);
     SPI_finish();
     return rows;

@@ -38,10 +38,11 @@ OwnTable own_table(const char *name);
 
 /*
  * Runs a statement as the owner of the extension's own `table`; returns how many rows it has found or
- * changed.
+ * changed. With `read`, that gets what it has found, in SPI_tuptable.
  */
 uint64 execute_as_owner(const char *table, const char *statement, int count = 0, Oid *types = nullptr,
-                        Datum *values = nullptr, const char *nulls = nullptr);
+                        Datum *values = nullptr, const char *nulls = nullptr, void (*read)(void *) = nullptr,
+                        void *result_of_read = nullptr);
 
 /* The owner of a relation that exists. */
 Oid owner_of(Oid relation);
