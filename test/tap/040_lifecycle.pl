@@ -330,7 +330,8 @@ my $inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'conta
 my $before = sql($node, $inserted);
 is(counts_of(deliver($node, events_json(map { { id => "stat$_" } } 1 .. 100))), '100 0 0', 'a hundred rows');
 poll(sub { sql($node, $inserted) >= $before + 100 }, 'show in the statistics while the worker idles');
-# what is still to be done once, such as a count of the dead letters, may come between; what comes again and again never ends
+# PostgreSQL lets the timer of a time-out that was disabled run on, and that wakes the process once (timeout.c): here a second after the dead
+# letters were counted. What wakes it again and again never ends.
 my %before;
 ok( poll(
 		sub {
