@@ -30,6 +30,18 @@ inline bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept
                       [](char x, char y) { return ascii_lower(x) == ascii_lower(y); });
 }
 
+constexpr bool is_digit(char c) noexcept
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Of a token, such as the name of a method or a header (RFC 9110 section 5.6.2). */
+constexpr bool is_token_char(char c) noexcept
+{
+    return is_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
 /* Without the spaces and tabs around it (OWS, RFC 9110 section 5.6.3). */
 inline std::string_view trimmed(std::string_view text) noexcept
 {

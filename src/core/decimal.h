@@ -38,9 +38,4 @@ inline void append_seconds(std::string &out, std::int64_t us)
     }
 }
 
-inline void append_unix_time(std::string &out, Timestamp time)
-{
-    append_seconds(out, time - unix_epoch_us);
-}
-
 } // namespace cxone_sync

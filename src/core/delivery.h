@@ -1,10 +1,10 @@
 #pragma once
 
+#include "core/digest.h"
 #include "core/mapping.h"
 #include "core/memory_budget.h"
 #include "core/timestamp.h"
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
@@ -80,16 +80,13 @@ struct Envelope {
     bool is_event = false; /* the body is one event, whatever it is: a dead letter's payload */
 };
 
-/* Names a delivery by its sender's id and by what was signed. */
-using DeliveryDigest = std::array<unsigned char, 32>;
-
 /* One request's events: all of them commit in one transaction, and one reply counts them. */
 struct Delivery {
     static constexpr std::size_t max_unmapped_keys = 64; /* further ones are not noted */
 
     MemoryShare memory;
     std::string body;
-    std::optional<DeliveryDigest> digest; /* if it has a name: see RecentDeliveries */
+    std::optional<Digest> digest; /* of its sender's id and its body, if it has an id: see RecentDeliveries */
     Timestamp received = 0;
     Envelope envelope; /* by which it was read: it is read once more by the same, whatever is set since */
     std::shared_ptr<const Mapping> mapping; /* what the events were mapped by; null: not mapped yet */

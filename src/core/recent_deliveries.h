@@ -17,7 +17,7 @@ namespace cxone_sync {
  */
 class RecentDeliveries {
 public:
-    using Key = DeliveryDigest;
+    using Key = Digest;
     static constexpr std::size_t max_count = 100'000;
 
     enum class Seen : std::uint8_t {

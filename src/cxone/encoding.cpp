@@ -4,7 +4,6 @@
 
 #include <curl/curl.h>
 #include <new>
-#include <openssl/evp.h>
 
 namespace cxone_sync {
 
@@ -27,16 +26,6 @@ Secret percent_encoded(std::string_view text)
         }
     } const release{encoded, size};
     return Secret({encoded, size});
-}
-
-Secret base64(std::string_view bytes)
-{
-    /* EVP_EncodeBlock() ends its text with a NUL */
-    std::vector<unsigned char, WipingAllocator<unsigned char>> text((bytes.size() + 2) / 3 * 4 + 1);
-    const int size = EVP_EncodeBlock(text.data(), reinterpret_cast<const unsigned char *>(bytes.data()),
-                                     static_cast<int>(bytes.size()));
-
-    return Secret({reinterpret_cast<const char *>(text.data()), static_cast<std::size_t>(size)});
 }
 
 Secret json_string(std::string_view text)

@@ -14,9 +14,6 @@ namespace cxone_sync {
  */
 Secret percent_encoded(std::string_view text);
 
-/* RFC 4648 section 4, with padding. */
-Secret base64(std::string_view bytes);
-
 /* `text`, which is valid UTF-8, as a JSON string, quotes included. */
 Secret json_string(std::string_view text);
 

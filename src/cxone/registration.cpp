@@ -1,5 +1,6 @@
 #include "cxone/registration.h"
 
+#include "core/base64.h"
 #include "cxone/contract.h"
 #include "cxone/encoding.h"
 #include "cxone/service_words.h"

@@ -1,5 +1,6 @@
 #include "cxone/token.h"
 
+#include "core/base64.h"
 #include "cxone/contract.h"
 #include "cxone/encoding.h"
 #include "cxone/json_value.h"

@@ -2,6 +2,8 @@
 
 #include "core/ascii.h"
 
+#include <algorithm>
+
 #include "db/define_setting.h"
 #include "db/secret_setting.h"
 
@@ -52,17 +54,15 @@ char *timestamp_header;
 char *id_header;
 int signature_tolerance_s;
 
-/* RFC 9110 section 5.6.2; empty: none. */
+/* Empty: none. */
 bool check_header_name(char **value, void **, GucSource)
 {
-    for (const char *c = *value; *c != '\0'; c++) {
-        if (strchr("!#$%&'*+-.^_`|~", *c) || (*c >= '0' && *c <= '9') ||
-            (ascii_lower(*c) >= 'a' && ascii_lower(*c) <= 'z'))
-            continue;
-        GUC_check_errdetail("\"%s\" is not the name of a header.", *value);
-        return false;
-    }
-    return true;
+    const std::string_view name = *value;
+
+    if (std::all_of(name.begin(), name.end(), is_token_char))
+        return true;
+    GUC_check_errdetail("\"%s\" is not the name of a header.", *value);
+    return false;
 }
 
 bool check_signed_content(char **value, void **, GucSource)
@@ -76,31 +76,17 @@ bool check_signed_content(char **value, void **, GucSource)
 
 SignatureScheme scheme()
 {
-    using enum SignatureScheme::Encoding;
-
     switch (authentication) {
     case authentication_standard_webhooks:
-        return {.header = "webhook-signature",
-                .encoding = base64,
-                .prefix = "v1,",
-                .is_list = true,
-                .content = "{id}.{timestamp}.{body}",
-                .timestamp_header = "webhook-timestamp",
-                .id_header = "webhook-id",
-                .has_base64_secrets = true};
+        return standard_webhooks_scheme();
     case authentication_nexus:
-        return {.header = "X-Nexus-Signature-256",
-                .encoding = hex,
-                .prefix = "sha256=",
-                .content = "{timestamp}.{body}",
-                .timestamp_header = "X-Nexus-Timestamp",
-                .id_header = "X-Nexus-Delivery-Id"};
+        return nexus_scheme();
     case authentication_cxone_signature:
-        return {.header = "X-CXone-Signature", .encoding = hex};
+        return cxone_signature_scheme();
     case authentication_nice_webhook_signature:
-        return {.header = "X-Nice-Webhook-Signature", .encoding = base64};
+        return nice_webhook_signature_scheme();
     case authentication_request_signature:
-        return {.header = "X-Request-Signature", .encoding = base64};
+        return request_signature_scheme();
     default:
         return {.header = signature_header,
                 .encoding = static_cast<SignatureScheme::Encoding>(signature_encoding),
@@ -171,11 +157,6 @@ void define_authentication_settings()
                   &timestamp_header, "", check_header_name);
     define_string("cxone_sync.id_header", "Header with the id of a delivery, for a custom signature.",
                   &id_header, "", check_header_name);
-}
-
-bool authentication_is_on() noexcept
-{
-    return authentication != authentication_none;
 }
 
 std::string load_authentication(AuthenticationConfig &config, std::string &hint)

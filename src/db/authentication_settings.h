@@ -10,9 +10,6 @@ namespace cxone_sync::settings {
 /* To be called by define(). */
 void define_authentication_settings();
 
-/* Whether senders have to prove anything. */
-bool authentication_is_on() noexcept;
-
 /*
  * Fills `config`, secrets from their file included. Returns what is missing or wrong, or an empty string;
  * `hint` may say what to do. Throws nothing but std::bad_alloc.

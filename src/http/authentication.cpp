@@ -1,47 +1,16 @@
 #include "http/authentication.h"
 
+#include "core/base64.h"
 #include "core/time_value.h"
 #include "http/header.h"
 
-#include <array>
-#include <new>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 namespace cxone_sync {
 
 namespace {
 
 constexpr std::string_view secret_prefix = "whsec_"; /* Standard Webhooks 1.0 */
-constexpr std::size_t digest_size = 32;
-using Digest = DeliveryDigest;
-
-const unsigned char *bytes_of(std::string_view text) noexcept
-{
-    return reinterpret_cast<const unsigned char *>(text.data());
-}
-
-Digest hmac(std::string_view key, std::string_view content)
-{
-    Digest digest;
-    unsigned size = 0;
-
-    if (!HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(content), content.size(),
-              digest.data(), &size))
-        throw std::bad_alloc();
-    return digest;
-}
-
-Digest sha256(std::string_view text)
-{
-    Digest digest;
-    unsigned size = 0;
-
-    if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
-        throw std::bad_alloc();
-    return digest;
-}
 
 /* Takes as long whatever the texts are; their lengths are no secret here. */
 bool are_equal(std::string_view a, std::string_view b) noexcept
@@ -55,7 +24,7 @@ bool are_equal_secrets(std::string_view a, std::string_view b)
     const Digest digest_a = sha256(a);
     const Digest digest_b = sha256(b);
 
-    return CRYPTO_memcmp(digest_a.data(), digest_b.data(), digest_size) == 0;
+    return CRYPTO_memcmp(digest_a.data(), digest_b.data(), digest_a.size()) == 0;
 }
 
 std::string encoded(const Digest &digest, SignatureScheme::Encoding encoding)
@@ -63,34 +32,13 @@ std::string encoded(const Digest &digest, SignatureScheme::Encoding encoding)
     static constexpr char hex[] = "0123456789abcdef";
     std::string text;
 
-    if (encoding == SignatureScheme::Encoding::base64) {
-        char base64[digest_size * 2];
-        const int size =
-            EVP_EncodeBlock(reinterpret_cast<unsigned char *>(base64), digest.data(), digest_size);
-        return std::string(base64, static_cast<std::size_t>(size));
-    }
+    if (encoding == SignatureScheme::Encoding::base64)
+        return std::string(base64(bytes_of(digest)).view());
     for (const unsigned char byte : digest) {
         text += hex[byte >> 4];
         text += hex[byte & 15];
     }
     return text;
-}
-
-/* Strictly by RFC 4648 section 4; false if it is no base64. */
-bool decode_base64(std::string_view text, Secret &bytes)
-{
-    const std::string_view digits = text.substr(0, std::min(text.find('='), text.size()));
-    const std::size_t padding = text.size() - digits.size();
-    std::vector<unsigned char, WipingAllocator<unsigned char>> decoded(text.size() / 4 * 3 + 1);
-
-    if (text.size() % 4 != 0 || padding > 2 || text.find_first_not_of('=', digits.size()) != text.npos ||
-        digits.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") !=
-            digits.npos)
-        return false;
-    if (!text.empty() && EVP_DecodeBlock(decoded.data(), bytes_of(text), static_cast<int>(text.size())) < 0)
-        return false;
-    bytes = Secret({reinterpret_cast<const char *>(decoded.data()), text.size() / 4 * 3 - padding});
-    return true;
 }
 
 /* The key that a secret of Standard Webhooks stands for. */
@@ -192,7 +140,7 @@ std::string_view Authenticator::challenge() const noexcept
 }
 
 AuthenticationProblem Authenticator::check(std::string_view head, std::string_view body, Timestamp now,
-                                           std::optional<DeliveryDigest> &digest) const
+                                           std::optional<Digest> &digest) const
 {
     switch (config_.method) {
     case AuthenticationMethod::none:
@@ -245,8 +193,7 @@ AuthenticationProblem Authenticator::check_secret(std::string_view shown) const
 }
 
 AuthenticationProblem Authenticator::check_signature(std::string_view head, std::string_view body,
-                                                     Timestamp now,
-                                                     std::optional<DeliveryDigest> &digest) const
+                                                     Timestamp now, std::optional<Digest> &digest) const
 {
     const SignatureScheme &scheme = config_.signature;
     const std::string signatures = header_value(head, scheme.header);
@@ -264,7 +211,7 @@ AuthenticationProblem Authenticator::check_signature(std::string_view head, std:
         return AuthenticationProblem::wrong;
     if (!id.empty()) {
         const Digest of_body = sha256(body);
-        digest = sha256(id + '\0' + std::string(of_body.begin(), of_body.end()));
+        digest = sha256(id + '\0' + std::string(bytes_of(of_body)));
     }
     /* a time that is not signed proves nothing */
     if (!has(scheme.content, "{timestamp}"))
@@ -287,7 +234,7 @@ bool Authenticator::is_signed(std::string_view signatures, std::string_view cont
 
     std::vector<std::string> right;
     for (const Secret &secret : config_.secrets)
-        right.push_back(encoded(hmac(secret.view(), content), scheme.encoding));
+        right.push_back(encoded(hmac_sha256(secret.view(), content), scheme.encoding));
     do {
         const std::size_t end =
             scheme.is_list ? std::min(signatures.find(' '), signatures.size()) : signatures.size();

@@ -1,10 +1,12 @@
 #pragma once
 
-#include "core/delivery.h"
+#include "core/digest.h"
 #include "core/secret.h"
 #include "core/timestamp.h"
+#include "http/signature_scheme.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,25 +15,6 @@ namespace cxone_sync {
 
 /* How senders prove who they are. */
 enum class AuthenticationMethod : std::uint8_t { none, signature, bearer, basic, header };
-
-/*
- * A signature by HMAC-SHA256, the only algorithm: what a request says of algorithms is not read. `content` is
- * what is signed, where {body}, {id} and {timestamp} stand for the body as it came and for the values of
- * headers.
- */
-struct SignatureScheme {
-    enum class Encoding : std::uint8_t { hex, base64 };
-
-    std::string header;
-    Encoding encoding = Encoding::hex;
-    std::string prefix; /* of each signature, such as sha256= */
-    /* The header may hold several, with spaces between them; those with another prefix are not looked at. */
-    bool is_list = false;
-    std::string content = "{body}";
-    std::string timestamp_header;
-    std::string id_header;
-    bool has_base64_secrets = false; /* which may begin with whsec_ */
-};
 
 struct AuthenticationConfig {
     AuthenticationMethod method = AuthenticationMethod::none;
@@ -59,14 +42,14 @@ public:
      * long it takes tells nothing about the secrets.
      */
     AuthenticationProblem check(std::string_view head, std::string_view body, Timestamp now,
-                                std::optional<DeliveryDigest> &digest) const;
+                                std::optional<Digest> &digest) const;
     std::int64_t tolerance_us() const noexcept { return config_.tolerance_us; }
     /* The value of WWW-Authenticate (RFC 9110 section 11.6.1). */
     std::string_view challenge() const noexcept;
 
 private:
     AuthenticationProblem check_signature(std::string_view head, std::string_view body, Timestamp now,
-                                          std::optional<DeliveryDigest> &digest) const;
+                                          std::optional<Digest> &digest) const;
     AuthenticationProblem check_secret(std::string_view shown) const;
     AuthenticationProblem check_authorization(std::string_view head, std::string_view scheme) const;
     bool is_signed(std::string_view signatures, std::string_view content) const;

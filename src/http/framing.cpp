@@ -8,18 +8,6 @@ namespace cxone_sync {
 
 namespace {
 
-bool is_digit(char c) noexcept
-{
-    return c >= '0' && c <= '9';
-}
-
-/* token, RFC 9110 section 5.6.2 */
-bool is_token_char(char c) noexcept
-{
-    return is_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
 /* Calls `use` for each element of a comma-separated list. */
 template <typename Use> void for_each_element(std::string_view list, Use use)
 {

@@ -1,7 +1,7 @@
 #include "http/status_page.h"
 
-#include <openssl/evp.h>
-#include <stdexcept>
+#include "core/base64.h"
+#include "core/digest.h"
 
 namespace cxone_sync {
 
@@ -26,14 +26,7 @@ static_assert(!style.empty() && !script.empty());
 /* As a source of a content-security policy (CSP level 3, section 2.3.1). */
 std::string hash_source(std::string_view text)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned char base64[2 * EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-
-    if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr) != 1)
-        throw std::runtime_error("could not compute a SHA-256 digest");
-    EVP_EncodeBlock(base64, digest, static_cast<int>(size));
-    return "'sha256-" + std::string(reinterpret_cast<const char *>(base64)) + "'";
+    return "'sha256-" + std::string(base64(bytes_of(sha256(text))).view()) + "'";
 }
 
 } // namespace

@@ -82,8 +82,7 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
     if (request.method != "POST")
         return error_reply(405, "webhooks are sent with POST", "Allow: POST");
     const std::shared_ptr<const WebhookConfig> config = this->config();
-    /* a connection outlives the settings: one from elsewhere may have been opened while they asked for proof
-     */
+    /* a connection outlives settings: one from elsewhere may have been opened while they asked for proof */
     if (!config->is_open || (!config->authenticator && !request.is_local))
         return retry_reply(Counter::retry_closed);
     auto delivery = std::make_unique<Delivery>();
@@ -120,7 +119,7 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
 std::optional<Reply> Webhook::enqueue(std::unique_ptr<Delivery> delivery, const WebhookConfig &config,
                                       Ticket ticket)
 {
-    const std::optional<DeliveryDigest> digest = delivery->digest;
+    const std::optional<Digest> digest = delivery->digest;
     DeliveryCounts counts;
 
     if (digest) {
@@ -134,7 +133,16 @@ std::optional<Reply> Webhook::enqueue(std::unique_ptr<Delivery> delivery, const 
         if (seen == RecentDeliveries::Seen::under_way)
             return retry_reply(Counter::retry_under_way);
     }
-    if (queue_.push(delivery, ticket))
+    bool is_queued = false;
+    try {
+        is_queued = queue_.push(delivery, ticket);
+    } catch (...) {
+        /* for want of memory: it must not be taken for one under way when it is sent again */
+        if (digest)
+            recent_.end(*digest, false, {});
+        throw;
+    }
+    if (is_queued)
         return std::nullopt;
     if (digest)
         recent_.end(*digest, false, {});

@@ -102,9 +102,8 @@ void Intake::configure()
     /* a delivery takes up to four times its body; one that the queue can never hold must not get a 503 */
     config->max_body =
         static_cast<std::size_t>(std::min(settings::max_body_size_kb, settings::queue_size_kb / 4)) * 1024;
-    std::string hint;
     config->authenticator = authenticator_;
-    config->is_open = why_closed(hint).empty();
+    config->is_open = closed_because_.empty();
     config->max_connections = std::min(static_cast<unsigned>(settings::max_connections), most_connections());
     config->is_debugging = message_level_is_interesting(DEBUG1);
     config->mapping = current_mapping();
@@ -133,41 +132,36 @@ void Intake::reload()
     check_catalog();
 }
 
-/* If that fails the one in force stays so. */
+/* Who may send: at start and after each reload. If secrets cannot be read those in force stay so. */
 void Intake::load_authentication()
 {
     AuthenticationConfig config;
+    std::string hint;
+    const std::string problem = settings::load_authentication(config, hint);
+    const std::string closed_before = closed_because_;
 
-    authentication_hint_.clear();
-    authentication_problem_ = settings::load_authentication(config, authentication_hint_);
-    if (authentication_problem_.empty()) {
+    if (problem.empty())
         authenticator_ = config.method == AuthenticationMethod::none
                              ? nullptr
                              : std::make_shared<const Authenticator>(std::move(config));
-        return;
+    else if (authenticator_)
+        warn("senders are authenticated as before: " + problem, hint);
+
+    closed_because_.clear();
+    if (!authenticator_ && !problem.empty()) {
+        closed_because_ = "senders cannot be authenticated: " + problem;
+    } else if (!authenticator_ && !is_loopback_address(settings::listen_address)) {
+        /* nobody may send without proof but from this machine */
+        closed_because_ = std::string("senders are not authenticated, and ") + settings::listen_address +
+                          " is no loopback address";
+        hint = "Set cxone_sync.authentication, or let cxone_sync.listen_address be 127.0.0.1 and a proxy on "
+               "this machine authenticate them.";
     }
-    if (authenticator_)
-        note_closed("senders are authenticated as before: " + authentication_problem_, authentication_hint_);
+    if (!closed_because_.empty() && closed_because_ != closed_before)
+        warn(closed_because_, hint);
 }
 
-/* Nobody may send without proof but from this machine. */
-std::string Intake::why_closed(std::string &hint) const
-{
-    if (authenticator_)
-        return {};
-    if (settings::authentication_is_on()) {
-        hint = authentication_hint_;
-        return "senders cannot be authenticated: " + authentication_problem_;
-    }
-    if (is_loopback_address(settings::listen_address))
-        return {};
-    hint = "Set cxone_sync.authentication, or let cxone_sync.listen_address be 127.0.0.1 and a proxy on this "
-           "machine authenticate them.";
-    return std::string("senders are not authenticated, and ") + settings::listen_address +
-           " is no loopback address";
-}
-
-void Intake::note_closed(const std::string &problem, const std::string &hint)
+void Intake::warn(const std::string &problem, const std::string &hint)
 {
     const char *text = problem.c_str();
     const char *advice = hint.c_str();
@@ -204,18 +198,12 @@ void Intake::listen(Listening &listening, const char *listen_address, int port)
                 ereport(LOG, (errmsg("cxone_sync: listening for %s on %s, port %d", what, address, port)));
         });
     } else if (!problem.empty()) {
-        char text[256];
-        snprintf(text, sizeof(text), "could not listen for %s on %s, port %d: %s", listening.what(),
-                 listen_address, port, problem.c_str());
-        show_error(slot_, text);
+        const std::string text = std::string("could not listen for ") + listening.what() + " on " +
+                                 listen_address + ", port " + std::to_string(port) + ": " + problem;
         if (&listening == &webhook_listening_)
             listen_problem_ = text;
-        guarded(ignored, [&text] {
-            ereport(WARNING,
-                    (errmsg("cxone_sync: %s", text),
-                     errhint("Is the port in use by another server? It is tried again, ever more rarely; "
-                             "a reload with another port takes effect at once.")));
-        });
+        warn(text, "Is the port in use by another server? It is tried again, ever more rarely; a reload with "
+                   "another port takes effect at once.");
         show_state();
     }
 }
@@ -224,17 +212,7 @@ void Intake::listen()
 {
     if (!accepting_)
         return;
-    std::string hint;
-    const std::string problem = why_closed(hint);
-    if (problem != closed_because_) {
-        closed_because_ = problem;
-        if (!problem.empty()) {
-            listen_problem_ = problem;
-            note_closed(problem, hint);
-        }
-        show_state();
-    }
-    listen(webhook_listening_, settings::listen_address, problem.empty() ? settings::port : 0);
+    listen(webhook_listening_, settings::listen_address, closed_because_.empty() ? settings::port : 0);
     listen(admin_listening_, settings::metrics_address, settings::metrics_port);
 }
 
@@ -527,9 +505,10 @@ void Intake::show_state()
         set_text(info.address, address);
         set_text(info.metrics_address, metrics_address);
         set_text(info.schema_version, found_extension_version());
-        set_text(info.problem(Check::endpoint), !accepting_ ? "the worker is stopping"
-                                                : !is_up    ? listen_problem_.c_str()
-                                                            : "");
+        set_text(info.problem(Check::endpoint), !accepting_                ? "the worker is stopping"
+                                                : !closed_because_.empty() ? closed_because_
+                                                : !is_up                   ? listen_problem_
+                                                                           : "");
     });
     if (accepting_)
         slot_.state = journal_.is_failing() || !is_up ? WorkerState::waiting : WorkerState::running;

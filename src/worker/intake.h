@@ -39,10 +39,9 @@ private:
     void publish_mapping();
     void reload();
     void load_authentication();
-    std::string why_closed(std::string &hint) const;
     void listen();
     void listen(Listening &listening, const char *listen_address, int port);
-    void note_closed(const std::string &problem, const std::string &hint);
+    void warn(const std::string &problem, const std::string &hint);
     void tell_start();
     void begin_stop();
 
@@ -83,9 +82,7 @@ private:
     Listening admin_listening_;
     std::shared_ptr<const WebhookConfig> config_;
     std::shared_ptr<const Authenticator> authenticator_; /* null: none is needed, or none can be had */
-    std::string closed_because_; /* of what nobody listens for webhooks; empty: somebody may */
-    std::string authentication_problem_;
-    std::string authentication_hint_;
+    std::string closed_because_; /* nobody may send; empty: who can be authenticated, or needs not, may */
     Journal journal_;
 
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */

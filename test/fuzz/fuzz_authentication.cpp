@@ -68,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     if (framing.feed(input, memory) != Framing::State::complete)
         return 0;
     for (const Authenticator &authenticator : authenticators) {
-        std::optional<DeliveryDigest> digest;
+        std::optional<Digest> digest;
         if (authenticator.check(framing.head(), framing.body(), 0, digest) == AuthenticationProblem::none ||
             digest) {
             std::fputs("somebody got in\n", stderr);

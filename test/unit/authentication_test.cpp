@@ -2,9 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 namespace cxone_sync {
 namespace {
 
@@ -26,7 +23,7 @@ std::string head_of(std::initializer_list<std::pair<const char *, std::string>> 
 
 struct Checked {
     Problem problem;
-    std::optional<DeliveryDigest> digest;
+    std::optional<Digest> digest;
 };
 
 Checked check(const AuthenticationConfig &config, const std::string &head, std::string_view body,
@@ -58,14 +55,7 @@ AuthenticationConfig raw_body(SignatureScheme::Encoding encoding, std::initializ
 AuthenticationConfig standard_webhooks(std::initializer_list<const char *> secrets)
 {
     AuthenticationConfig config = config_of(AuthenticationMethod::signature, secrets);
-    config.signature = {.header = "webhook-signature",
-                        .encoding = SignatureScheme::Encoding::base64,
-                        .prefix = "v1,",
-                        .is_list = true,
-                        .content = "{id}.{timestamp}.{body}",
-                        .timestamp_header = "webhook-timestamp",
-                        .id_header = "webhook-id",
-                        .has_base64_secrets = true};
+    config.signature = standard_webhooks_scheme();
     return config;
 }
 
@@ -126,12 +116,8 @@ TEST(Authentication, PublishedVectorsOfStandardWebhooks)
 
 std::string hex_of(std::string_view key, std::string_view content)
 {
-    unsigned char digest[32];
-    unsigned size = 0;
-    HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-         reinterpret_cast<const unsigned char *>(content.data()), content.size(), digest, &size);
     std::string text;
-    for (const unsigned char byte : digest) {
+    for (const unsigned char byte : hmac_sha256(key, content)) {
         char two[3];
         snprintf(two, sizeof(two), "%02x", byte);
         text += two;
@@ -139,15 +125,34 @@ std::string hex_of(std::string_view key, std::string_view content)
     return text;
 }
 
+/* RFC 4231, test case 2 */
+TEST(Authentication, TheDigestItself)
+{
+    EXPECT_EQ(hex_of("Jefe", "what do ya want for nothing?"),
+              "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+TEST(Authentication, SchemesOfRawBodies)
+{
+    const std::string body = R"({"foo":"bar"})";
+    const char *base64 = "36HN7juP6erwuhrmZelPH58M9xDaNrImKsDNi3u8Bww=";
+    const std::string hex = hex_of("random", body);
+    const auto signed_with = [&](SignatureScheme scheme, const char *header, const std::string &signature) {
+        AuthenticationConfig config = config_of(AuthenticationMethod::signature, {"random"});
+        config.signature = std::move(scheme);
+        return check(config, head_of({{header, signature}}), body).problem;
+    };
+    EXPECT_EQ(signed_with(cxone_signature_scheme(), "X-CXone-Signature", hex), Problem::none);
+    EXPECT_EQ(signed_with(nice_webhook_signature_scheme(), "X-Nice-Webhook-Signature", base64),
+              Problem::none);
+    EXPECT_EQ(signed_with(request_signature_scheme(), "X-Request-Signature", base64), Problem::none);
+    EXPECT_EQ(signed_with(request_signature_scheme(), "X-Nice-Webhook-Signature", base64), Problem::missing);
+}
+
 TEST(Authentication, HexOfEitherCaseWithAPrefixAndATime)
 {
     AuthenticationConfig config = config_of(AuthenticationMethod::signature, {"key"});
-    config.signature = {.header = "X-Nexus-Signature-256",
-                        .encoding = SignatureScheme::Encoding::hex,
-                        .prefix = "sha256=",
-                        .content = "{timestamp}.{body}",
-                        .timestamp_header = "X-Nexus-Timestamp",
-                        .id_header = "X-Nexus-Delivery-Id"};
+    config.signature = nexus_scheme();
     const auto head = [](const std::string &time, const std::string &signature) {
         return head_of({{"X-Nexus-Timestamp", time},
                         {"X-Nexus-Signature-256", signature},

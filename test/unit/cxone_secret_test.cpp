@@ -1,3 +1,4 @@
+#include "core/base64.h"
 #include "core/secret.h"
 #include "core/secret_file.h"
 #include "cxone/encoding.h"
