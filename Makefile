@@ -11,7 +11,7 @@ NO_INSTALLCHECK = 1
 # httplib's macros change the layout of its classes, so they have to be those it was built with.
 HTTPLIB_FLAGS := $(shell pkg-config --cflags cpp-httplib)
 HTTPLIB_LIBS := $(shell pkg-config --libs cpp-httplib)
-CURL_LIBS := $(shell pkg-config --libs libcurl libcrypto)
+CURL_LIBS := $(shell pkg-config --libs libcurl libssl libcrypto)
 
 PG_CPPFLAGS = -I$(CURDIR)/src $(HTTPLIB_FLAGS)
 PG_CXXFLAGS = -std=c++20 -pthread -fvisibility-inlines-hidden -Wextra -Wno-register -Wno-unused-parameter \

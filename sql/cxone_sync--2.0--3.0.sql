@@ -459,7 +459,8 @@ CREATE FUNCTION worker_status(
     OUT worker integer, OUT pid integer, OUT state text, OUT address text, OUT schema_version text,
     OUT queue_depth bigint, OUT connections bigint, OUT uptime interval, OUT last_error text,
     OUT last_error_at timestamptz, OUT ready boolean, OUT not_ready_because text, OUT metrics_address text,
-    OUT queued_deliveries bigint, OUT queued_bytes bigint, OUT oldest_waiting interval, OUT starts bigint)
+    OUT queued_deliveries bigint, OUT queued_bytes bigint, OUT oldest_waiting interval, OUT starts bigint,
+    OUT certificate_expires_at timestamptz)
 RETURNS SETOF record
 LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_sync_status';
 COMMENT ON FUNCTION worker_status() IS 'what the view sync_status shows';
@@ -475,6 +476,7 @@ COMMENT ON COLUMN sync_status.queued_deliveries IS 'deliveries that wait to be w
 COMMENT ON COLUMN sync_status.queued_bytes IS 'memory of requests that arrive or wait for their commit';
 COMMENT ON COLUMN sync_status.oldest_waiting IS 'how long the oldest delivery without an answer has waited, null if none waits';
 COMMENT ON COLUMN sync_status.starts IS 'how often its process was started since the server was';
+COMMENT ON COLUMN sync_status.certificate_expires_at IS 'until when the certificate for webhooks is valid, null without TLS';
 
 CREATE FUNCTION reset_stats() RETURNS void
 LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_stats';

@@ -10,8 +10,6 @@ namespace cxone_sync {
 
 /* Numbers as metrics and JSON have them, whatever the server's locale. */
 
-inline constexpr Timestamp unix_epoch_us = -946'684'800 * us_per_second; /* 1970 as a Timestamp */
-
 template <typename Integer> void append_integer(std::string &out, Integer number)
 {
     char digits[24];

@@ -54,7 +54,8 @@ struct WorkerInfo {
     char metrics_address[64]; /* and scrapes */
     char schema_version[32];
     char last_error[512];
-    std::int64_t last_error_at; /* Timestamp */
+    std::int64_t last_error_at;          /* Timestamp */
+    std::int64_t certificate_expires_at; /* the same, of the one for webhooks; 0: no TLS */
     ProblemText problems[check_count];
 
     ProblemText &problem(Check check) noexcept { return problems[static_cast<int>(check)]; }

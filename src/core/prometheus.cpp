@@ -232,6 +232,21 @@ void write_workers(Exposition &out, const Overview &overview)
     for_each([&out](const WorkerOverview &worker, Label label) { out.count(worker.starts, label); });
 }
 
+/* Of the worker whose certificate is the first to expire. */
+void write_certificate(Exposition &out, const Overview &overview)
+{
+    std::int64_t expires_at = 0;
+
+    for (const WorkerOverview &worker : overview.workers) {
+        const std::int64_t its = worker.info.certificate_expires_at;
+        if (its != 0 && (expires_at == 0 || its < expires_at))
+            expires_at = its;
+    }
+    out.begin("certificate_expires_timestamp_seconds", Type::gauge,
+              "Unix time when the certificate for webhooks stops to be valid, 0 without TLS.");
+    out.time(expires_at);
+}
+
 void write_registration(Exposition &out, const RegistrationInfo &registration)
 {
     out.begin("registration_state", Type::gauge, "1 for the state of the registration with CXone.");
@@ -256,6 +271,7 @@ std::string prometheus_text(const Overview &overview, MetricsFormat format)
     write_dead_letters(out, overview.dead_letters);
     write_readiness(out, overview);
     write_workers(out, overview);
+    write_certificate(out, overview);
     write_registration(out, overview.registration);
     out.begin("build", Type::info, "Version of the library.");
     out.count(1, {"version", library_version});

@@ -24,15 +24,18 @@ void Queue::show() noexcept
     gauges_.oldest_queued.store(is_empty ? 0 : items_[first_].delivery->received, std::memory_order_relaxed);
 }
 
-bool Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
+Queue::Push Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
 {
     bool wanted;
     {
         const std::lock_guard lock(mutex_);
         if (closed_)
-            return false;
+            return Push::closed;
+        const bool is_empty = first_ == items_.size();
         const std::size_t events = delivery->events.size();
-        wanted = first_ == items_.size() || (events_ < wake_at_ && events_ + events >= wake_at_);
+        if (!is_empty && events_ + events > max_events_)
+            return Push::full;
+        wanted = is_empty || (events_ < wake_at_ && events_ + events >= wake_at_);
         items_.push_back({std::move(delivery), ticket});
         events_ += events;
         show();
@@ -40,7 +43,7 @@ bool Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
     /* Otherwise the main thread has been woken for an earlier one that it has not taken yet. */
     if (wanted)
         event_.wake();
-    return true;
+    return Push::done;
 }
 
 void Queue::log(std::string_view what, std::string_view detail, LogLevel level) noexcept
@@ -55,6 +58,12 @@ void Queue::log(std::string_view what, std::string_view detail, LogLevel level) 
         return;
     }
     event_.wake();
+}
+
+void Queue::set_max_events(std::size_t events)
+{
+    const std::lock_guard lock(mutex_);
+    max_events_ = events;
 }
 
 void Queue::wake_at(std::size_t events)

@@ -48,8 +48,10 @@ public:
 
     /* For the network threads. */
 
-    /* False, and `delivery` untouched, once the queue is closed. */
-    bool push(std::unique_ptr<Delivery> &delivery, Ticket ticket);
+    /* Unless it is done `delivery` is untouched. One that is too large for any queue fits into an empty one.
+     */
+    enum class Push : std::uint8_t { done, full, closed };
+    Push push(std::unique_ptr<Delivery> &delivery, Ticket ticket);
     /*
      * One line, of both texts. Dropped if the main thread is a hundred lines behind, or for want of memory.
      */
@@ -60,6 +62,8 @@ public:
     /* For the main thread. */
 
     int event_fd() const noexcept { return event_.fd(); }
+    /* Most events that may wait. */
+    void set_max_events(std::size_t events);
     /* Also wake the main thread when this many events wait; it is always woken for the first one. */
     void wake_at(std::size_t events);
     void clear_event() noexcept { event_.clear(); }
@@ -80,6 +84,7 @@ private:
     std::vector<QueuedDelivery> items_; /* oldest first, from first_ */
     std::size_t first_ = 0;
     std::size_t events_ = 0;
+    std::size_t max_events_ = SIZE_MAX;
     std::size_t wake_at_ = SIZE_MAX;
     std::vector<LogLine> log_;
     bool closed_ = false;

@@ -17,6 +17,7 @@ struct DeliveryCounts;
 enum class Counter : std::uint8_t {
     deliveries_committed,
     deliveries_repeated,
+    refused_tls,
     refused_malformed_http,
     refused_no_credentials,
     refused_wrong_credentials,
@@ -29,6 +30,7 @@ enum class Counter : std::uint8_t {
     refused_invalid_body,
     retry_queue_full,
     retry_connections,
+    retry_connections_of_address,
     retry_under_way,
     retry_closed,
     retry_stopping,
@@ -42,7 +44,7 @@ enum class Counter : std::uint8_t {
     commits,
     rollbacks,
 };
-inline constexpr std::size_t counter_count = 26;
+inline constexpr std::size_t counter_count = 28;
 
 /*
  * How the view sync_counters and the metrics call a counter. Those of one name stand side by side; outcome

@@ -12,6 +12,7 @@ using Timestamp = std::int64_t;
 
 inline constexpr std::int64_t us_per_second = 1'000'000;
 inline constexpr std::int64_t us_per_day = 86'400 * us_per_second;
+inline constexpr std::int64_t unix_epoch_us = -946'684'800 * us_per_second; /* 1970 as a Timestamp */
 
 /*
  * Parses an RFC 3339 date-time with an offset. Tolerated beyond the RFC, because CXone sends it: an offset

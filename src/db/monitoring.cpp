@@ -216,6 +216,7 @@ Datum cxone_sync_sync_status(PG_FUNCTION_ARGS)
         row.add_integer(worker.queue.bytes);
         row.add_interval(worker.queue.oldest_waiting_us, worker.queue.oldest_waiting_us == 0);
         row.add_integer(worker.starts);
+        row.add_time(worker.info.certificate_expires_at);
         row.put(result);
     }
     return 0;

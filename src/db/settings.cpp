@@ -4,6 +4,7 @@
 #include "core/loopback.h"
 #include "db/authentication_settings.h"
 #include "db/registration_settings.h"
+#include "db/tls_settings.h"
 
 #include "db/define_setting.h"
 #include "db/time_zone.h"
@@ -26,6 +27,10 @@ int body_format;
 int max_events;
 int max_json_depth;
 int max_connections;
+int max_connections_per_address;
+int max_header_size_kb;
+int max_header_lines;
+int max_queued_events;
 int request_timeout_ms;
 int idle_timeout_ms;
 int max_future_skew_s;
@@ -145,6 +150,12 @@ void define_reload_settings()
                &flush_interval_ms, 0, 0, 10000, PGC_SIGHUP, GUC_UNIT_MS);
     define_int("cxone_sync.queue_size", "Memory for requests that arrive or wait for their commit.",
                &queue_size_kb, 32 * 1024, 1024, 16 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
+    define_int("cxone_sync.max_queued_events", "Most events that wait for their commit.", &max_queued_events,
+               100000, 1, INT_MAX, PGC_SIGHUP, 0);
+    define_int("cxone_sync.max_header_size", "Largest head of a request: request line and header lines.",
+               &max_header_size_kb, 16, 1, 1024, PGC_SIGHUP, GUC_UNIT_KB);
+    define_int("cxone_sync.max_header_lines", "Most header lines of a request.", &max_header_lines, 100, 1,
+               10000, PGC_SIGHUP, 0);
     define_int("cxone_sync.max_body_size", "Largest body of a request.", &max_body_size_kb, 4 * 1024, 1,
                1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
     DefineCustomStringVariable("cxone_sync.events_path", "JSON pointer to the array of events in a body.",
@@ -159,6 +170,9 @@ void define_reload_settings()
                PGC_SIGHUP, 0);
     define_int("cxone_sync.max_connections", "Most open connections of senders.", &max_connections, 512, 1,
                100000, PGC_SIGHUP, 0);
+    define_int("cxone_sync.max_connections_per_address",
+               "Most open connections from one IPv4 address or one IPv6 network of 64 bits.",
+               &max_connections_per_address, 256, 1, 100000, PGC_SIGHUP, 0);
     define_int("cxone_sync.request_timeout", "Longest time from a request's first byte to its last.",
                &request_timeout_ms, 10000, 100, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
     define_int("cxone_sync.idle_timeout", "How long a connection may stay open without a request.",
@@ -187,6 +201,7 @@ void define(bool preloaded)
         define_restart_settings();
     define_reload_settings();
     define_authentication_settings();
+    define_tls_settings();
     define_registration_settings();
     compat::reserve_setting_prefix("cxone_sync");
 }

@@ -21,6 +21,10 @@ extern int body_format; /* a BodyFormat */
 extern int max_events;
 extern int max_json_depth;
 extern int max_connections;
+extern int max_connections_per_address;
+extern int max_header_size_kb;
+extern int max_header_lines;
+extern int max_queued_events;
 extern int request_timeout_ms;
 extern int idle_timeout_ms;
 extern int max_future_skew_s;

@@ -82,9 +82,9 @@ MetricsFormat accepted_format(std::string_view accept)
     return open_metrics > text ? MetricsFormat::open_metrics : MetricsFormat::text;
 }
 
-std::uint64_t Admin::max_connections() const
+Service::ConnectionBounds Admin::connection_bounds() const
 {
-    return 64;
+    return {.in_all = 64, .of_peer = 64};
 }
 
 Framing::Limits Admin::limits() const

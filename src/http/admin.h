@@ -16,12 +16,17 @@ class Admin : public Service {
 public:
     explicit Admin(const Monitoring &monitoring) : Service(open_connections_), monitoring_(monitoring) {}
 
-    std::uint64_t max_connections() const override;
+    ConnectionBounds connection_bounds() const override;
+    std::shared_ptr<const TlsContext> tls() const override
+    {
+        return nullptr;
+    } /* on loopback addresses only */
     Framing::Limits limits() const override;
     std::optional<Reply> serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
                                Ticket ticket) override;
     Reply reply_to(const Answer &answer) const override;
     void refused(const Reply &) noexcept override {}
+    void handshake_failed(const char *) noexcept override {}
     void received(std::size_t) noexcept override {}
 
 private:

@@ -36,7 +36,7 @@ std::int64_t monotonic_ms() noexcept
 }
 
 /* Whether the other end has to be on this machine, as our end is a loopback address. */
-bool is_local(int socket) noexcept
+bool has_loopback_address(int socket) noexcept
 {
     sockaddr_storage address{};
     socklen_t size = sizeof(address);
@@ -54,6 +54,7 @@ std::string error_text(int error)
 
 struct NetworkThread::Connection {
     enum class Phase : std::uint8_t {
+        handshake, /* of TLS */
         idle,      /* between requests */
         receiving, /* a request has begun */
         waiting,   /* its delivery waits for the commit */
@@ -61,20 +62,36 @@ struct NetworkThread::Connection {
         lingering  /* refused: what still comes is thrown away, so that the reply is not lost to a reset */
     };
 
-    Connection(int its_socket, std::uint32_t its_slot, std::shared_ptr<Service> its_service,
-               MemoryBudget &budget)
-        : socket(its_socket), slot(its_slot), service(std::move(its_service)), framing(service->limits()),
-          memory(budget)
+    Connection(AcceptedSocket its_socket, std::uint32_t its_slot, MemoryBudget &budget)
+        : socket(std::move(its_socket)), slot(its_slot), service(socket.service()),
+          is_local(has_loopback_address(socket.fd())), framing(service.limits()), memory(budget)
     {
+        if (const std::shared_ptr<const TlsContext> context = service.tls()) {
+            tls = std::make_unique<TlsSession>(*context, socket.fd());
+            phase = Phase::handshake;
+        }
+    }
+    ~Connection() { end_tls(); }
+
+    /* From here on what comes in is not read any more, only thrown away. */
+    void end_tls() noexcept
+    {
+        if (tls)
+            tls->end();
+        tls.reset();
     }
 
-    int socket;
+    TlsSession::Result receive(char *target, std::size_t size) noexcept;
+    TlsSession::Result send(std::string_view bytes) noexcept;
+
+    AcceptedSocket socket;
     std::uint32_t slot;
-    std::shared_ptr<Service> service;
+    Service &service;
+    std::unique_ptr<TlsSession> tls; /* null: in the clear */
     Phase phase = Phase::idle;
     bool close_after_reply = false;
     bool head_only = false; /* HEAD: the reply has no body */
-    bool is_local = false;  /* its address on this side is a loopback address */
+    bool is_local;          /* its address on this side is a loopback address */
     std::uint32_t watched = EPOLLIN;
     std::int64_t deadline_ms = INT64_MAX;
     Framing framing;
@@ -83,6 +100,28 @@ struct NetworkThread::Connection {
     std::string output;
     std::size_t sent = 0;
 };
+
+TlsSession::Result NetworkThread::Connection::receive(char *target, std::size_t size) noexcept
+{
+    if (tls)
+        return tls->receive(target, size);
+    const ssize_t got = recv(socket.fd(), target, size, 0);
+    if (got > 0)
+        return {TlsSession::State::done, static_cast<std::size_t>(got)};
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return {TlsSession::State::wants_read};
+    return {TlsSession::State::closed};
+}
+
+TlsSession::Result NetworkThread::Connection::send(std::string_view bytes) noexcept
+{
+    if (tls)
+        return tls->send(bytes);
+    const ssize_t taken = ::send(socket.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (taken >= 0)
+        return {TlsSession::State::done, static_cast<std::size_t>(taken)};
+    return {errno == EAGAIN ? TlsSession::State::wants_write : TlsSession::State::failed};
+}
 
 NetworkThread::NetworkThread(const Shared &shared, unsigned index)
     : shared_(shared), index_(index), epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
@@ -120,7 +159,7 @@ void NetworkThread::post(Message message)
 
 void NetworkThread::listen(int socket, std::shared_ptr<Service> service)
 {
-    post({.kind = Message::Kind::listen, .socket = socket, .service = std::move(service), .answers = {}});
+    post({.kind = Message::Kind::listen, .socket = socket, .service = std::move(service)});
 }
 
 void NetworkThread::stop_listening(std::shared_ptr<Service> service)
@@ -128,18 +167,13 @@ void NetworkThread::stop_listening(std::shared_ptr<Service> service)
     const auto done = std::make_shared<std::promise<void>>();
     std::future<void> is_done = done->get_future();
 
-    post({.kind = Message::Kind::stop_listening, .service = std::move(service), .answers = {}, .done = done});
+    post({.kind = Message::Kind::stop_listening, .service = std::move(service), .done = done});
     is_done.wait_for(std::chrono::milliseconds(stop_ms));
 }
 
-void NetworkThread::adopt(int socket, std::shared_ptr<Service> service)
+void NetworkThread::adopt(AcceptedSocket socket)
 {
-    try {
-        post({.kind = Message::Kind::adopt, .socket = socket, .service = service, .answers = {}});
-    } catch (...) {
-        close_socket(socket, *service);
-        throw;
-    }
+    post({.kind = Message::Kind::adopt, .service = nullptr, .accepted = std::move(socket)});
 }
 
 void NetworkThread::answer(std::vector<Answer> answers)
@@ -159,12 +193,7 @@ void NetworkThread::stop() noexcept
         return;
     begin_stop();
     thread_.join();
-    /* what another thread has handed over too late */
-    for (const Message &message : inbox_) {
-        if (message.kind == Message::Kind::adopt)
-            close_socket(message.socket, *message.service);
-    }
-    inbox_.clear();
+    inbox_.clear(); /* what another thread has handed over too late */
 }
 
 void NetworkThread::take_messages()
@@ -202,7 +231,7 @@ void NetworkThread::handle(Message &message)
         message.done->set_value();
         break;
     case Message::Kind::adopt:
-        open_connection(message.socket, std::move(message.service));
+        open_connection(std::move(message.accepted));
         break;
     case Message::Kind::answer:
         for (const Answer &answer : message.answers)
@@ -230,7 +259,7 @@ void NetworkThread::take_answer(const Answer &answer)
     if (!connection || connection->phase != Connection::Phase::waiting)
         return;
     try {
-        finish_request(*connection, connection->service->reply_to(answer));
+        finish_request(*connection, connection->service.reply_to(answer));
         if (find(answer.ticket) && connection->phase == Connection::Phase::idle)
             serve_requests(*connection);
     } catch (...) {
@@ -333,6 +362,8 @@ void NetworkThread::set_deadline(Connection &connection, int timeout_ms)
 
 void NetworkThread::after_deadline(Connection &connection)
 {
+    if (connection.phase == Connection::Phase::handshake)
+        connection.service.handshake_failed("it took longer than cxone_sync.request_timeout");
     if (connection.phase != Connection::Phase::receiving) {
         close_connection(connection);
         return;
@@ -379,23 +410,24 @@ void NetworkThread::accept_from(const Listener &listener)
         return;
     /* a bound, so that a storm of connections cannot keep this thread from those it has */
     for (int i = 0; i < 64; i++) {
-        const int socket = accept4(listener.socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        sockaddr_storage address{};
+        socklen_t size = sizeof(address);
+        const int socket = accept4(listener.socket, reinterpret_cast<sockaddr *>(&address), &size,
+                                   SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (socket < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 pause_accepting(errno);
             return;
         }
-        Service &service = *listener.service;
-        if (service.connections.load(std::memory_order_relaxed) >= service.max_connections()) {
-            refuse_connection(socket, service);
+        const Peer peer = peer_of(address);
+        if (!may_enter(socket, peer, *listener.service))
             continue;
-        }
-        service.connections.fetch_add(1, std::memory_order_relaxed);
+        AcceptedSocket accepted(socket, peer, listener.service);
         const unsigned thread = next_thread_++ % static_cast<unsigned>(shared_.threads.size());
         if (thread == index_)
-            open_connection(socket, listener.service);
+            open_connection(std::move(accepted));
         else
-            shared_.threads[thread]->adopt(socket, listener.service);
+            shared_.threads[thread]->adopt(std::move(accepted));
     }
 }
 
@@ -407,16 +439,26 @@ void NetworkThread::pause_accepting(int error)
     accept_again_ms_ = now_ms_ + accept_pause_ms;
 }
 
-void NetworkThread::refuse_connection(int socket, Service &service) noexcept
+/* Else the socket is closed. Whoever speaks TLS could not read why. */
+bool NetworkThread::may_enter(int socket, const Peer &peer, Service &service)
 {
-    static const Reply reply =
+    static const Reply too_many =
         error_reply(Counter::retry_connections, 503, "too many connections", "Retry-After: 1");
-    static const std::string wire = to_wire(reply, true, false);
+    static const Reply too_many_of_peer =
+        error_reply(Counter::retry_connections_of_address, 503, "too many connections", "Retry-After: 1");
+    static const std::string wire = to_wire(too_many, true, false);
+    const Service::ConnectionBounds bounds = service.connection_bounds();
 
-    service.refused(reply);
-    [[maybe_unused]] const ssize_t sent = send(socket, wire.data(), wire.size(), MSG_NOSIGNAL);
-    shutdown(socket, SHUT_WR);
+    const bool is_full = service.connections.load(std::memory_order_relaxed) >= bounds.in_all;
+    if (!is_full && service.peers.enter(peer, bounds.of_peer))
+        return true;
+    service.refused(is_full ? too_many : too_many_of_peer);
+    if (!service.tls()) {
+        [[maybe_unused]] const ssize_t sent = send(socket, wire.data(), wire.size(), MSG_NOSIGNAL);
+        shutdown(socket, SHUT_WR);
+    }
     ::close(socket);
+    return false;
 }
 
 /* ---- connections ---- */
@@ -433,44 +475,32 @@ std::uint32_t NetworkThread::free_slot()
     return free_slots_.back();
 }
 
-void NetworkThread::open_connection(int socket, std::shared_ptr<Service> service)
+void NetworkThread::open_connection(AcceptedSocket socket)
 {
-    std::uint32_t slot;
-    try {
-        slot = free_slot();
-        connections_[slot] = std::make_unique<Connection>(socket, slot, service, shared_.budget);
-    } catch (...) {
-        close_socket(socket, *service);
-        throw;
-    }
+    const std::uint32_t slot = free_slot();
+    connections_[slot] = std::make_unique<Connection>(std::move(socket), slot, shared_.budget);
     free_slots_.pop_back();
     Connection &connection = *connections_[slot];
-    connection.is_local = is_local(socket);
+    const int fd = connection.socket.fd();
 
     /*
      * a reply leaves at once: Nagle's algorithm would hold it back for the sender's delayed acknowledgement
      */
     const int on = 1;
-    setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     epoll_event event{.events = connection.watched, .data = {.u64 = slot}};
-    if (stop_at_ms_ != 0 || slot >= max_slots || epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, socket, &event) != 0) {
+    if (stop_at_ms_ != 0 || slot >= max_slots || epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0) {
         close_connection(connection);
         return;
     }
-    set_deadline(connection, shared_.limits.idle_timeout_ms);
-}
-
-/* Of a connection that has been counted. */
-void NetworkThread::close_socket(int socket, Service &service) noexcept
-{
-    ::close(socket);
-    service.connections.fetch_sub(1, std::memory_order_relaxed);
+    set_deadline(connection, connection.phase == Connection::Phase::handshake
+                                 ? shared_.limits.request_timeout_ms
+                                 : shared_.limits.idle_timeout_ms);
 }
 
 void NetworkThread::close_connection(Connection &connection) noexcept
 {
     const std::uint32_t slot = connection.slot;
-    close_socket(connection.socket, *connection.service);
     generations_[slot]++;
     connections_[slot].reset();
     free_slots_.push_back(slot);
@@ -501,12 +531,15 @@ void NetworkThread::watch(Connection &connection, std::uint32_t events)
         return;
     connection.watched = events;
     epoll_event event{.events = events, .data = {.u64 = connection.slot}};
-    epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, connection.socket, &event);
+    epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, connection.socket.fd(), &event);
 }
 
 void NetworkThread::on_event(Connection &connection, std::uint32_t events)
 {
     switch (connection.phase) {
+    case Connection::Phase::handshake:
+        shake_hands(connection);
+        break;
     case Connection::Phase::waiting:
         /* Nothing is read before the answer; a sender that is gone for good needs none. */
         if (events & (EPOLLERR | EPOLLHUP))
@@ -526,23 +559,50 @@ void NetworkThread::on_event(Connection &connection, std::uint32_t events)
     }
 }
 
+void NetworkThread::shake_hands(Connection &connection)
+{
+    switch (connection.tls->handshake()) {
+    case TlsSession::State::done:
+        become_idle(connection);
+        break;
+    case TlsSession::State::wants_read:
+        watch(connection, EPOLLIN);
+        break;
+    case TlsSession::State::wants_write:
+        watch(connection, EPOLLOUT);
+        break;
+    case TlsSession::State::http:
+        connection.tls.reset();
+        connection.close_after_reply = true;
+        refuse_request(connection, error_reply(Counter::refused_tls, 400, "use https here"));
+        break;
+    default:
+        if (*connection.tls->reason())
+            connection.service.handshake_failed(connection.tls->reason());
+        close_connection(connection);
+    }
+}
+
 void NetworkThread::read_from(Connection &connection)
 {
-    const ssize_t got = recv(connection.socket, read_buffer_.get(), read_size, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    const TlsSession::Result got = connection.receive(read_buffer_.get(), read_size);
+    if (got.state == TlsSession::State::wants_read || got.state == TlsSession::State::wants_write) {
+        watch(connection, got.state == TlsSession::State::wants_read ? EPOLLIN : EPOLLOUT);
         return;
-    if (got <= 0) {
+    }
+    if (got.state != TlsSession::State::done) {
         close_connection(connection);
         return;
     }
-    connection.service->received(static_cast<std::size_t>(got));
+    watch(connection, EPOLLIN);
+    connection.service.received(got.bytes);
     if (connection.phase == Connection::Phase::lingering)
         return;
     if (connection.phase == Connection::Phase::idle) {
         connection.phase = Connection::Phase::receiving;
         set_deadline(connection, shared_.limits.request_timeout_ms);
     }
-    connection.input.append(read_buffer_.get(), static_cast<std::size_t>(got));
+    connection.input.append(read_buffer_.get(), got.bytes);
     serve_requests(connection);
 }
 
@@ -562,8 +622,8 @@ void NetworkThread::serve_requests(Connection &connection)
             return;
         case Framing::State::needs_continue: {
             constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-            [[maybe_unused]] const ssize_t sent =
-                send(connection.socket, go_on.data(), go_on.size(), MSG_NOSIGNAL);
+            /* a sender that reads nothing has no room for it, and is refused when its time is over */
+            connection.send(go_on);
             return;
         }
         case Framing::State::refused: {
@@ -593,8 +653,8 @@ void NetworkThread::serve_one(Connection &connection)
             HttpRequest whole = request;
             whole.is_gzip = connection.framing.is_gzip();
             whole.is_local = connection.is_local;
-            reply = connection.service->serve(whole, connection.framing.body(), connection.memory,
-                                              ticket_of(connection));
+            reply = connection.service.serve(whole, connection.framing.body(), connection.memory,
+                                             ticket_of(connection));
             waits = !reply;
         });
     if (waits) {
@@ -615,7 +675,7 @@ void NetworkThread::serve_one(Connection &connection)
 
 void NetworkThread::refuse_request(Connection &connection, const Reply &reply)
 {
-    connection.service->refused(reply);
+    connection.service.refused(reply);
     finish_request(connection, reply);
 }
 
@@ -625,32 +685,35 @@ void NetworkThread::finish_request(Connection &connection, const Reply &reply)
     connection.sent = 0;
     connection.head_only = false;
     connection.memory = MemoryShare(shared_.budget);
-    connection.framing = Framing(connection.service->limits());
+    connection.framing = Framing(connection.service.limits());
     connection.phase = Connection::Phase::sending;
+    set_deadline(connection, shared_.limits.request_timeout_ms);
     send_waiting(connection);
 }
 
 void NetworkThread::send_waiting(Connection &connection)
 {
     while (connection.sent < connection.output.size()) {
-        const ssize_t sent = send(connection.socket, connection.output.data() + connection.sent,
-                                  connection.output.size() - connection.sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && errno == EAGAIN) {
-            if (connection.watched != EPOLLOUT)
-                set_deadline(connection, shared_.limits.request_timeout_ms);
-            watch(connection, EPOLLOUT);
+        const TlsSession::Result sent =
+            connection.send(std::string_view(connection.output).substr(connection.sent));
+        if (sent.state == TlsSession::State::wants_write || sent.state == TlsSession::State::wants_read) {
+            watch(connection, sent.state == TlsSession::State::wants_write ? EPOLLOUT : EPOLLIN);
             return;
         }
-        if (sent < 0) {
+        if (sent.state != TlsSession::State::done) {
             close_connection(connection);
             return;
         }
-        connection.sent += static_cast<std::size_t>(sent);
+        connection.sent += sent.bytes;
     }
-    if (connection.close_after_reply || stop_at_ms_ != 0) {
+    if (connection.close_after_reply || stop_at_ms_ != 0)
         linger(connection);
-        return;
-    }
+    else
+        become_idle(connection);
+}
+
+void NetworkThread::become_idle(Connection &connection)
+{
     connection.phase = Connection::Phase::idle;
     watch(connection, EPOLLIN);
     set_deadline(connection, shared_.limits.idle_timeout_ms);
@@ -667,7 +730,8 @@ void NetworkThread::linger(Connection &connection)
         close_connection(connection);
         return;
     }
-    shutdown(connection.socket, SHUT_WR);
+    connection.end_tls();
+    shutdown(connection.socket.fd(), SHUT_WR);
     connection.phase = Connection::Phase::lingering;
     connection.input.clear();
     watch(connection, EPOLLIN);

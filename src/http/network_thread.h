@@ -1,7 +1,7 @@
 #pragma once
 
 #include "core/event_fd.h"
-#include "http/service.h"
+#include "http/accepted_socket.h"
 
 #include <atomic>
 #include <cstdint>
@@ -50,7 +50,7 @@ public:
     void listen(int socket, std::shared_ptr<Service> service);
     void stop_listening(std::shared_ptr<Service> service = nullptr);
     /* Takes over a connection that another thread has accepted. */
-    void adopt(int socket, std::shared_ptr<Service> service);
+    void adopt(AcceptedSocket socket);
     void answer(std::vector<Answer> answers);
     /* Sends what waits to be sent (for a second at most), closes all and ends the thread. */
     void begin_stop() noexcept;
@@ -67,10 +67,12 @@ private:
     };
     struct Message {
         enum class Kind { listen, stop_listening, adopt, answer } kind;
-        int socket = -1;
+        int socket = -1; /* to listen on */
         std::shared_ptr<Service> service;
-        std::vector<Answer> answers;
-        std::shared_ptr<std::promise<void>> done; /* to be told when it has been handled, or never will be */
+        AcceptedSocket accepted{};
+        std::vector<Answer> answers{};
+        std::shared_ptr<std::promise<void>>
+            done{}; /* to be told when it has been handled, or never will be */
     };
 
     void post(Message message);
@@ -84,20 +86,21 @@ private:
     void start_listening(int socket, std::shared_ptr<Service> service);
     void close_listener(Listener &listener) noexcept;
     void accept_from(const Listener &listener);
-    void refuse_connection(int socket, Service &service) noexcept;
+    bool may_enter(int socket, const Peer &peer, Service &service);
     void pause_accepting(int error);
     void watch_listener(const Listener &listener, bool on) noexcept;
 
     std::uint32_t free_slot();
-    void open_connection(int socket, std::shared_ptr<Service> service);
-    void close_socket(int socket, Service &service) noexcept;
+    void open_connection(AcceptedSocket socket);
     void close_connection(Connection &connection) noexcept;
     void on_event(Connection &connection, std::uint32_t events);
+    void shake_hands(Connection &connection);
     void read_from(Connection &connection);
     void serve_requests(Connection &connection);
     void serve_one(Connection &connection);
     void refuse_request(Connection &connection, const Reply &reply);
     void finish_request(Connection &connection, const Reply &reply);
+    void become_idle(Connection &connection);
     void send_waiting(Connection &connection);
     void linger(Connection &connection);
     void watch(Connection &connection, std::uint32_t events);

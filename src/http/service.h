@@ -4,7 +4,9 @@
 #include "core/queue.h"
 #include "http/framing.h"
 #include "http/library.h"
+#include "http/peer.h"
 #include "http/reply.h"
+#include "http/tls.h"
 
 #include <atomic>
 #include <optional>
@@ -17,11 +19,18 @@ public:
     explicit Service(std::atomic<std::uint64_t> &gauge) noexcept : connections(gauge) {}
     virtual ~Service() = default;
 
-    /* The gauge of its open connections. */
+    /* The gauge of its open connections, and where they come from. */
     std::atomic<std::uint64_t> &connections;
+    PeerCounts peers;
 
-    /* How many may be open; more are refused. */
-    virtual std::uint64_t max_connections() const = 0;
+    /* How many may be open, in all and from one peer; more are refused. */
+    struct ConnectionBounds {
+        std::uint64_t in_all;
+        std::uint64_t of_peer;
+    };
+    virtual ConnectionBounds connection_bounds() const = 0;
+    /* For new connections; null: they are in the clear. */
+    virtual std::shared_ptr<const TlsContext> tls() const = 0;
     /* How large a request may be. */
     virtual Framing::Limits limits() const = 0;
 
@@ -38,6 +47,8 @@ public:
 
     /* Told of each reply that is no 2xx, but of those that reply_to() gives. */
     virtual void refused(const Reply &reply) noexcept = 0;
+    /* Told of each client that could not agree with us on TLS; `reason` is a static text. */
+    virtual void handshake_failed(const char *reason) noexcept = 0;
     virtual void received(std::size_t bytes) noexcept = 0;
 };
 

@@ -62,16 +62,19 @@ std::shared_ptr<const WebhookConfig> Webhook::config() const
     return config_;
 }
 
-std::uint64_t Webhook::max_connections() const
+Service::ConnectionBounds Webhook::connection_bounds() const
 {
-    return config()->max_connections;
+    return config()->connections;
+}
+
+std::shared_ptr<const TlsContext> Webhook::tls() const
+{
+    return config()->tls;
 }
 
 Framing::Limits Webhook::limits() const
 {
-    Framing::Limits limits;
-    limits.max_body = config()->max_body;
-    return limits;
+    return config()->framing;
 }
 
 std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
@@ -96,7 +99,7 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
     if (body.empty())
         return error_reply(Counter::refused_invalid_body, 400, "the body is empty");
     if (request.is_gzip) {
-        if (std::optional<Reply> refusal = inflate_body(body, config->max_body, memory))
+        if (std::optional<Reply> refusal = inflate_body(body, config->framing.max_body, memory))
             return refusal;
     }
     trim_buffer(body);
@@ -133,20 +136,20 @@ std::optional<Reply> Webhook::enqueue(std::unique_ptr<Delivery> delivery, const 
         if (seen == RecentDeliveries::Seen::under_way)
             return retry_reply(Counter::retry_under_way);
     }
-    bool is_queued = false;
+    Queue::Push pushed;
     try {
-        is_queued = queue_.push(delivery, ticket);
+        pushed = queue_.push(delivery, ticket);
     } catch (...) {
         /* for want of memory: it must not be taken for one under way when it is sent again */
         if (digest)
             recent_.end(*digest, false, {});
         throw;
     }
-    if (is_queued)
+    if (pushed == Queue::Push::done)
         return std::nullopt;
     if (digest)
         recent_.end(*digest, false, {});
-    return retry_reply(Counter::retry_stopping);
+    return retry_reply(pushed == Queue::Push::full ? Counter::retry_queue_full : Counter::retry_stopping);
 }
 
 void Webhook::note_end(const Delivery &delivery, const Answer &answer) noexcept
@@ -164,15 +167,25 @@ Reply Webhook::reply_to(const Answer &answer) const
 
 void Webhook::refused(const Reply &reply) noexcept
 {
-    statistics_.count(reply.counter);
-    refusals_[static_cast<std::size_t>(reply.counter)].fetch_add(1, std::memory_order_relaxed);
+    const std::string_view body = reply.body;
+
+    /* what the sender is told has nothing of what it has sent */
+    note_refusal(reply.counter, "delivery not taken: ", body.substr(0, body.find('\n')));
+}
+
+void Webhook::handshake_failed(const char *reason) noexcept
+{
+    note_refusal(Counter::refused_tls, "TLS handshake failed: ", reason);
+}
+
+void Webhook::note_refusal(Counter counter, std::string_view what, std::string_view detail) noexcept
+{
+    statistics_.count(counter);
+    refusals_[static_cast<std::size_t>(counter)].fetch_add(1, std::memory_order_relaxed);
     if (!has_refusals_ && !has_refusals_.exchange(true))
         queue_.wake();
-    if (config()->is_debugging) {
-        /* what the sender is told has nothing of what it has sent */
-        const std::string_view body = reply.body;
-        queue_.log("delivery not taken: ", body.substr(0, body.find('\n')), LogLevel::debug);
-    }
+    if (config()->is_debugging)
+        queue_.log(what, detail, LogLevel::debug);
 }
 
 CounterValues Webhook::take_refusals() noexcept

@@ -13,8 +13,9 @@ namespace cxone_sync {
 /* What the main thread tells the webhook; replaced as a whole, so that a delivery sees one version. */
 struct WebhookConfig {
     ParseLimits parse;
-    std::size_t max_body = 0;
-    std::uint64_t max_connections = 512;
+    Framing::Limits framing;
+    Service::ConnectionBounds connections{512, 256};
+    std::shared_ptr<const TlsContext> tls;              /* null: in the clear */
     bool is_open = false;                               /* else all that comes is sent back */
     bool is_debugging = false;                          /* the log is to have each refusal */
     std::shared_ptr<const Mapping> mapping;             /* null until the catalog has been read */
@@ -36,16 +37,19 @@ public:
     CounterValues take_refusals() noexcept;
     bool has_refusals() const noexcept { return has_refusals_; }
 
-    std::uint64_t max_connections() const override;
+    ConnectionBounds connection_bounds() const override;
+    std::shared_ptr<const TlsContext> tls() const override;
     Framing::Limits limits() const override;
     std::optional<Reply> serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
                                Ticket ticket) override;
     Reply reply_to(const Answer &answer) const override;
     void refused(const Reply &reply) noexcept override;
+    void handshake_failed(const char *reason) noexcept override;
     void received(std::size_t bytes) noexcept override;
 
 private:
     std::shared_ptr<const WebhookConfig> config() const;
+    void note_refusal(Counter counter, std::string_view what, std::string_view detail) noexcept;
     std::optional<Reply> enqueue(std::unique_ptr<Delivery> delivery, const WebhookConfig &config,
                                  Ticket ticket);
 

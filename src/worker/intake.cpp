@@ -1,8 +1,6 @@
 #include "core/growing_delay.h"
-#include "core/loopback.h"
 #include "core/monitoring.h"
 #include "core/queue.h"
-#include "db/authentication_settings.h"
 #include "db/registration_settings.h"
 #include "db/settings.h"
 #include "http/admin.h"
@@ -73,13 +71,14 @@ bool concerns_everything(const PgError &error)
 }
 
 /* An address and a port as people write them. */
-void format_address(char *text, std::size_t size, const Listening &listening)
+void format_address(char *text, std::size_t size, const Listening &listening, bool by_tls)
 {
     const char *address = listening.address().c_str();
 
     text[0] = '\0';
     if (listening.is_up())
-        snprintf(text, size, strchr(address, ':') ? "[%s]:%d" : "%s:%d", address, listening.port());
+        snprintf(text, size, strchr(address, ':') ? "[%s]:%d%s" : "%s:%d%s", address, listening.port(),
+                 by_tls ? " by TLS" : "");
 }
 
 } // namespace
@@ -99,12 +98,17 @@ void Intake::configure()
 {
     auto config = std::make_shared<WebhookConfig>();
     config->parse = settings::parse_limits();
+    config->framing.max_head = static_cast<std::size_t>(settings::max_header_size_kb) * 1024;
+    config->framing.max_header_lines = static_cast<unsigned>(settings::max_header_lines);
     /* a delivery takes up to four times its body; one that the queue can never hold must not get a 503 */
-    config->max_body =
+    config->framing.max_body =
         static_cast<std::size_t>(std::min(settings::max_body_size_kb, settings::queue_size_kb / 4)) * 1024;
-    config->authenticator = authenticator_;
-    config->is_open = closed_because_.empty();
-    config->max_connections = std::min(static_cast<unsigned>(settings::max_connections), most_connections());
+    config->authenticator = access_.authenticator();
+    config->tls = access_.tls();
+    config->is_open = access_.closed_because().empty();
+    config->connections.in_all =
+        std::min(static_cast<unsigned>(settings::max_connections), most_connections());
+    config->connections.of_peer = static_cast<unsigned>(settings::max_connections_per_address);
     config->is_debugging = message_level_is_interesting(DEBUG1);
     config->mapping = current_mapping();
     config_ = config;
@@ -113,6 +117,7 @@ void Intake::configure()
     endpoint_.limits().request_timeout_ms = settings::request_timeout_ms;
     endpoint_.limits().idle_timeout_ms = settings::idle_timeout_ms;
     queue_.wake_at(static_cast<std::size_t>(settings::batch_size));
+    queue_.set_max_events(static_cast<std::size_t>(settings::max_queued_events));
     const auto queue_size = static_cast<std::uint64_t>(settings::queue_size_kb) * 1024;
     endpoint_.budget().set_limit(queue_size);
     statistics_.gauges().queue_limit_bytes = queue_size;
@@ -127,38 +132,17 @@ void Intake::reload()
         ProcessConfigFile(PGC_SIGHUP);
         apply_session_settings();
     });
-    load_authentication();
+    load_access();
     configure();
+    show_state();
     check_catalog();
 }
 
-/* Who may send: at start and after each reload. If secrets cannot be read those in force stay so. */
-void Intake::load_authentication()
+/* At start and after each reload. */
+void Intake::load_access()
 {
-    AuthenticationConfig config;
-    std::string hint;
-    const std::string problem = settings::load_authentication(config, hint);
-    const std::string closed_before = closed_because_;
-
-    if (problem.empty())
-        authenticator_ = config.method == AuthenticationMethod::none
-                             ? nullptr
-                             : std::make_shared<const Authenticator>(std::move(config));
-    else if (authenticator_)
-        warn("senders are authenticated as before: " + problem, hint);
-
-    closed_because_.clear();
-    if (!authenticator_ && !problem.empty()) {
-        closed_because_ = "senders cannot be authenticated: " + problem;
-    } else if (!authenticator_ && !is_loopback_address(settings::listen_address)) {
-        /* nobody may send without proof but from this machine */
-        closed_because_ = std::string("senders are not authenticated, and ") + settings::listen_address +
-                          " is no loopback address";
-        hint = "Set cxone_sync.authentication, or let cxone_sync.listen_address be 127.0.0.1 and a proxy on "
-               "this machine authenticate them.";
-    }
-    if (!closed_because_.empty() && closed_because_ != closed_before)
-        warn(closed_because_, hint);
+    for (const Access::Problem &problem : access_.reload())
+        warn(problem.text, problem.hint);
 }
 
 void Intake::warn(const std::string &problem, const std::string &hint)
@@ -212,7 +196,8 @@ void Intake::listen()
 {
     if (!accepting_)
         return;
-    listen(webhook_listening_, settings::listen_address, closed_because_.empty() ? settings::port : 0);
+    listen(webhook_listening_, settings::listen_address,
+           access_.closed_because().empty() ? settings::port : 0);
     listen(admin_listening_, settings::metrics_address, settings::metrics_port);
 }
 
@@ -223,8 +208,8 @@ void Intake::tell_start()
     char metrics[96];
     PgError ignored;
 
-    format_address(webhooks, sizeof(webhooks), webhook_listening_);
-    format_address(metrics, sizeof(metrics), admin_listening_);
+    format_address(webhooks, sizeof(webhooks), webhook_listening_, access_.tls() != nullptr);
+    format_address(metrics, sizeof(metrics), admin_listening_, false);
     const char *version = found_extension_version();
     const int number = number_ + 1;
     guarded(ignored, [&webhooks, &metrics, version, number] {
@@ -240,7 +225,7 @@ void Intake::tell_start()
 
 void Intake::run()
 {
-    load_authentication();
+    load_access();
     configure();
     check_catalog();
     listen();
@@ -499,16 +484,18 @@ void Intake::show_state()
     char address[96];
     char metrics_address[96];
 
-    format_address(address, sizeof(address), webhook_listening_);
-    format_address(metrics_address, sizeof(metrics_address), admin_listening_);
+    format_address(address, sizeof(address), webhook_listening_, false);
+    format_address(metrics_address, sizeof(metrics_address), admin_listening_, false);
+    const Timestamp expires_at = access_.tls() ? access_.tls()->expires_at() : 0;
     slot_.info.change([&](WorkerInfo &info) {
         set_text(info.address, address);
         set_text(info.metrics_address, metrics_address);
         set_text(info.schema_version, found_extension_version());
-        set_text(info.problem(Check::endpoint), !accepting_                ? "the worker is stopping"
-                                                : !closed_because_.empty() ? closed_because_
-                                                : !is_up                   ? listen_problem_
-                                                                           : "");
+        info.certificate_expires_at = expires_at;
+        set_text(info.problem(Check::endpoint), !accepting_                         ? "the worker is stopping"
+                                                : !access_.closed_because().empty() ? access_.closed_because()
+                                                : !is_up                            ? listen_problem_
+                                                                                    : "");
     });
     if (accepting_)
         slot_.state = journal_.is_failing() || !is_up ? WorkerState::waiting : WorkerState::running;

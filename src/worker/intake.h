@@ -5,6 +5,7 @@
 #include "http/admin.h"
 #include "http/endpoint.h"
 #include "http/webhook.h"
+#include "worker/access.h"
 #include "worker/listening.h"
 
 #include <memory>
@@ -38,7 +39,7 @@ private:
     void configure();
     void publish_mapping();
     void reload();
-    void load_authentication();
+    void load_access();
     void listen();
     void listen(Listening &listening, const char *listen_address, int port);
     void warn(const std::string &problem, const std::string &hint);
@@ -81,8 +82,7 @@ private:
     Listening webhook_listening_;
     Listening admin_listening_;
     std::shared_ptr<const WebhookConfig> config_;
-    std::shared_ptr<const Authenticator> authenticator_; /* null: none is needed, or none can be had */
-    std::string closed_because_; /* nobody may send; empty: who can be authenticated, or needs not, may */
+    Access access_;
     Journal journal_;
 
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */

@@ -30,7 +30,7 @@ std::shared_ptr<const WebhookConfig> config()
     for (const char *name : {"id", "external_id", "first_name", "last_name", "email"})
         target.columns.push_back({.name = name});
     auto config = std::make_shared<WebhookConfig>();
-    config->max_body = 4 << 20;
+    config->framing.max_body = 4 << 20;
     config->is_open = true;
     config->mapping = std::make_shared<const Mapping>(std::vector{std::move(target)});
     return config;

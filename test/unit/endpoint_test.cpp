@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <thread>
 #include <unistd.h>
 
@@ -249,8 +250,8 @@ protected:
     void configure(std::size_t max_body, std::uint64_t max_connections = 512)
     {
         auto config = std::make_shared<WebhookConfig>();
-        config->max_body = max_body;
-        config->max_connections = max_connections;
+        config->framing.max_body = max_body;
+        config->connections.in_all = max_connections;
         config->is_open = true;
         config->mapping = mapping_of({target_of("contacts", {"id", "name"})});
         webhook_->configure(std::move(config));
@@ -927,6 +928,64 @@ TEST_P(EndpointTest, StopUnderLoad)
     for (std::thread &load : loads)
         load.join();
     EXPECT_EQ(gauges_.connections, 0u);
+}
+
+/* Peers of another machine: a socket of the file system stands for one, as it has no loopback address. */
+TEST(NetworkThread, ConnectionsOfOnePeer)
+{
+    WorkerStatistics worker;
+    std::atomic<std::uint64_t> epoch{0};
+    ConnectionLimits limits;
+    MemoryBudget budget(worker.gauges.queued_bytes);
+    Queue queue(worker.gauges);
+    std::vector<std::unique_ptr<NetworkThread>> threads;
+    threads.push_back(
+        std::make_unique<NetworkThread>(NetworkThread::Shared{limits, budget, queue, threads}, 0));
+    const auto webhook = std::make_shared<Webhook>(queue, StatisticsWriter(worker, epoch));
+    auto config = std::make_shared<WebhookConfig>();
+    config->connections = {.in_all = 10, .of_peer = 3};
+    webhook->configure(std::move(config));
+
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "cxone_sync_test_%d", getpid());
+    const auto *name = reinterpret_cast<const sockaddr *>(&address);
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(bind(listener, name, sizeof(address)), 0);
+    ASSERT_EQ(::listen(listener, 20), 0);
+    threads[0]->start();
+    threads[0]->listen(listener, webhook);
+
+    const auto connected = [name] {
+        const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        EXPECT_EQ(connect(fd, name, sizeof(address)), 0);
+        return fd;
+    };
+    const auto refusals = [&worker] {
+        return worker.banks[0].of(Counter::retry_connections_of_address).load();
+    };
+    std::vector<int> open;
+    for (int i = 0; i < 3; i++)
+        open.push_back(connected());
+    EXPECT_TRUE(eventually([&] { return worker.gauges.connections == 3; }));
+    const int fourth = connected();
+    ASSERT_TRUE(readable(fourth, patience_ms));
+    char reply[512] = {};
+    EXPECT_GT(recv(fourth, reply, sizeof(reply) - 1, 0), 0);
+    EXPECT_EQ(std::string_view(reply).substr(0, 12), "HTTP/1.1 503");
+    EXPECT_EQ(refusals(), 1u);
+    ::close(fourth);
+
+    /* when one has gone there is room for another one */
+    ::close(open.back());
+    open.pop_back();
+    EXPECT_TRUE(eventually([&] { return worker.gauges.connections == 2; }));
+    open.push_back(connected());
+    EXPECT_TRUE(eventually([&] { return worker.gauges.connections == 3; }));
+    EXPECT_EQ(refusals(), 1u);
+    threads[0]->stop();
+    EXPECT_EQ(worker.gauges.connections, 0u);
+    for (const int fd : open)
+        ::close(fd);
 }
 
 } // namespace

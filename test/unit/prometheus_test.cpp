@@ -110,6 +110,7 @@ TEST(Prometheus, EveryMetricIsDeclaredOnce)
         {"cxone_sync_worker_up", "gauge"},
         {"cxone_sync_worker_start_time_seconds", "gauge"},
         {"cxone_sync_worker_starts_total", "counter"},
+        {"cxone_sync_certificate_expires_timestamp_seconds", "gauge"},
         {"cxone_sync_registration_state", "gauge"},
         {"cxone_sync_registration_last_check_timestamp_seconds", "gauge"},
         {"cxone_sync_build_info", "gauge"},

@@ -25,7 +25,7 @@ struct QueueTest : testing::Test {
     void push(std::size_t events, Ticket ticket)
     {
         auto delivery = delivery_of(events, static_cast<Timestamp>(ticket));
-        ASSERT_TRUE(queue.push(delivery, ticket));
+        ASSERT_EQ(queue.push(delivery, ticket), Queue::Push::done);
         ASSERT_EQ(delivery, nullptr);
     }
 
@@ -136,12 +136,31 @@ TEST_F(QueueTest, AClosedQueueRefusesAndGivesOut)
     queue.close();
     auto delivery = delivery_of(3);
     const Delivery *const itself = delivery.get();
-    EXPECT_FALSE(queue.push(delivery, 2));
+    EXPECT_EQ(queue.push(delivery, 2), Queue::Push::closed);
     EXPECT_EQ(delivery.get(), itself);
     EXPECT_EQ(delivery->events.size(), 3u);
     EXPECT_FALSE(woken());
     expect_inside(1, 2);
     EXPECT_EQ(take(10), Tickets{1});
+}
+
+TEST_F(QueueTest, IsFullAtItsMostEvents)
+{
+    queue.set_max_events(10);
+    push(20, 1); /* alone, it fits */
+    auto delivery = delivery_of(1);
+    EXPECT_EQ(queue.push(delivery, 2), Queue::Push::full);
+    ASSERT_NE(delivery, nullptr);
+    EXPECT_EQ(take(1), Tickets{1});
+    push(4, 3);
+    push(6, 4);
+    EXPECT_EQ(queue.push(delivery, 5), Queue::Push::full);
+    expect_inside(2, 10);
+    EXPECT_EQ(take(4), Tickets{3});
+    push(1, 6);
+    queue.set_max_events(2);
+    EXPECT_EQ(queue.push(delivery, 7), Queue::Push::full) << "a new limit concerns new ones";
+    EXPECT_EQ(take(10), (Tickets{4, 6}));
 }
 
 TEST_F(QueueTest, WakesForTheFirstOnly)
@@ -221,7 +240,7 @@ TEST(Queue, LeavesNoGaugeBehind)
     {
         Queue queue(gauges);
         auto delivery = delivery_of(3);
-        ASSERT_TRUE(queue.push(delivery, 1));
+        ASSERT_EQ(queue.push(delivery, 1), Queue::Push::done);
         EXPECT_EQ(gauges.queued_deliveries, 1u);
     }
     EXPECT_EQ(gauges.queued_deliveries, 0u);
@@ -238,7 +257,7 @@ TEST_F(QueueTest, ManyThreadsPushAndNothingIsLost)
         pushers.emplace_back([&, thread] {
             for (Ticket i = 0; i < each; i++) {
                 auto delivery = delivery_of(1 + i % 3);
-                EXPECT_TRUE(queue.push(delivery, thread << 32 | i));
+                EXPECT_EQ(queue.push(delivery, thread << 32 | i), Queue::Push::done);
             }
         });
 
@@ -273,7 +292,7 @@ TEST_F(QueueTest, CloseUnderWay)
         pushers.emplace_back([&] {
             for (;;) {
                 auto delivery = delivery_of(1);
-                if (!queue.push(delivery, 0)) {
+                if (queue.push(delivery, 0) != Queue::Push::done) {
                     EXPECT_NE(delivery, nullptr);
                     return;
                 }

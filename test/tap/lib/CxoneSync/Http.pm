@@ -9,6 +9,7 @@ use warnings;
 use Exporter 'import';
 use IO::Select;
 use IO::Socket::INET;
+use IO::Socket::SSL ();
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time);
 
@@ -48,16 +49,18 @@ sub chunked
 	return "${text}0\r\n\r\n";
 }
 
-# Undefined if nobody listens.
+# Undefined if nobody listens. new($port, $host, SSL_ca_file => …) speaks TLS, with such options of IO::Socket::SSL, and is
+# undefined, too, if the two do not come to terms.
 sub new
 {
-	my ($class, $port, $host) = @_;
+	my ($class, $port, $host, %tls) = @_;
 	my $socket = IO::Socket::INET->new(
 		PeerAddr => $host || '127.0.0.1',
 		PeerPort => $port,
 		Proto => 'tcp',
 		Timeout => $timeout) or return;
 	setsockopt($socket, IPPROTO_TCP, TCP_NODELAY, 1);
+	return if %tls && !IO::Socket::SSL->start_SSL($socket, Timeout => $timeout, SSL_verifycn_name => 'localhost', %tls);
 	$socket->blocking(0);
 	return bless { socket => $socket, input => '', select => IO::Select->new($socket) }, $class;
 }
@@ -74,10 +77,18 @@ sub send
 		my $sent = syswrite($self->{socket}, $bytes, 1_048_576, $at);
 		if (defined $sent) { $at += $sent; next; }
 		return 0 unless $!{EAGAIN} || $!{EINTR};
-		return 0 if time > $deadline || !$self->{select}->can_write($deadline - time);
+		return 0 if time > $deadline;
+		# TLS may have to read before it can write
+		IO::Select->select($self->{select}, $self->{select}, undef, $deadline - time) if $self->_is_tls;
+		return 0 unless $self->_is_tls || $self->{select}->can_write($deadline - time);
 	}
 	return 1;
 }
+
+sub _is_tls { my $self = shift; return $self->{socket}->isa('IO::Socket::SSL'); }
+# What the two agreed on, and the subject of the server's certificate.
+sub tls_version { my $self = shift; return $self->{socket}->get_sslversion; }
+sub tls_subject { my $self = shift; return $self->{socket}->peer_certificate('commonName'); }
 
 sub finish_sending
 {
@@ -91,7 +102,7 @@ sub _more
 {
 	my ($self, $deadline) = @_;
 	my $left = $deadline - time;
-	return 'timeout' if $left <= 0 || !$self->{select}->can_read($left);
+	return 'timeout' if $left <= 0 || !($self->_is_tls && $self->{socket}->pending || $self->{select}->can_read($left));
 	my $got = sysread($self->{socket}, $self->{input}, 262_144, length $self->{input});
 	return '' if $got || (!defined $got && ($!{EAGAIN} || $!{EINTR}));
 	return defined $got ? 'closed' : "$!";
@@ -144,7 +155,7 @@ sub deliver
 sub has_reply
 {
 	my $self = shift;
-	return length $self->{input} > 0 || $self->{select}->can_read(0) > 0;
+	return length $self->{input} > 0 || $self->_is_tls && $self->{socket}->pending || $self->{select}->can_read(0) > 0;
 }
 
 # True once the server has closed the connection without another byte.
