@@ -22,6 +22,7 @@ public:
         return nullptr;
     } /* on loopback addresses only */
     Framing::Limits limits() const override;
+    std::optional<Reply> check_head(const HttpRequest &) const override { return std::nullopt; }
     std::optional<Reply> serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
                                Ticket ticket) override;
     Reply reply_to(const Answer &answer) const override;

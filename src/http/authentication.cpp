@@ -142,11 +142,20 @@ std::string_view Authenticator::challenge() const noexcept
 AuthenticationProblem Authenticator::check(std::string_view head, std::string_view body, Timestamp now,
                                            std::optional<Digest> &digest) const
 {
+    if (config_.method == AuthenticationMethod::signature)
+        return check_signature(head, body, now, digest);
+    return check_head(head, now);
+}
+
+AuthenticationProblem Authenticator::check_head(std::string_view head, Timestamp now) const
+{
+    SignedHead unused;
+
     switch (config_.method) {
     case AuthenticationMethod::none:
         return AuthenticationProblem::none;
     case AuthenticationMethod::signature:
-        return check_signature(head, body, now, digest);
+        return read_signed_head(head, now, unused);
     case AuthenticationMethod::bearer:
         return check_authorization(head, "bearer");
     case AuthenticationMethod::basic:
@@ -192,37 +201,46 @@ AuthenticationProblem Authenticator::check_secret(std::string_view shown) const
     return is_right ? AuthenticationProblem::none : AuthenticationProblem::wrong;
 }
 
-AuthenticationProblem Authenticator::check_signature(std::string_view head, std::string_view body,
-                                                     Timestamp now, std::optional<Digest> &digest) const
+AuthenticationProblem Authenticator::read_signed_head(std::string_view head, Timestamp now,
+                                                      SignedHead &read) const
 {
     const SignatureScheme &scheme = config_.signature;
-    const std::string signatures = header_value(head, scheme.header);
-    std::string timestamp;
-    std::string id;
-
-    if (!scheme.timestamp_header.empty())
-        timestamp = header_value(head, scheme.timestamp_header);
-    if (!scheme.id_header.empty())
-        id = header_value(head, scheme.id_header);
-    if (signatures.empty() || (has(scheme.content, "{timestamp}") && timestamp.empty()) ||
-        (has(scheme.content, "{id}") && id.empty()))
-        return AuthenticationProblem::missing;
-    if (!is_signed(signatures, filled(scheme.content, id, timestamp, body)))
-        return AuthenticationProblem::wrong;
-    if (!id.empty()) {
-        const Digest of_body = sha256(body);
-        digest = sha256(id + '\0' + std::string(bytes_of(of_body)));
-    }
-    /* a time that is not signed proves nothing */
-    if (!has(scheme.content, "{timestamp}"))
-        return AuthenticationProblem::none;
-
+    const bool has_time = has(scheme.content, "{timestamp}"); /* one that is not signed proves nothing */
     Timestamp time = 0;
-    if (read_time(JsonKind::string, timestamp, timestamp, TimeKind::instant, nullptr, time) != nullptr)
+
+    read.signatures = header_value(head, scheme.header);
+    if (!scheme.timestamp_header.empty())
+        read.timestamp = header_value(head, scheme.timestamp_header);
+    if (!scheme.id_header.empty())
+        read.id = header_value(head, scheme.id_header);
+    if (read.signatures.empty() || (has_time && read.timestamp.empty()) ||
+        (has(scheme.content, "{id}") && read.id.empty()))
+        return AuthenticationProblem::missing;
+    if (!has_time)
+        return AuthenticationProblem::none;
+    if (read_time(JsonKind::string, read.timestamp, read.timestamp, TimeKind::instant, nullptr, time) !=
+        nullptr)
         return AuthenticationProblem::wrong;
     return time < now - config_.tolerance_us || time > now + config_.tolerance_us
                ? AuthenticationProblem::stale
                : AuthenticationProblem::none;
+}
+
+AuthenticationProblem Authenticator::check_signature(std::string_view head, std::string_view body,
+                                                     Timestamp now, std::optional<Digest> &digest) const
+{
+    SignedHead read;
+
+    if (const AuthenticationProblem problem = read_signed_head(head, now, read);
+        problem != AuthenticationProblem::none)
+        return problem;
+    if (!is_signed(read.signatures, filled(config_.signature.content, read.id, read.timestamp, body)))
+        return AuthenticationProblem::wrong;
+    if (!read.id.empty()) {
+        const Digest of_body = sha256(body);
+        digest = sha256(read.id + '\0' + std::string(bytes_of(of_body)));
+    }
+    return AuthenticationProblem::none;
 }
 
 /* Every signature is compared with every secret's, whichever it is. */

@@ -25,7 +25,7 @@ struct AuthenticationConfig {
     std::int64_t tolerance_us = 300 * us_per_second; /* how far a signed time may be from now */
 };
 
-/* What is wrong with a request; `stale` is a right signature of another time. */
+/* What is wrong with a request; `stale`: its signed time is too far from now, whatever its signature. */
 enum class AuthenticationProblem : std::uint8_t { none, missing, wrong, stale };
 
 class Authenticator {
@@ -43,11 +43,24 @@ public:
      */
     AuthenticationProblem check(std::string_view head, std::string_view body, Timestamp now,
                                 std::optional<Digest> &digest) const;
+    /*
+     * What the head alone tells, so that strangers need not be listened to until the end of a body: the same
+     * problem, or none if only the body will tell.
+     */
+    AuthenticationProblem check_head(std::string_view head, Timestamp now) const;
     std::int64_t tolerance_us() const noexcept { return config_.tolerance_us; }
     /* The value of WWW-Authenticate (RFC 9110 section 11.6.1). */
     std::string_view challenge() const noexcept;
 
 private:
+    /* The headers of a signature. */
+    struct SignedHead {
+        std::string signatures;
+        std::string timestamp;
+        std::string id;
+    };
+
+    AuthenticationProblem read_signed_head(std::string_view head, Timestamp now, SignedHead &read) const;
     AuthenticationProblem check_signature(std::string_view head, std::string_view body, Timestamp now,
                                           std::optional<Digest> &digest) const;
     AuthenticationProblem check_secret(std::string_view shown) const;

@@ -35,6 +35,7 @@ public:
     /* After "100 Continue" has been sent. */
     State go_on(std::string &input, MemoryShare &memory);
 
+    bool has_head() const noexcept { return part_ != Part::head; }
     const std::string &head() const noexcept { return head_; }
     std::string &body() noexcept { return body_; }
     /* The body is still a gzip file. */

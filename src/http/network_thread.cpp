@@ -92,6 +92,7 @@ struct NetworkThread::Connection {
     bool close_after_reply = false;
     bool head_only = false; /* HEAD: the reply has no body */
     bool is_local;          /* its address on this side is a loopback address */
+    bool is_head_checked = false;
     std::uint32_t watched = EPOLLIN;
     std::int64_t deadline_ms = INT64_MAX;
     Framing framing;
@@ -617,7 +618,11 @@ void NetworkThread::serve_requests(Connection &connection)
             connection.phase = Connection::Phase::receiving;
             set_deadline(connection, shared_.limits.request_timeout_ms);
         }
-        switch (connection.framing.feed(connection.input, connection.memory)) {
+        const Framing::State state = connection.framing.feed(connection.input, connection.memory);
+        if ((state == Framing::State::needs_bytes || state == Framing::State::needs_continue) &&
+            refuse_by_head(connection))
+            return;
+        switch (state) {
         case Framing::State::needs_bytes:
             return;
         case Framing::State::needs_continue: {
@@ -640,6 +645,28 @@ void NetworkThread::serve_requests(Connection &connection)
             serve_one(connection);
         }
     }
+}
+
+/* Once for each request whose body has not come with its head. */
+bool NetworkThread::refuse_by_head(Connection &connection)
+{
+    std::optional<Reply> refusal;
+
+    if (connection.is_head_checked || !connection.framing.has_head())
+        return false;
+    connection.is_head_checked = true;
+    /* a request line that cannot be read is told of when the request is complete */
+    library_.read_request_line(connection.framing.head(), [&](const HttpRequest &request) {
+        HttpRequest whole = request;
+        whole.is_local = connection.is_local;
+        refusal = connection.service.check_head(whole);
+    });
+    if (!refusal)
+        return false;
+    connection.close_after_reply = true;
+    connection.head_only = connection.framing.head().starts_with("HEAD ");
+    refuse_request(connection, *refusal);
+    return true;
 }
 
 void NetworkThread::serve_one(Connection &connection)
@@ -684,6 +711,7 @@ void NetworkThread::finish_request(Connection &connection, const Reply &reply)
     connection.output = to_wire(reply, connection.close_after_reply, connection.head_only);
     connection.sent = 0;
     connection.head_only = false;
+    connection.is_head_checked = false;
     connection.memory = MemoryShare(shared_.budget);
     connection.framing = Framing(connection.service.limits());
     connection.phase = Connection::Phase::sending;

@@ -97,6 +97,7 @@ private:
     void shake_hands(Connection &connection);
     void read_from(Connection &connection);
     void serve_requests(Connection &connection);
+    bool refuse_by_head(Connection &connection);
     void serve_one(Connection &connection);
     void refuse_request(Connection &connection, const Reply &reply);
     void finish_request(Connection &connection, const Reply &reply);

@@ -35,6 +35,12 @@ public:
     virtual Framing::Limits limits() const = 0;
 
     /*
+     * Looks at the head of a request whose body is still on its way: a reply refuses it, so that no more of
+     * it is read. Throws only std::bad_alloc.
+     */
+    virtual std::optional<Reply> check_head(const HttpRequest &request) const = 0;
+
+    /*
      * Serves one request, its body as it came. Returns its reply, or nothing if that comes later, by
      * Endpoint::answer(ticket). May move `body` and `memory`, what the body has taken of the budget, away.
      * Throws only std::bad_alloc.

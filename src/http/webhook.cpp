@@ -24,6 +24,18 @@ Reply unauthorized_reply(AuthenticationProblem problem, const Authenticator &aut
     return error_reply(counter, 401, "not authenticated", authenticator.challenge());
 }
 
+std::optional<Reply> check_request_line(const HttpRequest &request, const WebhookConfig &config)
+{
+    if (request.path != contract::webhook_path)
+        return error_reply(404, "no such path");
+    if (request.method != "POST")
+        return error_reply(405, "webhooks are sent with POST", "Allow: POST");
+    /* a connection outlives settings: one from elsewhere may have been opened while they asked for proof */
+    if (!config.is_open || (!config.authenticator && !request.is_local))
+        return retry_reply(Counter::retry_closed);
+    return std::nullopt;
+}
+
 Reply committed_reply(const DeliveryCounts &counts)
 {
     const auto member = [](std::string_view name, std::uint32_t count) {
@@ -77,17 +89,27 @@ Framing::Limits Webhook::limits() const
     return config()->framing;
 }
 
+std::optional<Reply> Webhook::check_head(const HttpRequest &request) const
+{
+    const std::shared_ptr<const WebhookConfig> config = this->config();
+
+    if (std::optional<Reply> refusal = check_request_line(request, *config))
+        return refusal;
+    if (const Authenticator *authenticator = config->authenticator.get()) {
+        const AuthenticationProblem problem = authenticator->check_head(request.head, now());
+        if (problem != AuthenticationProblem::none)
+            return unauthorized_reply(problem, *authenticator);
+    }
+    return std::nullopt;
+}
+
 std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
                                     Ticket ticket)
 {
-    if (request.path != contract::webhook_path)
-        return error_reply(404, "no such path");
-    if (request.method != "POST")
-        return error_reply(405, "webhooks are sent with POST", "Allow: POST");
     const std::shared_ptr<const WebhookConfig> config = this->config();
-    /* a connection outlives settings: one from elsewhere may have been opened while they asked for proof */
-    if (!config->is_open || (!config->authenticator && !request.is_local))
-        return retry_reply(Counter::retry_closed);
+
+    if (std::optional<Reply> refusal = check_request_line(request, *config))
+        return refusal;
     auto delivery = std::make_unique<Delivery>();
     delivery->received = now();
     if (const Authenticator *authenticator = config->authenticator.get()) {

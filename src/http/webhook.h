@@ -40,6 +40,7 @@ public:
     ConnectionBounds connection_bounds() const override;
     std::shared_ptr<const TlsContext> tls() const override;
     Framing::Limits limits() const override;
+    std::optional<Reply> check_head(const HttpRequest &request) const override;
     std::optional<Reply> serve(const HttpRequest &request, std::string &body, MemoryShare &memory,
                                Ticket ticket) override;
     Reply reply_to(const Answer &answer) const override;

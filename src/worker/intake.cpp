@@ -390,8 +390,9 @@ void Intake::write_batch()
         /* a lock on one row, say, is no reason to send the other deliveries back */
         write_alone();
     } else {
-        finish(0, batch_.size(), false);
+        /* first, so that whoever is sent back can see why */
         note_write_failure(error);
+        finish(0, batch_.size(), false);
     }
     gauges.oldest_in_batch = 0;
     gauges.batch_began = 0;
@@ -411,11 +412,11 @@ void Intake::write_alone()
         const bool in_time = now() < give_up_at;
         const bool committed = in_time && write(one, error);
 
+        if (in_time && !committed)
+            note_write_failure(error);
         finish(i, i + 1, committed);
         if (committed)
             note_written();
-        else if (in_time)
-            note_write_failure(error);
     }
 }
 

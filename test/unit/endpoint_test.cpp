@@ -930,6 +930,47 @@ TEST_P(EndpointTest, StopUnderLoad)
     EXPECT_EQ(gauges_.connections, 0u);
 }
 
+TEST_P(EndpointTest, StrangersAreNotListenedTo)
+{
+    AuthenticationConfig bearer{.method = AuthenticationMethod::bearer};
+    bearer.secrets.emplace_back("open sesame");
+    auto config = std::make_shared<WebhookConfig>();
+    config->is_open = true;
+    config->mapping = mapping_of({target_of("contacts", {"id", "name"})});
+    config->authenticator = std::make_shared<const Authenticator>(std::move(bearer));
+    webhook_->configure(std::move(config));
+    const std::string line = "POST /webhook HTTP/1.1\r\nHost: h\r\n";
+    const std::string large = "Content-Length: 1000000\r\n";
+    const std::string known = "Authorization: Bearer open sesame\r\n";
+
+    for (const std::string &headers :
+         {large, large + "Authorization: Bearer guessed\r\n",
+          "Transfer-Encoding: chunked\r\n" + std::string(), large + "Expect: 100-continue\r\n"}) {
+        Sender sender(webhook_port_);
+        const Received received = sender.ask(line + headers + "\r\n");
+        EXPECT_EQ(received.status, 401) << headers;
+        EXPECT_TRUE(received.has("Connection: close"));
+        EXPECT_TRUE(sender.at_end());
+        EXPECT_EQ(gauges_.queued_bytes, 0u);
+    }
+    EXPECT_EQ(Sender(webhook_port_).ask("POST /other HTTP/1.1\r\nHost: h\r\n" + large + "\r\n").status, 404);
+    EXPECT_EQ(Sender(webhook_port_).ask("PUT /webhook HTTP/1.1\r\nHost: h\r\n" + large + "\r\n").status, 405);
+
+    /* who is known is listened to, and asked for more */
+    start_writer();
+    Sender sender(webhook_port_);
+    const std::string body = events(2);
+    const std::string head =
+        line + known + "Expect: 100-continue\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+    for (int round = 0; round < 2; round++) {
+        EXPECT_EQ(sender.ask(head).status, 100);
+        EXPECT_EQ(sender.ask(body).status, 200);
+        /* of a whole request, too, it is asked who sends it */
+        EXPECT_EQ(sender.ask(request("POST /webhook", body, known)).status, 200);
+    }
+    EXPECT_EQ(sender.ask(request("POST /webhook", body)).status, 401);
+}
+
 /* Peers of another machine: a socket of the file system stands for one, as it has no loopback address. */
 TEST(NetworkThread, ConnectionsOfOnePeer)
 {
