@@ -18,6 +18,30 @@ template <typename Use> void for_each_element(std::string_view list, Use use)
     }
 }
 
+bool is_hex_digit(char c) noexcept
+{
+    const char l = ascii_lower(c);
+    return is_digit(c) || (l >= 'a' && l <= 'f');
+}
+
+/*
+ * RFC 9112 section 3.2. The library would pass over a fragment, read more than two hexadecimal digits after
+ * %u, and take what follows a first '?' for the path, and so find a path where a proxy finds another one.
+ */
+bool is_target(std::string_view target) noexcept
+{
+    if (target.empty() || target[0] == '?')
+        return false;
+    for (std::size_t i = 0; i < target.size(); i++) {
+        if (target[i] <= ' ' || target[i] >= '\x7F' || target[i] == '#')
+            return false;
+        if (target[i] == '%' &&
+            (i + 2 >= target.size() || !is_hex_digit(target[i + 1]) || !is_hex_digit(target[i + 2])))
+            return false;
+    }
+    return true;
+}
+
 constexpr const char *body_too_large = "the body is larger than cxone_sync.max_body_size";
 constexpr const char *head_too_large = "the request's head is too large";
 constexpr const char *no_memory = "too many requests are waiting";
@@ -92,8 +116,7 @@ Framing::State Framing::read_request_line(std::string_view line)
     const std::size_t method_size = std::min(line.find(' '), line.size());
     const std::string_view method = line.substr(0, method_size);
     const std::string_view target = line.substr(std::min(method_size + 1, line.size()));
-    if (method.empty() || target.empty() || !std::all_of(method.begin(), method.end(), is_token_char) ||
-        !std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < '\x7F'; }))
+    if (method.empty() || !is_target(target) || !std::all_of(method.begin(), method.end(), is_token_char))
         return refuse(400, "the request line is not a method, a target and a version");
     return State::complete;
 }
@@ -213,7 +236,7 @@ Framing::State Framing::read_chunk_size(std::string_view line)
     remaining_ = 0;
     for (char c : size) {
         const char l = ascii_lower(c);
-        if (!is_digit(c) && !(l >= 'a' && l <= 'f'))
+        if (!is_hex_digit(c))
             return refuse(400, "a chunk of the body has no proper size");
         remaining_ = remaining_ * 16 + static_cast<unsigned>(is_digit(c) ? c - '0' : l - 'a' + 10);
     }

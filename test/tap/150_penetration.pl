@@ -416,7 +416,7 @@ unlike($log, qr/^$line|^\x1b|^[^\n]*\x1b\[31m/m, 'and no line of the log is forg
 
 # ---- paths, hosts, and a second request in the first ----
 
-foreach my $path ('/metrics', '/status.json', '/readyz', '/webhook/../metrics', '/webhook/', '//webhook', '/WEBHOOK', '/webhook%00', '/webhook%2f..', '/./webhook', '/webhook;x', '/%2e%2e/webhook', '*', '/etc/passwd', '/../../etc/passwd', '/..%5c..%5cetc')
+foreach my $path ('/metrics', '/status.json', '/readyz', '/webhook/../metrics', '/webhook/', '//webhook', '/WEBHOOK', '/webhook%00', '/webhook%2f..', '/./webhook', '/webhook;x', '/webhook#x', '?/webhook', '/web%u0068ook', '/webhook%', '/%2e%2e/webhook', '*', '/etc/passwd', '/../../etc/passwd', '/..%5c..%5cetc')
 {
 	my $reply = connect_to($node)->exchange(request_text(path => $path, body => body_of({ id => 'path trick' }), headers => \@known));
 	like($reply->{status}, qr/^40[04]$/, "path $path");

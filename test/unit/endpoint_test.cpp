@@ -932,7 +932,8 @@ TEST_P(EndpointTest, StopUnderLoad)
 
 TEST_P(EndpointTest, StrangersAreNotListenedTo)
 {
-    AuthenticationConfig bearer{.method = AuthenticationMethod::bearer};
+    AuthenticationConfig bearer;
+    bearer.method = AuthenticationMethod::bearer;
     bearer.secrets.emplace_back("open sesame");
     auto config = std::make_shared<WebhookConfig>();
     config->is_open = true;
@@ -969,6 +970,82 @@ TEST_P(EndpointTest, StrangersAreNotListenedTo)
         EXPECT_EQ(sender.ask(request("POST /webhook", body, known)).status, 200);
     }
     EXPECT_EQ(sender.ask(request("POST /webhook", body)).status, 401);
+}
+
+/* ---- what advisories of the HTTP library are about ---- */
+
+TEST_P(EndpointTest, HeadersThatTheLibraryDoesNotSee)
+{
+    const std::string ranges = "Range: bytes=0-" + std::string(8000, '1') + "\r\n";
+    std::string many = "Range: bytes=0-1";
+    while (many.size() < 8000)
+        many += ",0-1";
+    Sender sender(webhook_port_);
+    for (const std::string &header :
+         {ranges, many + "\r\n", std::string("X-Forwarded-For:\r\n"), std::string("X-Forwarded-For: ,\r\n"),
+          std::string("REMOTE_ADDR: 127.0.0.1\r\nREMOTE_PORT: 1\r\nLOCAL_ADDR: ::1\r\nLOCAL_PORT: 2\r\n"),
+          std::string("X: a%0D%0AContent-Length: 0%0D%0A%0D%0A\r\n"),
+          std::string("Cookie: a%0D%0ASet-Cookie: b\r\n"), std::string("Accept: ;;q=x,*/*;q=9e999\r\n"),
+          "Content-Disposition: form-data; name=a; filename*=UTF-8''" + std::string(8000, 'x') + "\r\n",
+          std::string("Content-Type: ") + std::string(8000, 'x') + "\r\n",
+          std::string("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"),
+          std::string("Trailer: X\r\nTE: trailers\r\n")}) {
+        SCOPED_TRACE(header.substr(0, 40));
+        ASSERT_TRUE(sender.send(request("POST /webhook", events(1), header)));
+        ASSERT_TRUE(wait_for(1));
+        answer_all();
+        const Received reply = sender.reply();
+        EXPECT_EQ(reply.status, 200);
+        EXPECT_EQ(reply.head.find("Range"), reply.head.npos);
+        EXPECT_EQ(reply.head.find("Cookie"), reply.head.npos);
+    }
+}
+
+TEST_P(EndpointTest, Targets)
+{
+    Sender sender(webhook_port_);
+    EXPECT_EQ(sender.ask(request("POST /" + std::string(8000, 'a'), events(1))).status, 404);
+    for (const std::string target : {"/webhook%0D%0AX:%20y", "/webhook%00", "/webhook/..", "/../webhook",
+                                     "/%2e%2e/webhook", "//webhook", "*", "h:1"}) {
+        const Received reply = sender.ask(request("POST " + target, events(1)));
+        EXPECT_EQ(reply.status, 404) << target;
+        EXPECT_EQ(reply.head.find("\r\nX:"), reply.head.npos);
+    }
+    const Received reply = sender.ask(request("POST /" + std::string(8200, 'a'), events(1)));
+    EXPECT_EQ(reply.status, 414);
+    EXPECT_TRUE(reply.has("Connection: close"));
+    EXPECT_TRUE(sender.at_end());
+}
+
+TEST_P(EndpointTest, ARequestInTheBodyOfAnother)
+{
+    Sender sender(webhook_port_);
+    for (const std::string method : {"GET", "HEAD", "DELETE", "OPTIONS", "PUT"}) {
+        ASSERT_TRUE(sender.send(request(method + " /webhook", delivery(1))));
+        EXPECT_EQ(sender.reply(method == "HEAD").status, 405) << method;
+    }
+    ASSERT_TRUE(sender.send("GET /webhook HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    EXPECT_EQ(sender.reply().status, 405);
+    EXPECT_TRUE(sender.at_end());
+    Sender other(webhook_port_);
+    ASSERT_TRUE(other.send(delivery(2)));
+    ASSERT_TRUE(wait_for(1));
+    EXPECT_EQ(taken_.size(), 1u);
+    EXPECT_EQ(taken_[0].delivery->body, events(2));
+    answer_all();
+    EXPECT_EQ(other.reply().status, 200);
+}
+
+TEST_P(EndpointTest, MultipartIsNoJson)
+{
+    Sender sender(webhook_port_);
+    const std::string body = "--b\r\nContent-Disposition: form-data; name=\"a\"; filename*=UTF-8''" +
+                             std::string(100'000, 'a') + "\r\n\r\nx\r\n--b--\r\n";
+    EXPECT_EQ(sender.ask(request("POST /webhook", body, "Content-Type: multipart/form-data; boundary=b\r\n"))
+                  .status,
+              400);
+    EXPECT_EQ(sender.ask(request("POST /webhook", "{}", "Content-Type: text/plain\r\n")).status, 400);
 }
 
 /* Peers of another machine: a socket of the file system stands for one, as it has no loopback address. */
