@@ -33,7 +33,8 @@ Queue::Push Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
             return Push::closed;
         const bool is_empty = first_ == items_.size();
         const std::size_t events = delivery->events.size();
-        if (!is_empty && events_ + events > max_events_)
+        if (!is_empty && (events_ + events > max_events_ ||
+                          delivery->received - items_[first_].delivery->received > max_wait_us_))
             return Push::full;
         wanted = is_empty || (events_ < wake_at_ && events_ + events >= wake_at_);
         items_.push_back({std::move(delivery), ticket});
@@ -60,10 +61,11 @@ void Queue::log(std::string_view what, std::string_view detail, LogLevel level) 
     event_.wake();
 }
 
-void Queue::set_max_events(std::size_t events)
+void Queue::set_bounds(std::size_t max_events, std::int64_t max_wait_us)
 {
     const std::lock_guard lock(mutex_);
-    max_events_ = events;
+    max_events_ = max_events;
+    max_wait_us_ = max_wait_us;
 }
 
 void Queue::wake_at(std::size_t events)

@@ -48,7 +48,9 @@ public:
 
     /* For the network threads. */
 
-    /* Unless it is done `delivery` is untouched. One that is too large for any queue fits into an empty one.
+    /*
+     * Unless it is done `delivery` is untouched. One that has more events than may wait fits into an empty
+     * queue.
      */
     enum class Push : std::uint8_t { done, full, closed };
     Push push(std::unique_ptr<Delivery> &delivery, Ticket ticket);
@@ -62,8 +64,8 @@ public:
     /* For the main thread. */
 
     int event_fd() const noexcept { return event_.fd(); }
-    /* Most events that may wait. */
-    void set_max_events(std::size_t events);
+    /* Most events that may wait, and how long the oldest may have waited when another one comes. */
+    void set_bounds(std::size_t max_events, std::int64_t max_wait_us);
     /* Also wake the main thread when this many events wait; it is always woken for the first one. */
     void wake_at(std::size_t events);
     void clear_event() noexcept { event_.clear(); }
@@ -85,6 +87,7 @@ private:
     std::size_t first_ = 0;
     std::size_t events_ = 0;
     std::size_t max_events_ = SIZE_MAX;
+    std::int64_t max_wait_us_ = INT64_MAX;
     std::size_t wake_at_ = SIZE_MAX;
     std::vector<LogLine> log_;
     bool closed_ = false;

@@ -31,6 +31,7 @@ int max_connections_per_address;
 int max_header_size_kb;
 int max_header_lines;
 int max_queued_events;
+int max_queue_wait_ms;
 int request_timeout_ms;
 int idle_timeout_ms;
 int max_future_skew_s;
@@ -152,6 +153,9 @@ void define_reload_settings()
                &queue_size_kb, 32 * 1024, 1024, 16 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB);
     define_int("cxone_sync.max_queued_events", "Most events that wait for their commit.", &max_queued_events,
                100000, 1, INT_MAX, PGC_SIGHUP, 0);
+    define_int("cxone_sync.max_queue_wait",
+               "How long the oldest delivery that waits may have waited; then more are answered with 503.",
+               &max_queue_wait_ms, 5000, 1, 3600000, PGC_SIGHUP, GUC_UNIT_MS);
     define_int("cxone_sync.max_header_size", "Largest head of a request: request line and header lines.",
                &max_header_size_kb, 16, 1, 1024, PGC_SIGHUP, GUC_UNIT_KB);
     define_int("cxone_sync.max_header_lines", "Most header lines of a request.", &max_header_lines, 100, 1,

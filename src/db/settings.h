@@ -25,6 +25,7 @@ extern int max_connections_per_address;
 extern int max_header_size_kb;
 extern int max_header_lines;
 extern int max_queued_events;
+extern int max_queue_wait_ms;
 extern int request_timeout_ms;
 extern int idle_timeout_ms;
 extern int max_future_skew_s;

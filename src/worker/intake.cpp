@@ -117,7 +117,9 @@ void Intake::configure()
     endpoint_.limits().request_timeout_ms = settings::request_timeout_ms;
     endpoint_.limits().idle_timeout_ms = settings::idle_timeout_ms;
     queue_.wake_at(static_cast<std::size_t>(settings::batch_size));
-    queue_.set_max_events(static_cast<std::size_t>(settings::max_queued_events));
+    /* what waits for flush_interval does so on purpose */
+    queue_.set_bounds(static_cast<std::size_t>(settings::max_queued_events),
+                      (std::int64_t{settings::max_queue_wait_ms} + settings::flush_interval_ms) * 1000);
     const auto queue_size = static_cast<std::uint64_t>(settings::queue_size_kb) * 1024;
     endpoint_.budget().set_limit(queue_size);
     statistics_.gauges().queue_limit_bytes = queue_size;

@@ -146,7 +146,7 @@ TEST_F(QueueTest, AClosedQueueRefusesAndGivesOut)
 
 TEST_F(QueueTest, IsFullAtItsMostEvents)
 {
-    queue.set_max_events(10);
+    queue.set_bounds(10, 1'000);
     push(20, 1); /* alone, it fits */
     auto delivery = delivery_of(1);
     EXPECT_EQ(queue.push(delivery, 2), Queue::Push::full);
@@ -158,9 +158,24 @@ TEST_F(QueueTest, IsFullAtItsMostEvents)
     expect_inside(2, 10);
     EXPECT_EQ(take(4), Tickets{3});
     push(1, 6);
-    queue.set_max_events(2);
+    queue.set_bounds(2, 1'000);
     EXPECT_EQ(queue.push(delivery, 7), Queue::Push::full) << "a new limit concerns new ones";
     EXPECT_EQ(take(10), (Tickets{4, 6}));
+}
+
+/* So that who comes when all is late hears so at once, and not when its sender has given up. */
+TEST_F(QueueTest, IsFullWhenTheOldestHasWaitedForLong)
+{
+    queue.set_bounds(SIZE_MAX, 1'000);
+    push(1, 5'000);
+    push(1, 6'000);
+    auto late = delivery_of(1, 6'001);
+    EXPECT_EQ(queue.push(late, 3), Queue::Push::full);
+    EXPECT_EQ(take(1), Tickets{5'000});
+    EXPECT_EQ(queue.push(late, 3), Queue::Push::done);
+    EXPECT_EQ(take(10), (Tickets{6'000, 3}));
+    late = delivery_of(1, 9'000'000);
+    EXPECT_EQ(queue.push(late, 4), Queue::Push::done) << "nothing waits before it";
 }
 
 TEST_F(QueueTest, WakesForTheFirstOnly)
