@@ -3,6 +3,7 @@
 #include "core/loopback.h"
 
 #include <cstring>
+#include <new>
 
 namespace cxone_sync {
 
@@ -22,8 +23,8 @@ Peer peer_of(const sockaddr_storage &address) noexcept
     return peer;
 }
 
-bool PeerCounts::enter(const Peer &peer, std::uint64_t most)
-{
+bool PeerCounts::enter(const Peer &peer, std::uint64_t most) noexcept
+try {
     if (peer.is_local)
         return true;
     const std::lock_guard lock(mutex_);
@@ -32,6 +33,8 @@ bool PeerCounts::enter(const Peer &peer, std::uint64_t most)
         return false;
     count++;
     return true;
+} catch (const std::bad_alloc &) {
+    return false;
 }
 
 void PeerCounts::leave(const Peer &peer) noexcept

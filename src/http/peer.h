@@ -27,9 +27,9 @@ Peer peer_of(const sockaddr_storage &address) noexcept;
 class PeerCounts {
 public:
     /*
-     * Counts one more, unless `most` are open; those of this machine are not counted. Throws std::bad_alloc.
+     * Counts one more, unless `most` are open or there is no memory; those of this machine are not counted.
      */
-    bool enter(const Peer &peer, std::uint64_t most);
+    bool enter(const Peer &peer, std::uint64_t most) noexcept;
     void leave(const Peer &peer) noexcept;
 
 private:

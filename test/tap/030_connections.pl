@@ -129,6 +129,45 @@ like(connect_to($node, metrics_port($node))->exchange(request_text(method => 'GE
 $_->close foreach @senders;
 set_settings($node, queue_size => '32MB');
 
+# As many events as may wait, and as long as one may have waited.
+foreach my $case ([ max_queued_events => 5, 100_000 ], [ max_queue_wait => '200ms', '5s' ])
+{
+	my ($setting, $low, $normal) = @$case;
+	set_settings($node, $setting => $low);
+	$lock = lock_table();
+	my @taken = connect_to($node);
+	$taken[0]->send(delivery_text(body()));
+	poll(sub { sql($node, 'SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = ' . worker_pid($node)) eq '1' }, "$setting: the worker waits for the table");
+	# each is one more that waits, until one is refused
+	my $refusal;
+	poll(sub {
+			my $next = connect_to($node);
+			$next->send(delivery_text(body()));
+			poll(sub { return $next->has_reply || status_of($node, 'queue_depth') >= @taken; }, "$setting: another one waits");
+			return $refusal = $next->reply if $next->has_reply;
+			push @taken, $next;
+			return 0;
+		}, "$setting: one is refused");
+	retry_is($refusal, "$setting: the one too many");
+	is(scalar @taken, 6, 'five wait behind the one that is being written') if $setting eq 'max_queued_events';
+	$lock->close;
+	is(scalar(grep { counts_of($_->reply) eq '1 0 0' } @taken), scalar @taken, "$setting: those that were taken are written");
+	is(counts_of(deliver($node, body())), '1 0 0', 'and the next one as ever');
+	set_settings($node, $setting => $normal);
+}
+
+# Heads as large, and with as many lines, as settings say.
+foreach my $case ([ max_header_size => '2kB', '16kB', sub { return 'X: ' . 'x' x ($_[0] * 2_500) } ], [ max_header_lines => 20, 100, sub { return map { "X-$_: x" } 1 .. 25 * $_[0] } ])
+{
+	my ($setting, $low, $normal, $headers) = @$case;
+	is(counts_of(deliver($node, body(), $headers->(1))), '1 0 0', "$setting: a head that is within its default");
+	set_settings($node, $setting => $low);
+	poll(sub { return deliver($node, body(), $headers->(1))->{status} == 431; }, "$setting: and over a lower value");
+	is(counts_of(deliver($node, body())), '1 0 0', 'a smaller one is taken');
+	set_settings($node, $setting => $normal);
+	poll(sub { return deliver($node, body(), $headers->(1))->{status} == 200; }, "$setting: until it is higher again");
+}
+
 # ---- a port in use ----
 
 my $second = new_node('second', port => webhook_port($node));
