@@ -26,7 +26,8 @@ my $ids = $cxone->ids;
 
 # ---- what is repeated, and when ----
 
-set_settings($node, max_retries => 2);
+# a reload has a check made: when it is over, the setting is in force
+is(registration_after($node, sub { set_settings($node, max_retries => 2); }), 'registered', 'with retries');
 foreach my $status (429, 500, 503)
 {
 	fresh();
