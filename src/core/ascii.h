@@ -35,6 +35,13 @@ constexpr bool is_digit(char c) noexcept
     return c >= '0' && c <= '9';
 }
 
+/* Of a hexadecimal digit of either case; -1: it is none. */
+constexpr int hex_value(char c) noexcept
+{
+    const char lower = ascii_lower(c);
+    return is_digit(c) ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 /* Of a token, such as the name of a method or a header (RFC 9110 section 5.6.2). */
 constexpr bool is_token_char(char c) noexcept
 {

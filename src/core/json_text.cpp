@@ -1,5 +1,7 @@
 #include "core/json_text.h"
 
+#include "core/ascii.h"
+
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -173,14 +175,10 @@ int hex4(std::string_view text) noexcept
         return -1;
     int value = 0;
     for (std::size_t i = 0; i < 4; i++) {
-        const char c = text[i];
-        const char lower = static_cast<char>(c | 0x20);
-        if (c >= '0' && c <= '9')
-            value = value * 16 + (c - '0');
-        else if (lower >= 'a' && lower <= 'f')
-            value = value * 16 + (lower - 'a' + 10);
-        else
+        const int digit = hex_value(text[i]);
+        if (digit < 0)
             return -1;
+        value = value * 16 + digit;
     }
     return value;
 }

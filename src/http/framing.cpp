@@ -18,12 +18,6 @@ template <typename Use> void for_each_element(std::string_view list, Use use)
     }
 }
 
-bool is_hex_digit(char c) noexcept
-{
-    const char l = ascii_lower(c);
-    return is_digit(c) || (l >= 'a' && l <= 'f');
-}
-
 /*
  * RFC 9112 section 3.2. The library would pass over a fragment, read more than two hexadecimal digits after
  * %u, and take what follows a first '?' for the path, and so find a path where a proxy finds another one.
@@ -36,7 +30,7 @@ bool is_target(std::string_view target) noexcept
         if (target[i] <= ' ' || target[i] >= '\x7F' || target[i] == '#')
             return false;
         if (target[i] == '%' &&
-            (i + 2 >= target.size() || !is_hex_digit(target[i + 1]) || !is_hex_digit(target[i + 2])))
+            (i + 2 >= target.size() || hex_value(target[i + 1]) < 0 || hex_value(target[i + 2]) < 0))
             return false;
     }
     return true;
@@ -235,10 +229,10 @@ Framing::State Framing::read_chunk_size(std::string_view line)
         return refuse(400, "a chunk of the body has no proper size");
     remaining_ = 0;
     for (char c : size) {
-        const char l = ascii_lower(c);
-        if (!is_hex_digit(c))
+        const int digit = hex_value(c);
+        if (digit < 0)
             return refuse(400, "a chunk of the body has no proper size");
-        remaining_ = remaining_ * 16 + static_cast<unsigned>(is_digit(c) ? c - '0' : l - 'a' + 10);
+        remaining_ = remaining_ * 16 + static_cast<unsigned>(digit);
     }
     if (remaining_ > limits_.max_body - body_.size())
         return refuse(413, body_too_large);
