@@ -81,8 +81,8 @@ struct NetworkThread::Connection {
         tls.reset();
     }
 
-    TlsSession::Result receive(char *target, std::size_t size) noexcept;
-    TlsSession::Result send(std::string_view bytes) noexcept;
+    IoResult receive(char *target, std::size_t size) noexcept;
+    IoResult send(std::string_view bytes) noexcept;
 
     AcceptedSocket socket;
     std::uint32_t slot;
@@ -102,26 +102,26 @@ struct NetworkThread::Connection {
     std::size_t sent = 0;
 };
 
-TlsSession::Result NetworkThread::Connection::receive(char *target, std::size_t size) noexcept
+IoResult NetworkThread::Connection::receive(char *target, std::size_t size) noexcept
 {
     if (tls)
         return tls->receive(target, size);
     const ssize_t got = recv(socket.fd(), target, size, 0);
     if (got > 0)
-        return {TlsSession::State::done, static_cast<std::size_t>(got)};
+        return {IoState::done, static_cast<std::size_t>(got)};
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return {TlsSession::State::wants_read};
-    return {TlsSession::State::closed};
+        return {IoState::wants_read};
+    return {IoState::closed};
 }
 
-TlsSession::Result NetworkThread::Connection::send(std::string_view bytes) noexcept
+IoResult NetworkThread::Connection::send(std::string_view bytes) noexcept
 {
     if (tls)
         return tls->send(bytes);
     const ssize_t taken = ::send(socket.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (taken >= 0)
-        return {TlsSession::State::done, static_cast<std::size_t>(taken)};
-    return {errno == EAGAIN ? TlsSession::State::wants_write : TlsSession::State::failed};
+        return {IoState::done, static_cast<std::size_t>(taken)};
+    return {errno == EAGAIN ? IoState::wants_write : IoState::failed};
 }
 
 NetworkThread::NetworkThread(const Shared &shared, unsigned index)
@@ -563,35 +563,41 @@ void NetworkThread::on_event(Connection &connection, std::uint32_t events)
 void NetworkThread::shake_hands(Connection &connection)
 {
     switch (connection.tls->handshake()) {
-    case TlsSession::State::done:
+    case IoState::done:
         become_idle(connection);
         break;
-    case TlsSession::State::wants_read:
+    case IoState::wants_read:
         watch(connection, EPOLLIN);
         break;
-    case TlsSession::State::wants_write:
+    case IoState::wants_write:
         watch(connection, EPOLLOUT);
         break;
-    case TlsSession::State::http:
+    default:
+        give_up_handshake(connection);
+    }
+}
+
+void NetworkThread::give_up_handshake(Connection &connection)
+{
+    if (connection.tls->met_http()) {
         connection.tls.reset();
         connection.close_after_reply = true;
         refuse_request(connection, error_reply(Counter::refused_tls, 400, "use https here"));
-        break;
-    default:
-        if (*connection.tls->reason())
-            connection.service.handshake_failed(connection.tls->reason());
-        close_connection(connection);
+        return;
     }
+    if (*connection.tls->reason())
+        connection.service.handshake_failed(connection.tls->reason());
+    close_connection(connection);
 }
 
 void NetworkThread::read_from(Connection &connection)
 {
-    const TlsSession::Result got = connection.receive(read_buffer_.get(), read_size);
-    if (got.state == TlsSession::State::wants_read || got.state == TlsSession::State::wants_write) {
-        watch(connection, got.state == TlsSession::State::wants_read ? EPOLLIN : EPOLLOUT);
+    const IoResult got = connection.receive(read_buffer_.get(), read_size);
+    if (got.state == IoState::wants_read || got.state == IoState::wants_write) {
+        watch(connection, got.state == IoState::wants_read ? EPOLLIN : EPOLLOUT);
         return;
     }
-    if (got.state != TlsSession::State::done) {
+    if (got.state != IoState::done) {
         close_connection(connection);
         return;
     }
@@ -722,13 +728,12 @@ void NetworkThread::finish_request(Connection &connection, const Reply &reply)
 void NetworkThread::send_waiting(Connection &connection)
 {
     while (connection.sent < connection.output.size()) {
-        const TlsSession::Result sent =
-            connection.send(std::string_view(connection.output).substr(connection.sent));
-        if (sent.state == TlsSession::State::wants_write || sent.state == TlsSession::State::wants_read) {
-            watch(connection, sent.state == TlsSession::State::wants_write ? EPOLLOUT : EPOLLIN);
+        const IoResult sent = connection.send(std::string_view(connection.output).substr(connection.sent));
+        if (sent.state == IoState::wants_write || sent.state == IoState::wants_read) {
+            watch(connection, sent.state == IoState::wants_write ? EPOLLOUT : EPOLLIN);
             return;
         }
-        if (sent.state != TlsSession::State::done) {
+        if (sent.state != IoState::done) {
             close_connection(connection);
             return;
         }

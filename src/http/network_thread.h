@@ -71,8 +71,8 @@ private:
         std::shared_ptr<Service> service;
         AcceptedSocket accepted{};
         std::vector<Answer> answers{};
-        std::shared_ptr<std::promise<void>>
-            done{}; /* to be told when it has been handled, or never will be */
+        /* to be told when it has been handled, or never will be */
+        std::shared_ptr<std::promise<void>> done{};
     };
 
     void post(Message message);
@@ -95,6 +95,7 @@ private:
     void close_connection(Connection &connection) noexcept;
     void on_event(Connection &connection, std::uint32_t events);
     void shake_hands(Connection &connection);
+    void give_up_handshake(Connection &connection);
     void read_from(Connection &connection);
     void serve_requests(Connection &connection);
     bool refuse_by_head(Connection &connection);

@@ -41,8 +41,7 @@ int no_passphrase(char *, int, int, void *was_asked)
     return -1;
 }
 
-/* RFC 7301 section 3.2: a client that asks for other protocols only, HTTP/2 say, is told that there are none.
- */
+/* RFC 7301 section 3.2: a client that asks for nothing but other protocols, HTTP/2 say, is refused. */
 int choose_protocol(SSL *, const unsigned char **chosen, unsigned char *chosen_size,
                     const unsigned char *offered, unsigned offered_size, void *)
 {
@@ -70,23 +69,23 @@ bool set_rules(SSL_CTX *context)
            SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
 }
 
-std::string in_file(const std::string &path, const std::string &problem)
+std::string with_file(const char *setting, const std::string &path, const std::string &problem)
 {
-    return "file \"" + path + "\": " + problem;
+    return std::string(setting) + ", file \"" + path + "\": " + problem;
 }
 
 std::string use_certificate(SSL_CTX *context, const TlsFiles &files)
 {
     if (SSL_CTX_use_certificate_chain_file(context, files.certificate.c_str()) == 1)
         return {};
-    return "cxone_sync.tls_cert_file, " +
-           in_file(files.certificate, openssl_problem("no certificate could be loaded"));
+    return with_file("cxone_sync.tls_cert_file", files.certificate,
+                     openssl_problem("no certificate could be loaded"));
 }
 
 std::string use_key(SSL_CTX *context, const TlsFiles &files, std::string &hint)
 {
     const auto here = [&files](const std::string &problem) {
-        return "cxone_sync.tls_key_file, " + in_file(files.key, problem);
+        return with_file("cxone_sync.tls_key_file", files.key, problem);
     };
     Secret text;
     bool was_asked = false;
@@ -119,8 +118,8 @@ std::string use_client_ca(SSL_CTX *context, const TlsFiles &files)
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(files.client_ca.c_str());
     if (!names || SSL_CTX_load_verify_locations(context, files.client_ca.c_str(), nullptr) != 1) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);
-        return "cxone_sync.tls_ca_file, " +
-               in_file(files.client_ca, openssl_problem("no certificate could be loaded"));
+        return with_file("cxone_sync.tls_ca_file", files.client_ca,
+                         openssl_problem("no certificate could be loaded"));
     }
     SSL_CTX_set_client_CA_list(context, names);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
@@ -193,15 +192,15 @@ TlsSession::TlsSession(const TlsContext &context, int socket) : session_(SSL_new
 }
 
 /* Of a call that did not return 1. A client that has said nothing only looked whether a port is there. */
-TlsSession::State TlsSession::state_of(int result) noexcept
+IoState TlsSession::state_of(int result) noexcept
 {
     switch (SSL_get_error(session_.get(), result)) {
     case SSL_ERROR_WANT_READ:
-        return State::wants_read;
+        return IoState::wants_read;
     case SSL_ERROR_WANT_WRITE:
-        return State::wants_write;
+        return IoState::wants_write;
     case SSL_ERROR_ZERO_RETURN:
-        return State::closed;
+        return IoState::closed;
     default:
         break;
     }
@@ -210,36 +209,36 @@ TlsSession::State TlsSession::state_of(int result) noexcept
     const unsigned long error = ERR_peek_error();
     ERR_clear_error();
     if (ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_HTTP_REQUEST)
-        return State::http;
+        met_http_ = true;
     const char *reason = ERR_GET_LIB(error) == ERR_LIB_SYS ? nullptr : ERR_reason_error_string(error);
     if (BIO_number_read(SSL_get_rbio(session_.get())) > 0)
         reason_ = reason ? reason : "the client has gone away";
-    return State::failed;
+    return IoState::failed;
 }
 
-TlsSession::State TlsSession::handshake() noexcept
+IoState TlsSession::handshake() noexcept
 {
     ERR_clear_error();
     const int result = SSL_do_handshake(session_.get());
-    return result == 1 ? State::done : state_of(result);
+    return result == 1 ? IoState::done : state_of(result);
 }
 
-TlsSession::Result TlsSession::receive(char *target, std::size_t size) noexcept
+IoResult TlsSession::receive(char *target, std::size_t size) noexcept
 {
     std::size_t bytes = 0;
 
     ERR_clear_error();
     const int result = SSL_read_ex(session_.get(), target, size, &bytes);
-    return {result == 1 ? State::done : state_of(result), bytes};
+    return {result == 1 ? IoState::done : state_of(result), bytes};
 }
 
-TlsSession::Result TlsSession::send(std::string_view text) noexcept
+IoResult TlsSession::send(std::string_view text) noexcept
 {
     std::size_t bytes = 0;
 
     ERR_clear_error();
     const int result = SSL_write_ex(session_.get(), text.data(), text.size(), &bytes);
-    return {result == 1 ? State::done : state_of(result), bytes};
+    return {result == 1 ? IoState::done : state_of(result), bytes};
 }
 
 void TlsSession::end() noexcept

@@ -44,27 +44,29 @@ private:
     Timestamp expires_at_ = 0;
 };
 
+/* What came of moving bytes, in the clear or by TLS. */
+enum class IoState : std::uint8_t { done, wants_read, wants_write, closed, failed };
+struct IoResult {
+    IoState state;
+    std::size_t bytes = 0;
+};
+
 /* One connection's TLS on a non-blocking socket that it does not own. For one thread at a time. */
 class TlsSession {
 public:
-    /* done: bytes have moved, or the handshake is over. http: the client speaks HTTP in the clear. */
-    enum class State : std::uint8_t { done, wants_read, wants_write, closed, failed, http };
-    struct Result {
-        State state;
-        std::size_t bytes = 0;
-    };
-
     /* Throws std::bad_alloc. */
     TlsSession(const TlsContext &context, int socket);
 
     /* To be called before all else, until it is `done` or has failed. */
-    State handshake() noexcept;
+    IoState handshake() noexcept;
     /* At most one record's bytes; none is kept inside if there is room for 16 kB. */
-    Result receive(char *target, std::size_t size) noexcept;
-    Result send(std::string_view bytes) noexcept;
+    IoResult receive(char *target, std::size_t size) noexcept;
+    IoResult send(std::string_view bytes) noexcept;
     /* Tells the client that no more comes (close_notify), as far as that can be done at once. */
     void end() noexcept;
 
+    /* The handshake failed since the client speaks HTTP in the clear. */
+    bool met_http() const noexcept { return met_http_; }
     /* Why the handshake failed; a static text, or empty if the client has gone without a word. */
     const char *reason() const noexcept { return reason_; }
 
@@ -73,10 +75,11 @@ private:
         void operator()(ssl_st *session) const noexcept;
     };
 
-    State state_of(int result) noexcept;
+    IoState state_of(int result) noexcept;
 
     std::unique_ptr<ssl_st, Free> session_;
     bool is_usable_ = true; /* no fatal error so far */
+    bool met_http_ = false;
     const char *reason_ = "";
 };
 
