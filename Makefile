@@ -11,14 +11,14 @@ NO_INSTALLCHECK = 1
 # httplib's macros change the layout of its classes, so they have to be those it was built with.
 HTTPLIB_FLAGS := $(shell pkg-config --cflags cpp-httplib)
 HTTPLIB_LIBS := $(shell pkg-config --libs cpp-httplib)
-CURL_LIBS := $(shell pkg-config --libs libcurl libssl libcrypto)
+PKG_LIBS := $(shell pkg-config --libs libcurl libssl libcrypto)
 
 PG_CPPFLAGS = -I$(CURDIR)/src $(HTTPLIB_FLAGS)
 PG_CXXFLAGS = -std=c++20 -pthread -fvisibility-inlines-hidden -Wextra -Wno-register -Wno-unused-parameter \
 	-Wno-missing-field-initializers -MMD -MP $(COPT)
 # PostgreSQL loads libraries with global symbols: the export list keeps ours, and those of the C++ libraries
 # inlined into ours, from mixing with another extension's.
-SHLIB_LINK = $(HTTPLIB_LIBS) $(CURL_LIBS) -lz -pthread -lstdc++ -Wl,--version-script=$(CURDIR)/src/exports.map
+SHLIB_LINK = $(HTTPLIB_LIBS) $(PKG_LIBS) -lz -pthread -lstdc++ -Wl,--version-script=$(CURDIR)/src/exports.map
 
 EXTRA_CLEAN = build $(OBJS:.o=.d) src/http/status_page.inc
 

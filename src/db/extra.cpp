@@ -289,7 +289,7 @@ Datum cxone_sync_fill_from_extra(PG_FUNCTION_ARGS)
 Datum cxone_sync_value_from_extra(PG_FUNCTION_ARGS)
 {
     Target *target = require_target_with_extra(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-    /* PUBLIC may call it, as a table's owner has to: what a target makes of values is for that owner to know
+    /* PUBLIC may call it, as owners of tables have to; what a target makes of values is for its owner to know
      */
     check_caller_owns(target->config.relation);
     const int column = require_column(target, text_to_cstring(PG_GETARG_TEXT_PP(1)));

@@ -71,14 +71,13 @@ bool concerns_everything(const PgError &error)
 }
 
 /* An address and a port as people write them. */
-void format_address(char *text, std::size_t size, const Listening &listening, bool by_tls)
+void format_address(char *text, std::size_t size, const Listening &listening)
 {
     const char *address = listening.address().c_str();
 
     text[0] = '\0';
     if (listening.is_up())
-        snprintf(text, size, strchr(address, ':') ? "[%s]:%d%s" : "%s:%d%s", address, listening.port(),
-                 by_tls ? " by TLS" : "");
+        snprintf(text, size, strchr(address, ':') ? "[%s]:%d" : "%s:%d", address, listening.port());
 }
 
 } // namespace
@@ -210,15 +209,17 @@ void Intake::tell_start()
     char metrics[96];
     PgError ignored;
 
-    format_address(webhooks, sizeof(webhooks), webhook_listening_, access_.tls() != nullptr);
-    format_address(metrics, sizeof(metrics), admin_listening_, false);
+    format_address(webhooks, sizeof(webhooks), webhook_listening_);
+    format_address(metrics, sizeof(metrics), admin_listening_);
     const char *version = found_extension_version();
+    const char *by_tls = webhooks[0] && access_.tls() ? " by TLS" : "";
     const int number = number_ + 1;
-    guarded(ignored, [&webhooks, &metrics, version, number] {
-        ereport(LOG, (errmsg("cxone_sync: worker %d started, webhooks: %s, metrics: %s, schema version %s of "
-                             "database \"%s\"",
-                             number, webhooks[0] ? webhooks : "nowhere", metrics[0] ? metrics : "nowhere",
-                             version[0] ? version : "none", settings::database)));
+    guarded(ignored, [&webhooks, &metrics, version, by_tls, number] {
+        ereport(LOG,
+                (errmsg("cxone_sync: worker %d started, webhooks: %s%s, metrics: %s, schema version %s of "
+                        "database \"%s\"",
+                        number, webhooks[0] ? webhooks : "nowhere", by_tls, metrics[0] ? metrics : "nowhere",
+                        version[0] ? version : "none", settings::database)));
     });
     has_started_ = true;
 }
@@ -487,8 +488,8 @@ void Intake::show_state()
     char address[96];
     char metrics_address[96];
 
-    format_address(address, sizeof(address), webhook_listening_, false);
-    format_address(metrics_address, sizeof(metrics_address), admin_listening_, false);
+    format_address(address, sizeof(address), webhook_listening_);
+    format_address(metrics_address, sizeof(metrics_address), admin_listening_);
     const Timestamp expires_at = access_.tls() ? access_.tls()->expires_at() : 0;
     slot_.info.change([&](WorkerInfo &info) {
         set_text(info.address, address);
