@@ -10,10 +10,10 @@
  * of the server's main thread and of its other threads, and how long the main thread was ready to run and had
  * no processor: what that hides is the machine's, not the server's.
  */
+#include "client.h"
 #include "events.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
@@ -22,7 +22,6 @@
 #include <ctime>
 #include <dirent.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <string>
 #include <string_view>
 #include <sys/epoll.h>
@@ -33,20 +32,12 @@
 
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
 constexpr std::int64_t last_replies_ns = 10 * second;
 
 [[noreturn]] void die(const char *what)
 {
     std::fprintf(stderr, "load: %s: %s\n", what, std::strerror(errno));
     std::exit(1);
-}
-
-std::int64_t clock_ns(clockid_t clock)
-{
-    timespec t;
-    clock_gettime(clock, &t);
-    return t.tv_sec * second + t.tv_nsec;
 }
 
 /* ---- the request ---- */
@@ -284,8 +275,9 @@ public:
         const double seconds = static_cast<double>(ended_at_ - began_at_) / second;
         const double events = static_cast<double>(acknowledged_) * options_.events;
         std::printf("seconds=%.3f requests=%llu events=%.0f rate=%.0f p50_us=%u p99_us=%u max_us=%u", seconds,
-                    static_cast<unsigned long long>(acknowledged_), events, events / seconds, percentile(50),
-                    percentile(99), percentile(100));
+                    static_cast<unsigned long long>(acknowledged_), events, events / seconds,
+                    percentile(latencies_us_, 50), percentile(latencies_us_, 99),
+                    percentile(latencies_us_, 100));
         std::printf(" refused=%llu odd=%llu lost=%llu next=%llu", static_cast<unsigned long long>(refused_),
                     static_cast<unsigned long long>(odd_), static_cast<unsigned long long>(lost_),
                     static_cast<unsigned long long>(next_event_));
@@ -304,16 +296,9 @@ private:
     void open(std::size_t i)
     {
         Connection &connection = connections_[i];
-        const sockaddr_in address{.sin_family = AF_INET,
-                                  .sin_port = htons(static_cast<std::uint16_t>(options_.port)),
-                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)},
-                                  .sin_zero = {}};
-        const int on = 1;
-        connection.socket = socket(AF_INET, SOCK_STREAM, 0);
-        if (connection.socket < 0 ||
-            connect(connection.socket, reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0)
+        connection.socket = connect_to(options_.port);
+        if (connection.socket < 0)
             die("connect");
-        setsockopt(connection.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         fcntl(connection.socket, F_SETFL, O_NONBLOCK);
         epoll_event event{.events = EPOLLIN, .data = {.u64 = i}};
         if (epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.socket, &event) != 0)
@@ -402,7 +387,7 @@ private:
         std::string_view reply(buffer, static_cast<std::size_t>(got));
         if (!connection.reply.empty())
             reply = connection.reply.append(reply);
-        if (!complete(reply)) {
+        if (!is_whole(reply)) {
             if (connection.reply.empty())
                 connection.reply = reply;
             return;
@@ -413,16 +398,6 @@ private:
         outstanding_--;
         if (!over_ && !enough())
             send_next(connection);
-    }
-
-    static bool complete(std::string_view reply)
-    {
-        const std::size_t head = reply.find("\r\n\r\n");
-        const std::size_t length = reply.find("Content-Length: ");
-        if (head == std::string_view::npos)
-            return false;
-        const std::size_t body = length < head ? static_cast<std::size_t>(std::atol(&reply[length + 16])) : 0;
-        return reply.size() >= head + 4 + body;
     }
 
     void judge(Connection &connection, std::string_view reply)
@@ -454,16 +429,6 @@ private:
             return;
         open(static_cast<std::size_t>(&connection - connections_.data()));
         send_next(connection);
-    }
-
-    std::uint32_t percentile(int percent)
-    {
-        if (latencies_us_.empty())
-            return 0;
-        const std::size_t rank = (latencies_us_.size() - 1) * static_cast<std::size_t>(percent) / 100;
-        std::nth_element(latencies_us_.begin(), latencies_us_.begin() + static_cast<std::ptrdiff_t>(rank),
-                         latencies_us_.end());
-        return latencies_us_[rank];
     }
 
     Options options_;

@@ -11,16 +11,15 @@
  * Both are opened anew when the server closes them. Prints one line of name=value; latencies are from when a
  * delivery was due.
  */
+#include "client.h"
 #include "events.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <netinet/tcp.h>
 #include <string>
 #include <string_view>
 #include <sys/epoll.h>
@@ -31,15 +30,12 @@
 
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
 constexpr std::int64_t drip_ns = second / 10;
 constexpr std::int64_t last_replies_ns = 30 * second;
 
 std::int64_t now_ns()
 {
-    timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * second + t.tv_nsec;
+    return clock_ns(CLOCK_MONOTONIC);
 }
 
 struct Options {
@@ -54,23 +50,6 @@ struct Connection {
     std::int64_t due = 0; /* of the delivery under way; 0: none */
     std::string reply;
     std::string unsent;
-};
-
-class Latencies {
-public:
-    void add(std::int64_t ns) { us_.push_back(static_cast<std::uint32_t>(ns / 1000)); }
-    std::size_t count() const { return us_.size(); }
-    std::uint32_t percentile(int percent)
-    {
-        if (us_.empty())
-            return 0;
-        const std::size_t rank = (us_.size() - 1) * static_cast<std::size_t>(percent) / 100;
-        std::nth_element(us_.begin(), us_.begin() + static_cast<std::ptrdiff_t>(rank), us_.end());
-        return us_[rank];
-    }
-
-private:
-    std::vector<std::uint32_t> us_;
 };
 
 class Overload {
@@ -114,11 +93,11 @@ public:
                     "offered_rate=%.0f accepted_rate=%.0f accepted_p50_us=%u accepted_p99_us=%u "
                     "refused_p50_us=%u refused_p99_us=%u tail_ms=%lld next=%llu\n",
                     static_cast<unsigned long long>(offered_), static_cast<unsigned long long>(not_sent_),
-                    accepted_.count(), refused_.count(), static_cast<unsigned long long>(odd_),
+                    accepted_us_.size(), refused_us_.size(), static_cast<unsigned long long>(odd_),
                     static_cast<unsigned long long>(failed_), static_cast<unsigned long long>(reopened_),
                     static_cast<double>(offered_) / options_.seconds,
-                    static_cast<double>(accepted_.count()) / options_.seconds, accepted_.percentile(50),
-                    accepted_.percentile(99), refused_.percentile(50), refused_.percentile(99),
+                    static_cast<double>(accepted_us_.size()) / options_.seconds, percentile(accepted_us_, 50),
+                    percentile(accepted_us_, 99), percentile(refused_us_, 50), percentile(refused_us_, 99),
                     static_cast<long long>(tail_ns_ / 1'000'000),
                     static_cast<unsigned long long>(next_event_));
     }
@@ -144,19 +123,10 @@ private:
     bool open(std::size_t i)
     {
         Connection &connection = connections_[i];
-        const sockaddr_in address{.sin_family = AF_INET,
-                                  .sin_port = htons(static_cast<std::uint16_t>(options_.port)),
-                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)},
-                                  .sin_zero = {}};
-        const int on = 1;
-        connection.socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         /* on this machine a connection is there at once, or not at all */
-        if (connection.socket < 0 ||
-            connect(connection.socket, reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0) {
-            close(connection);
+        connection.socket = connect_to(options_.port);
+        if (connection.socket < 0)
             return false;
-        }
-        setsockopt(connection.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         epoll_event event{.events = EPOLLIN, .data = {.u64 = i}};
         epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.socket, &event);
         return true;
@@ -230,26 +200,22 @@ private:
         if (got > 0)
             connection.reply.append(buffer, static_cast<std::size_t>(got));
         const std::string &reply = connection.reply;
-        const std::size_t head = reply.find("\r\n\r\n");
-        const std::size_t length = reply.find("Content-Length: ");
-        const bool is_whole =
-            head != reply.npos && length < head &&
-            reply.size() >= head + 4 + static_cast<std::size_t>(std::atol(&reply[length + 16]));
-        if (!is_whole && got > 0)
+        const bool is_answered = is_whole(reply);
+        if (!is_answered && got > 0)
             return;
         const bool was_under_way = connection.due != 0;
-        const std::int64_t latency = now_ns() - connection.due;
+        const auto latency_us = static_cast<std::uint32_t>((now_ns() - connection.due) / 1000);
         if (was_under_way) {
             under_way_--;
-            if (is_whole && reply.starts_with("HTTP/1.1 200 "))
-                accepted_.add(latency);
-            else if (is_whole && reply.starts_with("HTTP/1.1 503 "))
-                refused_.add(latency);
+            if (is_answered && reply.starts_with("HTTP/1.1 200 "))
+                accepted_us_.push_back(latency_us);
+            else if (is_answered && reply.starts_with("HTTP/1.1 503 "))
+                refused_us_.push_back(latency_us);
             else
-                is_whole ? odd_++ : failed_++;
+                is_answered ? odd_++ : failed_++;
             free_.push_back(i);
         }
-        const bool is_closed = got <= 0 || reply.find("Connection: close") < head;
+        const bool is_closed = got <= 0 || reply.find("\r\nConnection: close\r\n") != reply.npos;
         connection.due = 0;
         connection.reply.clear();
         if (is_closed)
@@ -284,7 +250,7 @@ private:
     std::uint64_t offered_ = 0, not_sent_ = 0, failed_ = 0, odd_ = 0, reopened_ = 0, under_way_ = 0;
     std::int64_t tail_ns_ = 0; /* from the last delivery until the last reply */
     bool over_ = false;
-    Latencies accepted_, refused_;
+    std::vector<std::uint32_t> accepted_us_, refused_us_; /* latencies */
 };
 
 } // namespace

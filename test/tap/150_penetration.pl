@@ -402,7 +402,7 @@ foreach my $head ("GET /\x01 HTTP/1.1", "GET /%0d%0a$line HTTP/1.1", 'GET /%1b[3
 	my $whole = $reply->{line} . join('', map { "$_: $reply->{headers}{$_}" } sort keys %{ $reply->{headers} }) . $reply->{body};
 	like($reply->{status}, qr/^40[014]$/, 'a hostile request line is refused');
 	unlike($whole, qr/forged|script|\x1b|%0d/, 'and nothing of it comes back');
-	is(join(' ', sort keys %{ $reply->{headers} }) =~ /^(?:connection )?(?:content-length )(?:content-type)/ ? 1 : 0, 1, 'the headers are ours');
+	like(join(' ', sort keys %{ $reply->{headers} }), qr/^(?:connection )?content-length content-type/, 'the headers are ours');
 }
 sql($node, "CREATE TABLE public.forged (id text PRIMARY KEY, updated_ts timestamptz); ALTER TABLE public.forged OWNER TO cxone_sync; SELECT cxone_sync.add_target(E'forged\"}\\n1\\n<b>', 'public.forged', '{id}', event_types => '{forged}')");
 deliver_known({ eventType => 'forged' });

@@ -77,10 +77,9 @@ sub send
 		my $sent = syswrite($self->{socket}, $bytes, 1_048_576, $at);
 		if (defined $sent) { $at += $sent; next; }
 		return 0 unless $!{EAGAIN} || $!{EINTR};
-		return 0 if time > $deadline;
 		# TLS may have to read before it can write
-		IO::Select->select($self->{select}, $self->{select}, undef, $deadline - time) if $self->_is_tls;
-		return 0 unless $self->_is_tls || $self->{select}->can_write($deadline - time);
+		my @readers = $self->_is_tls ? ($self->{select}) : (undef);
+		return 0 if time > $deadline || !IO::Select->select(@readers, $self->{select}, undef, $deadline - time);
 	}
 	return 1;
 }
