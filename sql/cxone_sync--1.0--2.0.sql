@@ -5,7 +5,7 @@
 /* The table is the user's, who may have dropped it, or have a column of that name. */
 DO $$
 DECLARE
-    present regclass := pg_catalog.to_regclass('cxone_sync.contact_records');
+    present oid := pg_catalog.to_regclass('cxone_sync.contact_records');
 BEGIN
     IF present IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
                                            WHERE attrelid = present AND attname = 'sync_status' AND NOT attisdropped) THEN

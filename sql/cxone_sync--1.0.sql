@@ -3,6 +3,31 @@
 \echo Use "CREATE EXTENSION cxone_sync" to load this file. \quit
 
 /*
+ * These scripts run as a superuser and with this schema in their search_path. Functions or operators of somebody else in it could take
+ * the place of those that they mean, if their arguments fit better. So the scripts name the schema of what they call, or call only
+ * what fits exactly; and a schema that was there before has to be a superuser's.
+ */
+DO $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_namespace AS n, pg_catalog.pg_roles AS r
+        WHERE n.nspname = 'cxone_sync' AND pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS s WHERE s.rolsuper AND pg_catalog.pg_has_role(r.oid, s.oid, 'MEMBER')))
+    OR EXISTS (
+        SELECT FROM (SELECT pronamespace, proowner FROM pg_catalog.pg_proc
+                     UNION ALL SELECT oprnamespace, oprowner FROM pg_catalog.pg_operator) AS o (namespace, owner)
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = o.namespace JOIN pg_catalog.pg_roles AS r ON r.oid = o.owner
+        WHERE n.nspname = 'cxone_sync' AND NOT r.rolsuper)
+    THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'schema cxone_sync exists already, and others than superusers may create objects in it or have done so',
+            DETAIL = 'Their functions could be called by the scripts of the extension, with the rights of a superuser.',
+            HINT = 'Drop or rename it, or see its owner, its privileges and the owners of the functions and operators in it.';
+    END IF;
+END
+$$;
+
+/*
  * The worker writes as the owner of what it writes to, never as a superuser: a trigger on a table is somebody's
  * code. So the tables need an owner who is none. The role is left in place by DROP EXTENSION, as roles belong to
  * the cluster and not to a database.
@@ -49,7 +74,7 @@ COMMENT ON TRIGGER keep_restored_version ON schema_versions IS 'makes a dump of 
  */
 DO $$
 DECLARE
-    present regclass := pg_catalog.to_regclass('cxone_sync.contact_records');
+    present oid := pg_catalog.to_regclass('cxone_sync.contact_records');
 BEGIN
     IF present IS NULL AND pg_catalog.current_setting('row_security')::boolean THEN
         -- room on each page lets an update stay on it, without touching the indexes
@@ -74,7 +99,7 @@ BEGIN
         ALTER EXTENSION cxone_sync DROP TABLE cxone_sync.contact_records;
     ELSIF present IS NOT NULL AND NOT EXISTS (
             SELECT FROM pg_catalog.pg_class
-            WHERE oid = present AND relkind IN ('r', 'p') AND relowner = 'cxone_sync'::pg_catalog.regrole) THEN
+            WHERE oid = present AND relkind IN ('r', 'p') AND relowner = 'cxone_sync'::pg_catalog.regrole::oid) THEN
         -- somebody who cannot create extensions may have put it there, for our superuser's commands to run into
         RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
             MESSAGE = 'cxone_sync.contact_records exists already and is not a table of the role cxone_sync',

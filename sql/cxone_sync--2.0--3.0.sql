@@ -5,7 +5,7 @@
 /* A user may have a column of that name already: of another type it stays a column like any other. */
 DO $$
 DECLARE
-    present regclass := pg_catalog.to_regclass('cxone_sync.contact_records');
+    present oid := pg_catalog.to_regclass('cxone_sync.contact_records');
 BEGIN
     IF present IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
                                            WHERE attrelid = present AND attname = 'extra' AND NOT attisdropped) THEN
@@ -21,14 +21,14 @@ $$;
 CREATE TABLE target_config (
     name          text PRIMARY KEY CHECK (name <> ''),
     relation      regclass NOT NULL,
-    key_columns   text[] NOT NULL CHECK (cardinality(key_columns) > 0 AND array_position(key_columns, NULL) IS NULL),
+    key_columns   text[] NOT NULL CHECK (pg_catalog.cardinality(key_columns) > 0 AND pg_catalog.array_position(key_columns, NULL) IS NULL),
     order_column  text NOT NULL,
-    event_types   text[] CHECK (cardinality(event_types) > 0 AND array_position(event_types, NULL) IS NULL),
+    event_types   text[] CHECK (pg_catalog.cardinality(event_types) > 0 AND pg_catalog.array_position(event_types, NULL) IS NULL),
     type_path     text NOT NULL DEFAULT '/eventType',
     root_path     text NOT NULL DEFAULT '',
-    delete_types  text[] CHECK (cardinality(delete_types) > 0 AND array_position(delete_types, NULL) IS NULL),
+    delete_types  text[] CHECK (pg_catalog.cardinality(delete_types) > 0 AND pg_catalog.array_position(delete_types, NULL) IS NULL),
     mark_column   text CHECK (mark_column IS NULL OR delete_types IS NOT NULL),
-    kept_columns  text[] NOT NULL DEFAULT '{}' CHECK (array_position(kept_columns, NULL) IS NULL)
+    kept_columns  text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(kept_columns, NULL) IS NULL)
 );
 COMMENT ON TABLE target_config IS 'what add_target() and change_target() have set; read it as the view targets';
 COMMENT ON COLUMN target_config.name IS 'name of the target';
@@ -46,7 +46,7 @@ COMMENT ON COLUMN target_config.kept_columns IS 'columns that no event writes';
 CREATE TABLE field_map (
     target      text,
     column_name text CHECK (column_name <> ''),
-    paths       text[] NOT NULL CHECK (cardinality(paths) > 0 AND array_position(paths, NULL) IS NULL),
+    paths       text[] NOT NULL CHECK (pg_catalog.cardinality(paths) > 0 AND pg_catalog.array_position(paths, NULL) IS NULL),
     PRIMARY KEY (target, column_name)
 );
 COMMENT ON TABLE field_map IS 'columns that are fed from elsewhere than the key of their name, set by map_field()';
