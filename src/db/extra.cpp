@@ -27,10 +27,13 @@ using namespace cxone_sync;
 
 namespace {
 
+/* Of a table that the caller owns: what a target makes of values is for its owner to know. */
 Target *require_target_with_extra(const char *name)
 {
     Target *target = require_target(name);
 
+    /* first: what is wrong with a table is its owner's affair */
+    check_caller_owns(target->config.relation);
     check_usable(target);
     if (target->extra < 0)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -172,7 +175,6 @@ void fill_page(Fill *fill, int rows, PageResult *page)
     Target *target = require_target_with_extra(fill->target);
     const int column = require_column(target, fill->column);
 
-    check_caller_owns(target->config.relation);
     check_same_key(fill, target);
     MemoryContext work =
         AllocSetContextCreate(CurrentMemoryContext, "cxone_sync page", ALLOCSET_DEFAULT_SIZES);
@@ -285,13 +287,11 @@ Datum cxone_sync_fill_from_extra(PG_FUNCTION_ARGS)
     PG_RETURN_VOID();
 }
 
-/* Also takes what the column refuses: that raises the column's own error. */
+/* PUBLIC may call it, as owners of tables have to. Also takes what the column refuses: that raises the
+ * column's own error. */
 Datum cxone_sync_value_from_extra(PG_FUNCTION_ARGS)
 {
     Target *target = require_target_with_extra(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-    /* PUBLIC may call it, as owners of tables have to; what a target makes of values is for its owner to know
-     */
-    check_caller_owns(target->config.relation);
     const int column = require_column(target, text_to_cstring(PG_GETARG_TEXT_PP(1)));
     Jsonb *extra = PG_GETARG_JSONB_P(2);
     TupleDesc row;
