@@ -1,6 +1,7 @@
 #include "http/webhook.h"
 
 #include "cxone/contract.h"
+#include "http/header.h"
 #include "http/inflate.h"
 
 namespace cxone_sync {
@@ -33,6 +34,10 @@ std::optional<Reply> check_request_line(const HttpRequest &request, const Webhoo
     /* a connection outlives settings: one from elsewhere may have been opened while they asked for proof */
     if (!config.is_open || (!config.authenticator && !request.is_local))
         return retry_reply(Counter::retry_closed);
+    /* a page that a browser on this machine shows, of whatever site (fetch.spec.whatwg.org, "Origin header"):
+     * no service sends this */
+    if (!config.authenticator && !header_value(request.head, "origin").empty())
+        return error_reply(Counter::refused_no_credentials, 401, "not for browsers");
     return std::nullopt;
 }
 

@@ -124,6 +124,8 @@ my @refused = (
 	'a path below' => [ request_text(path => '/webhook/x', body => $bad), 404, qr/path/ ],
 	'a slash too many' => [ request_text(path => '/webhook/', body => $bad), 404, qr/path/ ],
 	'the metrics on this port' => [ request_text(method => 'GET', path => '/metrics'), 404, qr/path/ ],
+	'a page in a browser' => [ delivery_text($bad, 'Origin: https://evil.example'), 401, qr/browser/ ],
+	'a page in a browser, of no site' => [ delivery_text($bad, 'origin: null'), 401, qr/browser/ ],
 	'broken JSON' => [ delivery_text('{"events":[{"id":"bad"}'), 400, qr/./ ],
 	'JSON with a trailing comma' => [ delivery_text('{"events":[{"id":"bad"},]}'), 400, qr/./ ],
 	'JSON with a comment' => [ delivery_text('{"events":[{"id":"bad"}]/**/}'), 400, qr/./ ],
