@@ -663,16 +663,21 @@ void prepare_targets(Batch *batch)
 /*
  * Each error has to show while its statement runs: at the commit it could not be told whose it is. To be
  * called with the caller's identity: triggers that the caller's transaction has deferred run here, and they
- * are the caller's code.
+ * are the caller's code. (Those of the targets cannot be deferred: as_owner() forbids that.)
  */
-void check_constraints_at_once(const Batch *batch)
+void check_constraints_at_once()
 {
-    bool has_triggers = false;
-
-    for (int i = 0; i < batch->catalog.count; i++)
-        has_triggers |= batch->needs[i] && batch->catalog.targets[i]->has_triggers;
-    if (has_triggers && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
+    if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
         elog(ERROR, "could not set constraints immediate");
+}
+
+bool has_triggers(const Batch *batch)
+{
+    for (int i = 0; i < batch->catalog.count; i++) {
+        if (batch->needs[i] && batch->catalog.targets[i]->has_triggers)
+            return true;
+    }
+    return false;
 }
 
 /* An event must never be answered for that nobody has looked at. */
@@ -702,6 +707,8 @@ void lock_shared_tables(const Batch *batch)
 
 void write_batch(Batch *batch)
 {
+    bool has_run_triggers = false;
+
     lock_shared_tables(batch);
     for (int i = 0; i < batch->catalog.count; i++) {
         Target *target = batch->catalog.targets[i];
@@ -710,10 +717,15 @@ void write_batch(Batch *batch)
         if (!batch->needs[i] || target->is_locked)
             continue;
         check_owner_again(target);
-        if (target->problem.sqlerrcode == 0)
-            write_target(batch, index);
-        else
+        if (target->problem.sqlerrcode != 0) {
             give_up_events(batch, index);
+            continue;
+        }
+        /* another owner's trigger may have deferred them again */
+        if (has_run_triggers && target->has_triggers)
+            check_constraints_at_once();
+        write_target(batch, index);
+        has_run_triggers |= target->has_triggers;
     }
     give_up_events(batch, Event::no_target);
     check_all_settled(batch);
@@ -748,7 +760,8 @@ void write_deliveries(Delivery *const *deliveries, int count, Postponed *postpon
         elog(ERROR, "SPI_connect failed");
     MemoryContextSwitchTo(batch.context);
     begin_events(&batch);
-    check_constraints_at_once(&batch);
+    if (has_triggers(&batch))
+        check_constraints_at_once();
     reached_rows = true;
     write_batch(&batch);
     SPI_finish();

@@ -354,6 +354,7 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
 {
     Delivery *const *first = deliveries.data();
     const int count = static_cast<int>(deliveries.size());
+    PgError ignored;
     bool ok = false;
 
     for (int attempt = 0; attempt <= max_retries; attempt++) {
@@ -361,6 +362,7 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
             check_read_write();
             write_deliveries(first, count, &postponed_);
         });
+        guarded(ignored, [] { release_advisory_locks(); });
         statistics_.count(ok ? Counter::commits : Counter::rollbacks);
         if (ok || ERRCODE_TO_CATEGORY(error.sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
             break;
@@ -529,7 +531,7 @@ bool Intake::upgrade(PgError &error)
 
     strlcpy(from, found_extension_version(), sizeof(from));
     const bool done = in_transaction("upgrading the extension", error, [&by_us] {
-        disable_timeout(STATEMENT_TIMEOUT, false); /* a table may be large */
+        allow_any_time(); /* a table may be large */
         by_us = upgrade_extension();
     });
     if (done) {

@@ -65,8 +65,9 @@ void claim_slot(ProcessSlot &slot, pg_on_exit_callback on_exit)
 void leave_slot(ProcessSlot &slot)
 {
     slot.pid = 0;
-    /* whoever has ended the worker wants it back at once */
-    if (stop_requested() || GetCurrentTimestamp() - slot.started_at >= quick_failure_us)
+    /* whoever has ended the worker wants it back at once, and deliveries that need not wait should not */
+    if (stop_requested() || gave_up_transaction() ||
+        GetCurrentTimestamp() - slot.started_at >= quick_failure_us)
         slot.quick_failures = 0;
     else
         slot.quick_failures++;
@@ -99,9 +100,8 @@ void wait_after_quick_failures(ProcessSlot &slot)
 void connect_to_database()
 {
     connecting = true;
-    BackgroundWorkerInitializeConnection(settings::database, nullptr, 0);
+    connect_session(settings::database);
     connecting = false;
-    apply_session_settings();
 }
 
 /* What to show if the process ends since that has failed. */
@@ -127,6 +127,15 @@ void show_start(WorkerSlot &slot)
     });
 }
 
+void tell_given_up()
+{
+    constexpr const char *problem = "a transaction went on after statement_timeout had cancelled it";
+
+    show_error(*intake_slot, problem);
+    ereport(WARNING, (errmsg("cxone_sync: %s, so the worker ends and is started again", problem),
+                      errhint("Look for functions of the targets' tables that catch query_canceled.")));
+}
+
 void on_intake_exit(int, Datum)
 {
     char problem[160];
@@ -135,6 +144,8 @@ void on_intake_exit(int, Datum)
         intake->stop();
     if (connection_failed(problem, sizeof(problem)))
         show_error(*intake_slot, problem);
+    if (gave_up_transaction())
+        tell_given_up();
     intake_slot->state = WorkerState::stopped;
     intake_slot->info.change([](WorkerInfo &info) { info.address[0] = info.metrics_address[0] = '\0'; });
     leave_slot(*intake_slot);

@@ -7,7 +7,19 @@ namespace cxone_sync {
 
 namespace {
 
+/* A statement that is cancelled needs some time to roll back. */
+constexpr int grace_ms = 3000;
+
 WaitEventSet *wait_set = nullptr;
+TimeoutId last_timeout;
+volatile sig_atomic_t gave_up = false;
+
+/* Of a signal. A function that catches query_canceled and goes on is ended by this alone. */
+void give_up_transaction()
+{
+    gave_up = true;
+    die(SIGTERM);
+}
 
 void set_session_setting(const char *name, const char *value)
 {
@@ -15,6 +27,13 @@ void set_session_setting(const char *name, const char *value)
 }
 
 } // namespace
+
+void connect_session(const char *database)
+{
+    BackgroundWorkerInitializeConnection(database, nullptr, 0);
+    last_timeout = RegisterTimeout(USER_TIMEOUT, give_up_transaction);
+    apply_session_settings();
+}
 
 void apply_session_settings()
 {
@@ -41,7 +60,27 @@ void begin_transaction(const char *activity)
                                 true, 0, false);
     pgstat_report_activity(STATE_RUNNING, activity);
     /* the backend's own statement_timeout is armed only where a client sends statements (postgres.c) */
-    enable_timeout_after(STATEMENT_TIMEOUT, settings::statement_timeout_ms);
+    EnableTimeoutParams timeouts[2] = {};
+    timeouts[0].id = STATEMENT_TIMEOUT;
+    timeouts[0].type = timeouts[1].type = TMPARAM_AFTER;
+    timeouts[0].delay_ms = settings::statement_timeout_ms;
+    timeouts[1].id = last_timeout;
+    timeouts[1].delay_ms = settings::statement_timeout_ms + grace_ms;
+    enable_timeouts(timeouts, lengthof(timeouts));
+}
+
+void allow_any_time()
+{
+    DisableTimeoutParams timeouts[2] = {};
+
+    timeouts[0].id = STATEMENT_TIMEOUT;
+    timeouts[1].id = last_timeout;
+    disable_timeouts(timeouts, lengthof(timeouts));
+}
+
+bool gave_up_transaction() noexcept
+{
+    return gave_up;
 }
 
 void check_read_write()
@@ -55,7 +94,7 @@ void check_read_write()
 void end_transaction()
 {
     PopActiveSnapshot();
-    disable_timeout(STATEMENT_TIMEOUT, false);
+    allow_any_time();
     CommitTransactionCommand();
     /* a process that has to end does not wait for its synchronous standby (syncrep.c): no 200 for that */
     if (ProcDiePending)
@@ -65,10 +104,17 @@ void end_transaction()
 
 void abort_transaction()
 {
-    disable_timeout(STATEMENT_TIMEOUT, false);
+    allow_any_time();
     QueryCancelPending = false;
     AbortCurrentTransaction();
     pgstat_report_activity(STATE_IDLE, nullptr);
+}
+
+/* By both kinds of locks of the advisory lock functions: the end of a transaction leaves the sessions' own.
+ */
+void release_advisory_locks()
+{
+    LockReleaseAll(USER_LOCKMETHOD, true);
 }
 
 void make_wait_set(int event_fd)

@@ -7,7 +7,9 @@ namespace cxone_sync {
 /* The worker's own session and its transactions. Plain frames: to be called under guarded(), but
  * in_transaction(). */
 
-/* At start and after each reload. */
+void connect_session(const char *database);
+
+/* After each reload. */
 void apply_session_settings();
 
 /* `activity` is what pg_stat_activity shows. */
@@ -15,8 +17,18 @@ void begin_transaction(const char *activity);
 /* Raises 25006 (read_only_sql_transaction) if transactions are read-only by default. */
 void check_read_write();
 
+/* Lifts the transaction's limit of cxone_sync.statement_timeout. */
+void allow_any_time();
+
 void end_transaction();
 void abort_transaction();
+
+/* True if the process ends because a transaction went on after cxone_sync.statement_timeout had cancelled it.
+ */
+bool gave_up_transaction() noexcept;
+
+/* What functions of others have taken by pg_advisory_lock() in a transaction before. */
+void release_advisory_locks();
 
 /* Runs `work`, a plain callable, in a transaction; true if it was committed. */
 template <typename Work> bool in_transaction(const char *activity, PgError &error, Work work)

@@ -271,6 +271,21 @@ is(counts_of(deliver_known({ eventType => 'lair', id => 'l4' })), '1 0 0', 'one 
 is(counts_of(deliver_known({ eventType => 'clean', id => '2' })), '1 0 0', 'and how they are after it');
 is(sql($node, 'SELECT count(DISTINCT settings), count(*) FROM lair.seen'), '1|2', 'as they were');
 is(counts_of(deliver_known({ id => 'after', email => 'x' })), '1 0 0', 'nor do they reach other tables');
+is(sql($node, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = " . worker_pid($node)), '0', 'no advisory lock stays with the worker');
+# in this order of their names, and in one batch
+sql($node, <<'SQL');
+SET ROLE mallory;
+CREATE TABLE lair.deferring (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE FUNCTION lair.defer() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN SET CONSTRAINTS ALL DEFERRED; RETURN NEW; END';
+CREATE TRIGGER defer BEFORE INSERT ON lair.deferring FOR EACH ROW EXECUTE FUNCTION lair.defer();
+SELECT cxone_sync.add_target('a deferring', 'lair.deferring', '{id}', event_types => '{deferring}');
+RESET ROLE;
+CREATE TABLE public.deferred (id text PRIMARY KEY, other text REFERENCES public.deferred DEFERRABLE INITIALLY DEFERRED, updated_ts timestamptz);
+ALTER TABLE public.deferred OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('deferred', 'public.deferred', '{id}', event_types => '{deferred}');
+SQL
+is(counts_of(deliver_known({ eventType => 'deferring', id => '1' }, { eventType => 'deferred', id => '1', other => '1' })), '2 0 0', "SET CONSTRAINTS in a trigger is no matter for other owners' tables");
+is(counts_of(deliver_known({ eventType => 'deferring', id => '2' }, { eventType => 'deferred', id => '2', other => 'none' })), '1 0 1', 'whose constraints are checked all the same');
 
 # A trigger that never ends costs its own delivery, and not the others.
 sql($node, "SET ROLE mallory; CREATE OR REPLACE FUNCTION lair.pollute() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN LOOP END LOOP; END'");
@@ -279,6 +294,17 @@ $endless->send(delivery_text(body_of({ eventType => 'lair', id => 'l5' }), @know
 my $neighbour = deliver_known({ id => 'neighbour2', email => 'x' });
 retry_is($endless->reply, 'a trigger that never ends');
 is(counts_of($neighbour->{status} == 200 ? $neighbour : deliver_known({ id => 'neighbour2', email => 'x' })), '1 0 0', 'a neighbour is served, if not at once');
+# Not even one that will not be cancelled; what it does later must be as harmless.
+sql($node, "SET ROLE mallory; CREATE OR REPLACE FUNCTION lair.pollute() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END'");
+my $stubborn_pid = worker_pid($node);
+my $stubborn_position = log_position($node);
+my $stubborn = connect_to($node);
+$stubborn->send(delivery_text(body_of({ eventType => 'lair', id => 'l5' }), @known));
+retry_is($stubborn->reply, 'a trigger that catches query_canceled');
+wait_for_log($node, qr/WARNING: .*a transaction went on after statement_timeout had cancelled it.*?HINT: .*catch query_canceled/s, $stubborn_position);
+poll(sub { my $now = worker_pid($node); return $now && $now ne $stubborn_pid; }, 'the worker that takes over');
+wait_for_state($node, 'running');
+is(counts_of(deliver_known({ id => 'neighbour3', email => 'x' })), '1 0 0', 'a neighbour is served by the worker that takes over');
 foreach my $case (
 	[ 'COMMIT', 'COMMIT' ], [ 'ROLLBACK', 'ROLLBACK' ], [ 'a subtransaction that fails', "BEGIN PERFORM 1/0; EXCEPTION WHEN OTHERS THEN RAISE division_by_zero; END" ],
 	[ 'DISCARD ALL', "EXECUTE 'DISCARD ALL'" ], [ 'deep recursion', 'PERFORM lair.deep()' ])
@@ -343,10 +369,34 @@ is("@open", '', 'nobody without a grant reads any of them');
 	'ALTER EXTENSION cxone_sync DROP FUNCTION cxone_sync.ingest(jsonb)', "SET cxone_sync.port = 1", "ALTER SYSTEM SET cxone_sync.port = 1", "SET cxone_sync.authentication = 'none'", "ALTER ROLE evil_nobody SET cxone_sync.authentication = 'none'",
 	"SELECT set_config('cxone_sync.webhook_secret', 'x', false)", 'SELECT pg_terminate_backend(' . worker_pid($node) . ')', 'SET ROLE cxone_sync');
 is("@open", '', 'nor makes, changes, sets or ends anything');
+like((session_of('evil_nobody', "SELECT cxone_sync.value_from_extra('clean', 'id', '{}')"))[2], qr/must be owner of table clean/, "nor learns what is wrong with somebody's table");
 # whoever may call ingest() and simulate() gets no rows by errors
 sql($node, "CREATE ROLE evil_caller LOGIN; GRANT EXECUTE ON FUNCTION cxone_sync.ingest, cxone_sync.simulate TO evil_caller; INSERT INTO cxone_sync.contact_records (id, email, updated_ts) VALUES ('private', 'private\@b.c', now())");
 my ($code, $out, $err) = session_of('evil_caller', "SELECT * FROM cxone_sync.simulate('{\"events\":[{\"eventType\":\"c\",\"id\":\"private\",\"timestamp\":\"2001-01-01T00:00:00Z\"}]}')");
 unlike("$out $err", qr/private\@b\.c/, 'simulate shows outcomes, not rows');
+
+# ---- a schema that was there before CREATE EXTENSION ----
+
+sql($node, "CREATE ROLE evil_admin IN ROLE $superuser; CREATE DATABASE prey OWNER mallory");
+sub in_prey { my ($query, @more) = @_; return $node->psql('prey', $query, @more); }
+in_prey(<<'SQL', extra_params => [ '-U', 'mallory' ]);
+CREATE SCHEMA cxone_sync;
+CREATE TABLE public.loot (who name DEFAULT current_user);
+CREATE FUNCTION cxone_sync.cardinality(text[]) RETURNS int LANGUAGE sql AS 'INSERT INTO public.loot DEFAULT VALUES; SELECT 1';
+CREATE FUNCTION cxone_sync.array_position(text[], text) RETURNS int LANGUAGE sql AS 'INSERT INTO public.loot DEFAULT VALUES; SELECT NULL::int';
+CREATE FUNCTION cxone_sync.equal(oid, regclass) RETURNS boolean LANGUAGE sql AS 'INSERT INTO public.loot DEFAULT VALUES; SELECT true';
+CREATE OPERATOR cxone_sync.= (leftarg = oid, rightarg = regclass, function = cxone_sync.equal);
+SQL
+foreach my $case ([ 'of somebody else', 'SELECT' ], [ 'that was somebody else\'s, with functions', "ALTER SCHEMA cxone_sync OWNER TO $superuser" ],
+	[ 'in which PUBLIC may create', 'DROP OPERATOR cxone_sync.= (oid, regclass); DROP FUNCTION cxone_sync.cardinality, cxone_sync.array_position, cxone_sync.equal; GRANT CREATE ON SCHEMA cxone_sync TO PUBLIC' ])
+{
+	my ($name, $do) = @$case;
+	my $problem = (in_prey("$do; CREATE EXTENSION cxone_sync"))[2];
+	like($problem, qr/ERROR: .*schema cxone_sync exists already, and others than superusers may create objects in it or have done so.*HINT/s, "CREATE EXTENSION in a schema $name");
+}
+is((in_prey('REVOKE CREATE ON SCHEMA cxone_sync FROM PUBLIC; CREATE EXTENSION cxone_sync; SELECT count(*) FROM public.loot'))[1], '0', 'in one of a superuser it goes on, and has called nothing of others');
+is((in_prey('DROP EXTENSION cxone_sync; CREATE EXTENSION cxone_sync; SELECT count(*) FROM cxone_sync.contact_records'))[1], '0', 'as it does once more where it was dropped');
+sql($node, 'DROP DATABASE prey; DROP ROLE evil_admin');
 
 # ---- secrets ----
 
