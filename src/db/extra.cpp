@@ -316,7 +316,6 @@ Datum cxone_sync_value_from_extra(PG_FUNCTION_ARGS)
     bool nulls[] = {false, value == nullptr, rest == nullptr};
 
     if (rest != nullptr)
-        values[2] =
-            DirectFunctionCall1(jsonb_in, CStringGetDatum(pnstrdup(rest->text.data(), rest->text.size())));
+        values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(c_string(rest->text)));
     return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls));
 }

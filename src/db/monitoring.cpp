@@ -37,7 +37,7 @@ class Row {
 public:
     void add(Datum value, bool is_null = false)
     {
-        Assert(count_ < lengthof(values_));
+        Assert(count_ < static_cast<int>(lengthof(values_)));
         values_[count_] = value;
         nulls_[count_++] = is_null;
     }

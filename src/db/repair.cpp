@@ -156,7 +156,7 @@ Datum fields_of(const Mapping::Target &target, const Event &event)
         key.val.string = {static_cast<int>(strlen(name)), const_cast<char *>(name)};
         pushJsonbValue(&state, WJB_KEY, &key);
         value.type = field.is_null ? jbvNull : jbvString;
-        value.val.string = {static_cast<int>(text.size()), pnstrdup(text.data(), text.size())};
+        value.val.string = {static_cast<int>(text.size()), c_string(text)};
         pushJsonbValue(&state, WJB_VALUE, &value);
     }
     return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));

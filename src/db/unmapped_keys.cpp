@@ -2,6 +2,7 @@
 #include "core/monitoring.h"
 
 #include "db/shared_state.h"
+#include "db/text.h"
 #include "db/unmapped_keys.h"
 extern "C" {
 #include "common/hashfn.h"
@@ -19,9 +20,10 @@ namespace {
 /* Cuts between characters. */
 template <std::size_t Size> void copy_text(char (&target)[Size], std::string_view text)
 {
-    const int length = pg_mbcliplen(text.data(), static_cast<int>(text.size()), static_cast<int>(Size) - 1);
+    const int length =
+        pg_mbcliplen(bytes_of(text), static_cast<int>(text.size()), static_cast<int>(Size) - 1);
 
-    memcpy(target, text.data(), length);
+    memcpy(target, bytes_of(text), length);
     target[length] = '\0';
 }
 

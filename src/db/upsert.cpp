@@ -90,7 +90,7 @@ Datum convert_value(TargetColumn *column, const Field &field)
     if (column->plain_text)
         return text_datum(text);
 
-    char *terminated = pnstrdup(text.data(), text.size());
+    char *terminated = c_string(text);
     Datum value = InputFunctionCall(&column->input, terminated, column->input_parameter, column->typmod);
 
     /* Its statement reads it once more; here it is checked where an error can be told from its neighbours. */

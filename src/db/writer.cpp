@@ -640,7 +640,7 @@ void prepare_targets(Batch *batch)
 
         batch->catalog.count = now.count;
         batch->catalog.targets = static_cast<Target **>(palloc(std::max(now.count, 1) * sizeof(Target *)));
-        memcpy(batch->catalog.targets, now.targets, now.count * sizeof(Target *));
+        std::copy_n(now.targets, now.count, batch->catalog.targets);
         for (int i = 0; i < batch->count; i++)
             map_again_if_changed(batch->deliveries[i]);
         find_needed_targets(batch);
