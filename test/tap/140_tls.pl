@@ -305,6 +305,7 @@ is(connect_tls(), undef, 'an expired certificate: the sender does not trust it')
 install('second');
 set_settings($node, tls_ca_file => "$dir/ca.crt");
 my %as_sender = (SSL_cert_file => "$dir/sender.crt", SSL_key_file => "$dir/sender.key");
+poll(sub { return connect_tls(%as_sender); }, 'a certificate that has not expired');
 poll(sub { my $bare = connect_tls(); return !$bare || $bare->deliver(body())->{status} == 0; }, 'clients need a certificate');
 is(counts_of(connect_tls(%as_sender)->deliver(body())), '1 0 0', 'one with a certificate of the authority');
 is(curl('--cert', "$dir/sender.crt", '--key', "$dir/sender.key", '-d', body()), '200 1.1', 'curl with one');
