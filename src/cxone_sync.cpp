@@ -31,7 +31,6 @@ void _PG_init(void)
 
     install_shared_state();
     install_extension_watch();
-    for (int i = 0; i < worker_count; i++)
-        register_intake_worker(i);
+    register_intake_workers(settings::workers);
     register_registrar();
 }

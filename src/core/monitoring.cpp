@@ -53,6 +53,34 @@ void find_problems(const WorkerSlot &slot, Timestamp at, WorkerOverview &worker)
                  static_cast<unsigned long long>(worker.queue.limit_bytes / 1024));
 }
 
+bool has_no_problem(const WorkerOverview &worker) noexcept
+{
+    return std::all_of(std::begin(worker.info.problems), std::end(worker.info.problems),
+                       [](const ProblemText &problem) { return problem[0] == '\0'; });
+}
+
+/* One worker listens for all, so its addresses, and what keeps it from having them, are those of the others.
+ */
+void share_listener(int number, Overview &overview) noexcept
+{
+    for (int i = 0; i < overview.worker_count; i++) {
+        WorkerOverview &worker = overview.workers[i];
+        ProblemText &problem = worker.info.problem(Check::endpoint);
+
+        if (i + 1 == number || worker.pid == 0 || problem[0] != '\0')
+            continue;
+        if (number == 0) {
+            set_text(problem, "no worker listens");
+        } else {
+            const WorkerInfo &listener = overview.workers[number - 1].info;
+            set_text(worker.info.address, listener.address);
+            set_text(worker.info.metrics_address, listener.metrics_address);
+            set_text(problem, listener.problems[static_cast<int>(Check::endpoint)]);
+        }
+        worker.is_ready = has_no_problem(worker);
+    }
+}
+
 } // namespace
 
 const char *worker_state_name(WorkerState state) noexcept
@@ -96,7 +124,7 @@ void Monitoring::reset_statistics(Timestamp at) noexcept
 {
     const std::uint64_t next = epoch.load(std::memory_order_relaxed) + 1;
 
-    for (WorkerSlot &slot : workers)
+    for (WorkerSlot &slot : used_workers())
         slot.statistics.banks[next & 1].clear();
     statistics_since[next & 1].store(at, std::memory_order_relaxed);
     epoch.store(next, std::memory_order_release);
@@ -128,8 +156,7 @@ void read_worker(const WorkerSlot &slot, Timestamp at, WorkerOverview &worker) n
                     .limit_bytes = gauges.queue_limit_bytes.load(std::memory_order_relaxed),
                     .oldest_waiting_us = age_of_oldest(gauges, at)};
     find_problems(slot, at, worker);
-    worker.is_ready = std::all_of(std::begin(worker.info.problems), std::end(worker.info.problems),
-                                  [](const ProblemText &problem) { return problem[0] == '\0'; });
+    worker.is_ready = has_no_problem(worker);
 }
 
 RegistrationInfo read_registration(const RegistrationSlot &slot, bool is_wanted) noexcept
@@ -149,9 +176,12 @@ void read_overview(const Monitoring &monitoring, Timestamp at, Overview &overvie
     overview.is_ready = true;
     overview.queue = {};
     overview.throughput = {};
-    for (int i = 0; i < worker_count; i++) {
+    overview.worker_count = monitoring.worker_count;
+    for (int i = 0; i < overview.worker_count; i++)
+        read_worker(monitoring.workers[i], at, overview.workers[i]);
+    share_listener(monitoring.listener.load(std::memory_order_relaxed), overview);
+    for (int i = 0; i < overview.worker_count; i++) {
         const WorkerSlot &slot = monitoring.workers[i];
-        read_worker(slot, at, overview.workers[i]);
         overview.is_ready &= overview.workers[i].is_ready;
         overview.queue.add(overview.workers[i].queue);
         slot.statistics.throughput.add_to(overview.throughput, at);
@@ -165,7 +195,7 @@ void read_overview(const Monitoring &monitoring, Timestamp at, Overview &overvie
         epoch = monitoring.epoch.load(std::memory_order_acquire);
         overview.statistics = {};
         overview.statistics_since = monitoring.statistics_since[epoch & 1].load(std::memory_order_relaxed);
-        for (const WorkerSlot &slot : monitoring.workers)
+        for (const WorkerSlot &slot : monitoring.used_workers())
             slot.statistics.banks[epoch & 1].add_to(overview.statistics);
     } while (monitoring.epoch.load(std::memory_order_acquire) != epoch);
 }

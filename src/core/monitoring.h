@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 /*
@@ -19,8 +20,8 @@ namespace cxone_sync {
 /* Schema version and library version go together; a library refuses every other schema. */
 inline constexpr const char *library_version = "3.0";
 
-/* Each worker has a slot of its own; readers loop over all of them. */
-inline constexpr int worker_count = 1;
+/* Each worker has a slot of its own. */
+inline constexpr int max_workers = 16;
 
 /* ---- what every process of ours has ---- */
 
@@ -133,11 +134,23 @@ struct DeadLetterCounts {
 struct Monitoring {
     std::atomic<std::uint64_t> epoch{0};
     std::atomic<std::int64_t> statistics_since[2] = {}; /* Timestamp, by bank */
-    WorkerSlot workers[worker_count];
+    /* cxone_sync.workers, fixed when the server starts; the slots after them stay as they are */
+    int worker_count = 1;
+    WorkerSlot workers[max_workers];
+    /* Number, from 1, of the worker that listens and hands connections out to all; 0: none does. */
+    std::atomic<int> listener{0};
     RegistrationSlot registration;
     std::atomic<bool> dead_letters_changed{false}; /* to be counted, by the first worker */
     Published<DeadLetterCounts> dead_letters;
 
+    std::span<WorkerSlot> used_workers() noexcept
+    {
+        return {workers, static_cast<std::size_t>(worker_count)};
+    }
+    std::span<const WorkerSlot> used_workers() const noexcept
+    {
+        return {workers, static_cast<std::size_t>(worker_count)};
+    }
     StatisticsWriter statistics_of(WorkerSlot &slot) noexcept { return {slot.statistics, epoch}; }
     /*
      * One caller at a time. An event that is being counted at this instant counts as before or after; one
@@ -175,12 +188,18 @@ struct Overview {
     Timestamp at;
     std::int64_t statistics_since;
     bool is_ready; /* every worker is */
-    WorkerOverview workers[worker_count];
+    int worker_count;
+    WorkerOverview workers[max_workers];
     QueueOverview queue; /* of all workers, as all that follows */
     StatisticsSnapshot statistics;
     Throughput::Sums throughput;
     DeadLetterCounts dead_letters;
     RegistrationInfo registration;
+
+    std::span<const WorkerOverview> used_workers() const noexcept
+    {
+        return {workers, static_cast<std::size_t>(worker_count)};
+    }
 };
 
 void read_worker(const WorkerSlot &slot, Timestamp at, WorkerOverview &worker) noexcept;

@@ -212,7 +212,8 @@ void write_readiness(Exposition &out, const Overview &overview)
     out.begin("ready_check", Type::gauge, "1 if every worker has what this check looks at.");
     for (int i = 0; i < check_count; i++) {
         const auto passes = [i](const WorkerOverview &worker) { return worker.info.problems[i][0] == '\0'; };
-        const bool all = std::all_of(std::begin(overview.workers), std::end(overview.workers), passes);
+        const auto workers = overview.used_workers();
+        const bool all = std::all_of(workers.begin(), workers.end(), passes);
         out.count(all, {"check", check_name(i)});
     }
 }
@@ -220,7 +221,7 @@ void write_readiness(Exposition &out, const Overview &overview)
 void write_workers(Exposition &out, const Overview &overview)
 {
     const auto for_each = [&overview](auto write) {
-        for (int i = 0; i < worker_count; i++)
+        for (int i = 0; i < overview.worker_count; i++)
             write(overview.workers[i], Label{"worker", std::to_string(i + 1)});
     };
 
@@ -237,7 +238,7 @@ void write_certificate(Exposition &out, const Overview &overview)
 {
     std::int64_t expires_at = 0;
 
-    for (const WorkerOverview &worker : overview.workers) {
+    for (const WorkerOverview &worker : overview.used_workers()) {
         const std::int64_t its = worker.info.certificate_expires_at;
         if (its != 0 && (expires_at == 0 || its < expires_at))
             expires_at = its;

@@ -224,7 +224,7 @@ std::string status_json(const Overview &overview)
     json.key("stats_since").time(overview.statistics_since);
     json.key("ready").boolean(overview.is_ready);
     json.key("workers").open('[');
-    for (int i = 0; i < worker_count; i++)
+    for (int i = 0; i < overview.worker_count; i++)
         write_worker(json, i + 1, overview.workers[i]);
     json.close(']');
     write_lags(json, overview.statistics);
@@ -243,7 +243,7 @@ std::string readiness_json(const Overview &overview)
 
     json.open('{').key("ready").boolean(overview.is_ready);
     json.key("workers").open('[');
-    for (int i = 0; i < worker_count; i++) {
+    for (int i = 0; i < overview.worker_count; i++) {
         const WorkerOverview &worker = overview.workers[i];
         json.open('{').key("worker").number(i + 1);
         json.key("ready").boolean(worker.is_ready);

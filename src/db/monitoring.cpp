@@ -193,7 +193,7 @@ Datum cxone_sync_sync_status(PG_FUNCTION_ARGS)
     ReturnSetInfo *result = compat::begin_result_set(fcinfo);
     const Overview &shown = overview();
 
-    for (int i = 0; i < worker_count; i++) {
+    for (int i = 0; i < shown.worker_count; i++) {
         const WorkerOverview &worker = shown.workers[i];
         const bool is_down = worker.pid == 0;
         const bool never_ran = worker.started_at == 0 && worker.info.last_error[0] == '\0';

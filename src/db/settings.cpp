@@ -2,6 +2,7 @@
 
 #include "core/json_pointer.h"
 #include "core/loopback.h"
+#include "core/monitoring.h"
 #include "db/authentication_settings.h"
 #include "db/registration_settings.h"
 #include "db/tls_settings.h"
@@ -16,6 +17,7 @@ char *listen_address;
 char *metrics_address;
 int port;
 int metrics_port;
+int workers;
 int http_threads;
 int batch_size;
 int flush_interval_ms;
@@ -124,6 +126,8 @@ void define_restart_settings()
 {
     DefineCustomStringVariable("cxone_sync.database", "Database that the worker writes to.", nullptr,
                                &database, "postgres", PGC_POSTMASTER, 0, check_database, nullptr, nullptr);
+    define_int("cxone_sync.workers", "Number of processes that take and write deliveries.", &workers, 1, 1,
+               max_workers, PGC_POSTMASTER, 0);
     define_int("cxone_sync.http_threads", "Number of network threads of a worker.", &http_threads, 2, 1, 64,
                PGC_POSTMASTER, 0);
 }

@@ -10,6 +10,7 @@ extern char *listen_address;
 extern char *metrics_address;
 extern int port;
 extern int metrics_port;
+extern int workers;
 extern int http_threads;
 extern int batch_size;
 extern int flush_interval_ms;

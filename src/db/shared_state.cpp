@@ -1,4 +1,5 @@
 #include "core/monitoring.h"
+#include "db/settings.h"
 
 #include <new>
 
@@ -33,8 +34,10 @@ void attach_shared_memory()
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     void *memory = ShmemInitStruct("cxone_sync", sizeof(SharedState), &found);
     state = found ? static_cast<SharedState *>(memory) : new (memory) SharedState();
-    if (!found)
+    if (!found) {
+        state->monitoring.worker_count = settings::workers;
         state->monitoring.statistics_since[0] = GetCurrentTimestamp();
+    }
     LWLockRelease(AddinShmemInitLock);
 }
 
@@ -69,7 +72,7 @@ void on_transaction_end(XactEvent event, void *)
     const bool committed = event == XACT_EVENT_COMMIT;
     Monitoring &shared = state->monitoring;
     if (committed && extension_touched) {
-        for (WorkerSlot &slot : shared.workers)
+        for (WorkerSlot &slot : shared.used_workers())
             tell_of_extension(slot);
         tell_of_extension(shared.registration);
     }
@@ -97,6 +100,12 @@ void request_check_at_commit()
 void count_dead_letters_at_commit()
 {
     letters_changed = true;
+}
+
+void wake_workers()
+{
+    for (const WorkerSlot &slot : state->monitoring.used_workers())
+        wake(slot);
 }
 
 void tell_registrar_of_endpoint()

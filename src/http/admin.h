@@ -17,6 +17,7 @@ public:
     explicit Admin(const Monitoring &monitoring) : Service(open_connections_), monitoring_(monitoring) {}
 
     ConnectionBounds connection_bounds() const override;
+    bool is_shared() const noexcept override { return false; }
     std::shared_ptr<const TlsContext> tls() const override
     {
         return nullptr;

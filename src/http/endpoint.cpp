@@ -2,11 +2,15 @@
 
 namespace cxone_sync {
 
-Endpoint::Endpoint(unsigned threads, Gauges &gauges, Queue &queue) : budget_(gauges.queued_bytes)
+Endpoint::Endpoint(unsigned threads, Gauges &gauges, Queue &queue, Handover *handover,
+                   std::shared_ptr<Service> handed_over)
+    : budget_(gauges.queued_bytes)
 {
-    const NetworkThread::Shared shared{limits_, budget_, queue, threads_};
+    const NetworkThread::Shared shared{limits_, budget_, queue, handover, threads_};
     for (unsigned i = 0; i < threads; i++)
         threads_.push_back(std::make_unique<NetworkThread>(shared, i));
+    if (handover)
+        threads_[0]->take_from_others(std::move(handed_over));
     for (const auto &thread : threads_)
         thread->start();
 }

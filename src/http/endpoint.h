@@ -7,8 +7,13 @@ namespace cxone_sync {
 /* The listening sockets and the threads that serve them. For the main thread only. */
 class Endpoint {
 public:
-    /* Starts `threads` network threads (1 to 64); throws std::system_error or std::bad_alloc. */
-    Endpoint(unsigned threads, Gauges &gauges, Queue &queue);
+    /*
+     * Starts `threads` network threads (1 to 64); throws std::system_error or std::bad_alloc. With `handover`
+     * connections that are accepted for a shared service go to all workers in turn, and `handed_over` serves
+     * those that come to us.
+     */
+    Endpoint(unsigned threads, Gauges &gauges, Queue &queue, Handover *handover = nullptr,
+             std::shared_ptr<Service> handed_over = nullptr);
     ~Endpoint() { stop(); }
 
     /*

@@ -21,10 +21,13 @@ constexpr std::size_t read_size = 64 * 1024;
 constexpr int linger_ms = 2'000;       /* how long a refused sender may go on sending */
 constexpr int accept_pause_ms = 1'000; /* after running out of file descriptors or memory */
 constexpr int stop_ms = 1'000;
+/* a bound, so that a storm of connections cannot keep a thread from those it has */
+constexpr int most_at_once = 64;
 
 /* What an epoll event is about, above 32 bits of slot or listener number. */
 constexpr std::uint64_t tag_message = 1ULL << 32;
 constexpr std::uint64_t tag_listener = 2ULL << 32;
+constexpr std::uint64_t tag_handover = 4ULL << 32;
 
 constexpr unsigned slot_bits = 24;
 constexpr std::uint32_t max_slots = 1U << slot_bits;
@@ -306,6 +309,8 @@ void NetworkThread::turn()
         } else if (what & tag_listener) {
             if (number < listeners_.size())
                 accept_from(listeners_[number]);
+        } else if (what == tag_handover) {
+            take_handed_over();
         } else if (number < connections_.size() && connections_[number]) {
             Connection &connection = *connections_[number];
             try {
@@ -409,8 +414,8 @@ void NetworkThread::accept_from(const Listener &listener)
 {
     if (listener.socket < 0 || accept_again_ms_ != 0)
         return;
-    /* a bound, so that a storm of connections cannot keep this thread from those it has */
-    for (int i = 0; i < 64; i++) {
+    Handover *handover = listener.service->is_shared() ? shared_.handover : nullptr;
+    for (int i = 0; i < most_at_once; i++) {
         sockaddr_storage address{};
         socklen_t size = sizeof(address);
         const int socket = accept4(listener.socket, reinterpret_cast<sockaddr *>(&address), &size,
@@ -420,16 +425,48 @@ void NetworkThread::accept_from(const Listener &listener)
                 pause_accepting(errno);
             return;
         }
-        const Peer peer = peer_of(address);
-        if (!may_enter(socket, peer, *listener.service))
-            continue;
-        AcceptedSocket accepted(socket, peer, listener.service);
-        const unsigned thread = next_thread_++ % static_cast<unsigned>(shared_.threads.size());
-        if (thread == index_)
-            open_connection(std::move(accepted));
+        if (handover && handover->give(socket))
+            ::close(socket);
         else
-            shared_.threads[thread]->adopt(std::move(accepted));
+            enter(socket, peer_of(address), listener.service);
     }
+}
+
+void NetworkThread::take_from_others(std::shared_ptr<Service> service)
+{
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_handover}};
+
+    handed_over_ = std::move(service);
+    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, shared_.handover->fd(), &event) != 0)
+        throw std::system_error(errno, std::generic_category(), "epoll");
+}
+
+void NetworkThread::take_handed_over()
+{
+    for (int i = 0; i < most_at_once; i++) {
+        const int socket = shared_.handover->take();
+        if (socket < 0)
+            return;
+        sockaddr_storage address{};
+        socklen_t size = sizeof(address);
+        if (getpeername(socket, reinterpret_cast<sockaddr *>(&address), &size) == 0)
+            enter(socket, peer_of(address), handed_over_);
+        else
+            ::close(socket); /* its sender has gone */
+    }
+}
+
+/* Has one of the threads serve a connection, each in turn, if there is room for it. */
+void NetworkThread::enter(int socket, const Peer &peer, const std::shared_ptr<Service> &service)
+{
+    if (!may_enter(socket, peer, *service))
+        return;
+    AcceptedSocket accepted(socket, peer, service);
+    const unsigned thread = next_thread_++ % static_cast<unsigned>(shared_.threads.size());
+    if (thread == index_)
+        open_connection(std::move(accepted));
+    else
+        shared_.threads[thread]->adopt(std::move(accepted));
 }
 
 void NetworkThread::pause_accepting(int error)

@@ -2,6 +2,7 @@
 
 #include "core/event_fd.h"
 #include "http/accepted_socket.h"
+#include "http/handover.h"
 
 #include <atomic>
 #include <cstdint>
@@ -34,7 +35,8 @@ public:
     struct Shared {
         ConnectionLimits &limits;
         MemoryBudget &budget;
-        Queue &queue; /* for log lines */
+        Queue &queue;       /* for log lines */
+        Handover *handover; /* null: there is one worker */
         std::vector<std::unique_ptr<NetworkThread>> &threads;
     };
 
@@ -49,6 +51,8 @@ public:
     /* Accepts connections for `service` on a non-blocking listening socket, in place of the one before. */
     void listen(int socket, std::shared_ptr<Service> service);
     void stop_listening(std::shared_ptr<Service> service = nullptr);
+    /* Serves what other workers hand over; not after the thread has been started. */
+    void take_from_others(std::shared_ptr<Service> service);
     /* Takes over a connection that another thread has accepted. */
     void adopt(AcceptedSocket socket);
     void answer(std::vector<Answer> answers);
@@ -86,6 +90,8 @@ private:
     void start_listening(int socket, std::shared_ptr<Service> service);
     void close_listener(Listener &listener) noexcept;
     void accept_from(const Listener &listener);
+    void take_handed_over();
+    void enter(int socket, const Peer &peer, const std::shared_ptr<Service> &service);
     bool may_enter(int socket, const Peer &peer, Service &service);
     void pause_accepting(int error);
     void watch_listener(const Listener &listener, bool on) noexcept;
@@ -125,7 +131,8 @@ private:
     HttpLibrary library_;
     std::unique_ptr<char[]> read_buffer_;
     std::vector<Listener> listeners_;
-    std::int64_t accept_again_ms_ = 0; /* 0: accepting */
+    std::shared_ptr<Service> handed_over_; /* for what others hand over */
+    std::int64_t accept_again_ms_ = 0;     /* 0: accepting */
     unsigned next_thread_ = 0;
     std::vector<std::unique_ptr<Connection>> connections_; /* by slot; empty slots are used again */
     std::vector<std::uint32_t> free_slots_;

@@ -29,6 +29,8 @@ public:
         std::uint64_t of_peer;
     };
     virtual ConnectionBounds connection_bounds() const = 0;
+    /* Whether its connections are handed out to all workers. */
+    virtual bool is_shared() const noexcept = 0;
     /* For new connections; null: they are in the clear. */
     virtual std::shared_ptr<const TlsContext> tls() const = 0;
     /* How large a request may be. */

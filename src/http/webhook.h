@@ -38,6 +38,7 @@ public:
     bool has_refusals() const noexcept { return has_refusals_; }
 
     ConnectionBounds connection_bounds() const override;
+    bool is_shared() const noexcept override { return true; }
     std::shared_ptr<const TlsContext> tls() const override;
     Framing::Limits limits() const override;
     std::optional<Reply> check_head(const HttpRequest &request) const override;

@@ -82,11 +82,14 @@ void format_address(char *text, std::size_t size, const Listening &listening)
 
 } // namespace
 
-Intake::Intake(Monitoring &monitoring, int number)
+Intake::Intake(Monitoring &monitoring, int number, const HandoverSockets *sockets)
     : monitoring_(monitoring), slot_(monitoring.workers[number]), number_(number),
       statistics_(monitoring.statistics_of(slot_)), queue_(statistics_.gauges()),
-      endpoint_(settings::http_threads, statistics_.gauges(), queue_),
+      handover_(sockets ? std::optional<Handover>(std::in_place, *sockets, monitoring, number)
+                        : std::nullopt),
       webhook_(std::make_shared<Webhook>(queue_, statistics_)), admin_(std::make_shared<Admin>(monitoring)),
+      endpoint_(settings::http_threads, statistics_.gauges(), queue_, handover_ ? &*handover_ : nullptr,
+                webhook_),
       webhook_listening_("webhooks", webhook_), admin_listening_("metrics", admin_)
 {
 }
@@ -193,9 +196,26 @@ void Intake::listen(Listening &listening, const char *listen_address, int port)
     }
 }
 
+/* One worker listens for all, as long as it takes deliveries: whichever comes first. */
+bool Intake::become_listener() noexcept
+{
+    int none = 0;
+
+    return is_listener() || monitoring_.listener.compare_exchange_strong(none, number_ + 1);
+}
+
+void Intake::end_listening()
+{
+    endpoint_.stop_listening();
+    if (!is_listener())
+        return;
+    monitoring_.listener = 0;
+    wake_workers();
+}
+
 void Intake::listen()
 {
-    if (!accepting_)
+    if (!accepting_ || !become_listener())
         return;
     listen(webhook_listening_, settings::listen_address,
            access_.closed_because().empty() ? settings::port : 0);
@@ -211,8 +231,12 @@ void Intake::tell_start()
 
     format_address(webhooks, sizeof(webhooks), webhook_listening_);
     format_address(metrics, sizeof(metrics), admin_listening_);
+    if (!is_listener()) {
+        snprintf(webhooks, sizeof(webhooks), "as worker %d hands them over", monitoring_.listener.load());
+        strlcpy(metrics, "there as well", sizeof(metrics));
+    }
     const char *version = found_extension_version();
-    const char *by_tls = webhooks[0] && access_.tls() ? " by TLS" : "";
+    const char *by_tls = webhook_listening_.is_up() && access_.tls() ? " by TLS" : "";
     const int number = number_ + 1;
     guarded(ignored, [&webhooks, &metrics, version, by_tls, number] {
         ereport(LOG,
@@ -233,6 +257,7 @@ void Intake::run()
     check_catalog();
     listen();
     tell_start();
+    show_state();
     for (;;) {
         wait();
         if (ConfigReloadPending) {
@@ -263,7 +288,7 @@ void Intake::begin_stop()
     accepting_ = false;
     slot_.state = WorkerState::stopping;
     show_state();
-    endpoint_.stop_listening();
+    end_listening();
     queue_.close();
 }
 
@@ -288,7 +313,8 @@ long Intake::milliseconds_to_wait()
     std::int64_t until = INT64_MAX;
 
     /* a wait for a lock resets the latch, whatever it was set for */
-    if (ConfigReloadPending || slot_.extension_changed || (stop_requested() && accepting_))
+    if (ConfigReloadPending || slot_.extension_changed || (stop_requested() && accepting_) ||
+        (monitoring_.listener == 0 && accepting_))
         return 0;
     if (number_ == 0 && monitoring_.dead_letters_changed.exchange(false))
         letters_due_at_ = std::min(letters_due_at_, letters_not_before_);
@@ -486,7 +512,8 @@ void Intake::tell_delivery(const Delivery &delivery, const Answer &answer, Times
 void Intake::show_state()
 {
     const WorkerState before = slot_.state;
-    const bool is_up = webhook_listening_.is_up();
+    /* where another worker listens, its problems are told by itself */
+    const bool is_up = is_listener() ? webhook_listening_.is_up() : has_started_;
     char address[96];
     char metrics_address[96];
 
@@ -695,6 +722,10 @@ void Intake::stop() noexcept
         /* they get no answer then, which tells a sender the same */
     }
     endpoint_.stop();
+    if (is_listener()) {
+        monitoring_.listener = 0;
+        wake_workers();
+    }
     /* this process is about to end, but the gauge of the memory that they have taken is not its own */
     batch_.clear();
     statistics_.gauges().oldest_in_batch = 0;

@@ -9,6 +9,7 @@
 #include "worker/listening.h"
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "db/guard.h"
@@ -25,9 +26,9 @@ namespace cxone_sync {
  */
 class Intake {
 public:
-    /* The worker of this number, from 0. Starts the network threads; throws std::system_error or
-     * std::bad_alloc. */
-    Intake(Monitoring &monitoring, int number);
+    /* The worker of this number, from 0; `sockets` are null if it is the only one. Starts the network
+     * threads; throws std::system_error or std::bad_alloc. */
+    Intake(Monitoring &monitoring, int number, const HandoverSockets *sockets);
 
     /* Takes and writes deliveries until a stop is asked for and all that waited is answered. */
     void run();
@@ -40,6 +41,9 @@ private:
     void publish_mapping();
     void reload();
     void load_access();
+    bool is_listener() const noexcept { return monitoring_.listener == number_ + 1; }
+    bool become_listener() noexcept;
+    void end_listening();
     void listen();
     void listen(Listening &listening, const char *listen_address, int port);
     void warn(const std::string &problem, const std::string &hint);
@@ -76,9 +80,10 @@ private:
     const int number_;
     StatisticsWriter statistics_;
     Queue queue_;
-    Endpoint endpoint_;
+    std::optional<Handover> handover_;
     std::shared_ptr<Webhook> webhook_;
     std::shared_ptr<Admin> admin_;
+    Endpoint endpoint_;
     Listening webhook_listening_;
     Listening admin_listening_;
     std::shared_ptr<const WebhookConfig> config_;

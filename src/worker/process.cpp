@@ -28,7 +28,8 @@ constexpr std::int64_t quick_failure_us = 10'000'000; /* a run shorter than this
 Intake *intake = nullptr;
 WorkerSlot *intake_slot = nullptr;
 Registrar *registrar = nullptr;
-bool connecting = false; /* an error here is FATAL, and nobody else notes it */
+HandoverSockets *handover_sockets = nullptr; /* the postmaster's; null: there is one intake worker */
+bool connecting = false;                     /* an error here is FATAL, and nobody else notes it */
 
 /* ---- what both do ---- */
 
@@ -186,12 +187,16 @@ void wait_for_api(RegistrationSlot &slot)
 
 } // namespace
 
-void register_intake_worker(int index)
+void register_intake_workers(int count)
 {
     char name[BGW_MAXLEN];
 
-    snprintf(name, sizeof(name), "cxone_sync intake %d", index + 1);
-    register_worker("cxone_sync", name, "cxone_sync_intake_main", index);
+    if (count > 1)
+        call_cpp([count] { handover_sockets = new HandoverSockets(count); });
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "cxone_sync intake %d", i + 1);
+        register_worker("cxone_sync", name, "cxone_sync_intake_main", i);
+    }
 }
 
 void register_registrar()
@@ -220,7 +225,7 @@ void cxone_sync_intake_main(Datum index)
         proc_exit(1);
     connect_to_database();
     const int number = DatumGetInt32(index);
-    call_cpp([number] { intake = new Intake(require_shared_state().monitoring, number); });
+    call_cpp([number] { intake = new Intake(require_shared_state().monitoring, number, handover_sockets); });
     make_wait_set(intake->event_fd());
     call_cpp([] { intake->run(); });
     proc_exit(1);

@@ -51,7 +51,7 @@ std::size_t fingerprint_of(const ApiSettings &settings)
 
 bool endpoint_answers(const Monitoring &monitoring)
 {
-    for (const WorkerSlot &worker : monitoring.workers) {
+    for (const WorkerSlot &worker : monitoring.used_workers()) {
         if (worker.state == WorkerState::running)
             return true;
     }

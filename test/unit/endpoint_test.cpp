@@ -1058,7 +1058,7 @@ TEST(NetworkThread, ConnectionsOfOnePeer)
     Queue queue(worker.gauges);
     std::vector<std::unique_ptr<NetworkThread>> threads;
     threads.push_back(
-        std::make_unique<NetworkThread>(NetworkThread::Shared{limits, budget, queue, threads}, 0));
+        std::make_unique<NetworkThread>(NetworkThread::Shared{limits, budget, queue, nullptr, threads}, 0));
     const auto webhook = std::make_shared<Webhook>(queue, StatisticsWriter(worker, epoch));
     auto config = std::make_shared<WebhookConfig>();
     config->connections = {.in_all = 10, .of_peer = 3};

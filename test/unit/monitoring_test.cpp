@@ -22,6 +22,12 @@ struct Shared {
     WorkerSlot &slot = monitoring.workers[0];
     StatisticsWriter writer = monitoring.statistics_of(slot);
 
+    explicit Shared(int workers = 1)
+    {
+        monitoring.worker_count = workers;
+        monitoring.listener = 1;
+    }
+
     std::unique_ptr<Overview> read(Timestamp when = at) const
     {
         auto overview = std::make_unique<Overview>();
@@ -89,10 +95,11 @@ TEST(Monitoring, EveryRefusalHasAReason)
 
 TEST(Monitoring, AResetBeginsAllAnew)
 {
-    Shared shared;
+    constexpr int workers = 3;
+    Shared shared(workers);
     shared.monitoring.statistics_since[0] = 5;
     for (int round = 0; round < 5; round++) {
-        for (WorkerSlot &slot : shared.monitoring.workers) {
+        for (WorkerSlot &slot : shared.monitoring.used_workers()) {
             StatisticsWriter writer = shared.monitoring.statistics_of(slot);
             for (std::size_t i = 0; i < counter_count; i++)
                 writer.count(static_cast<Counter>(i), i + 1);
@@ -102,8 +109,8 @@ TEST(Monitoring, AResetBeginsAllAnew)
             }
         }
         const auto before = shared.read();
-        EXPECT_EQ(before->statistics.of(Counter::rollbacks), std::size_t{worker_count} * counter_count);
-        EXPECT_EQ(before->statistics.success.event.count, std::uint64_t{worker_count});
+        EXPECT_EQ(before->statistics.of(Counter::rollbacks), std::size_t{workers} * counter_count);
+        EXPECT_EQ(before->statistics.success.event.count, std::uint64_t{workers});
         EXPECT_EQ(before->statistics.failure.intake.max_us, 2 * second);
 
         shared.monitoring.reset_statistics(at + round);
@@ -263,10 +270,43 @@ TEST(Monitoring, TheOldestThatWaits)
 
 /* ---- the overview ---- */
 
+TEST(Monitoring, OneWorkerListensForAll)
+{
+    Shared shared(3);
+    for (WorkerSlot &slot : shared.monitoring.used_workers())
+        slot.pid = 7;
+    shared.monitoring.listener = 2;
+    shared.monitoring.workers[1].info.change([](WorkerInfo &info) {
+        set_text(info.address, "127.0.0.1:8080");
+        set_text(info.metrics_address, "127.0.0.1:9090");
+    });
+    const auto all_up = shared.read();
+    EXPECT_TRUE(all_up->is_ready);
+    for (const WorkerOverview &worker : all_up->used_workers()) {
+        EXPECT_STREQ(worker.info.address, "127.0.0.1:8080");
+        EXPECT_STREQ(worker.info.metrics_address, "127.0.0.1:9090");
+    }
+
+    shared.monitoring.workers[1].info.change(
+        [](WorkerInfo &info) { set_text(info.problem(Check::endpoint), "in use"); });
+    shared.monitoring.workers[2].info.change(
+        [](WorkerInfo &info) { set_text(info.problem(Check::endpoint), "its own"); });
+    const auto one_down = shared.read();
+    EXPECT_STREQ(one_down->workers[0].info.problem(Check::endpoint), "in use");
+    EXPECT_FALSE(one_down->workers[0].is_ready);
+    EXPECT_STREQ(one_down->workers[2].info.problem(Check::endpoint), "its own");
+
+    shared.monitoring.listener = 0;
+    EXPECT_EQ(shared.problem(Check::endpoint), "no worker listens");
+    shared.slot.pid = 0;
+    EXPECT_EQ(shared.problem(Check::endpoint), "the worker does not run");
+}
+
 TEST(Monitoring, TheOverviewAddsUpWorkers)
 {
-    Shared shared;
-    for (int i = 0; i < worker_count; i++) {
+    constexpr int workers = 3;
+    Shared shared(workers);
+    for (int i = 0; i < workers; i++) {
         WorkerSlot &slot = shared.monitoring.workers[i];
         StatisticsWriter writer = shared.monitoring.statistics_of(slot);
         slot.pid = 100 + i;
@@ -282,7 +322,7 @@ TEST(Monitoring, TheOverviewAddsUpWorkers)
         writer.gauges().oldest_queued = at - 9 - i;
         slot.statistics.throughput.count(10, at);
     }
-    constexpr std::uint64_t n = worker_count;
+    constexpr std::uint64_t n = workers;
     const auto overview = shared.read();
     EXPECT_EQ(overview->statistics.of(Counter::batches), 3 * n);
     EXPECT_EQ(overview->queue.connections, 4 * n);
@@ -290,11 +330,11 @@ TEST(Monitoring, TheOverviewAddsUpWorkers)
     EXPECT_EQ(overview->queue.events, 6 * n);
     EXPECT_EQ(overview->queue.bytes, 7 * n);
     EXPECT_EQ(overview->queue.limit_bytes, 800 * n);
-    EXPECT_EQ(overview->queue.oldest_waiting_us, 9 + worker_count - 1);
+    EXPECT_EQ(overview->queue.oldest_waiting_us, 9 + workers - 1);
     EXPECT_EQ(overview->throughput.back(), 10 * n);
     EXPECT_EQ(overview->at, at);
     EXPECT_TRUE(overview->is_ready);
-    EXPECT_EQ(overview->workers[worker_count - 1].pid, 100 + worker_count - 1);
+    EXPECT_EQ(overview->workers[workers - 1].pid, 100 + workers - 1);
     EXPECT_EQ(overview->workers[0].starts, 2u);
 
     QueueOverview sum = overview->queue;

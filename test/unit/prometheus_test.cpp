@@ -65,6 +65,7 @@ struct Figures {
     Monitoring monitoring;
     StatisticsWriter writer = monitoring.statistics_of(monitoring.workers[0]);
 
+    Figures() { monitoring.listener = 1; }
     std::string text(MetricsFormat format = MetricsFormat::text, Timestamp at = 0) const
     {
         Overview overview;

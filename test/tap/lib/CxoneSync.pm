@@ -86,10 +86,11 @@ sub sql
 	return $node->safe_psql($database || 'postgres', $query);
 }
 
+# What the workers show, once if all show the same.
 sub status_of
 {
 	my ($node, $column) = @_;
-	return sql($node, "SELECT coalesce(${column}::text, '') FROM cxone_sync.sync_status");
+	return sql($node, "SELECT DISTINCT coalesce(${column}::text, '') FROM cxone_sync.sync_status");
 }
 
 sub worker_pid
