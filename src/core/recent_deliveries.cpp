@@ -1,68 +1,122 @@
 #include "core/recent_deliveries.h"
 
+#include <cerrno>
 #include <cstring>
 
 namespace cxone_sync {
 
-/* A key is a digest, so any part of it is as good as a hash. */
-std::size_t RecentDeliveries::Hash::operator()(const Key &key) const noexcept
+/* A process that has died within may have left anything. */
+class RecentDeliveries::Lock {
+public:
+    explicit Lock(RecentDeliveries &recent) noexcept : mutex_(recent.mutex_)
+    {
+        if (pthread_mutex_lock(&mutex_) != EOWNERDEAD)
+            return;
+        recent.forget_all();
+        pthread_mutex_consistent(&mutex_);
+    }
+    ~Lock() { pthread_mutex_unlock(&mutex_); }
+    Lock(const Lock &) = delete;
+    Lock &operator=(const Lock &) = delete;
+
+private:
+    pthread_mutex_t &mutex_;
+};
+
+RecentDeliveries::RecentDeliveries() noexcept
 {
-    std::size_t hash;
-    std::memcpy(&hash, key.data(), sizeof(hash));
-    return hash;
+    pthread_mutexattr_t attributes;
+
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&mutex_, &attributes);
+    pthread_mutexattr_destroy(&attributes);
 }
 
 RecentDeliveries::Seen RecentDeliveries::begin(const Key &key, Timestamp now, std::int64_t keep_us,
-                                               DeliveryCounts &counts)
+                                               DeliveryCounts &counts) noexcept
 {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(*this);
 
     forget_old(now, keep_us);
-    const auto [place, is_new] =
-        entries_.try_emplace(key, Entry{.began = now, .is_committed = false, .counts = {}});
-    if (!is_new) {
-        counts = place->second.counts;
-        return place->second.is_committed ? Seen::committed : Seen::under_way;
+    if (const Entry *entry = find(key)) {
+        counts = entry->counts;
+        return entry->state == State::committed ? Seen::committed : Seen::under_way;
     }
-    try {
-        order_.emplace_back(now, key);
-    } catch (...) {
-        entries_.erase(place);
-        throw;
-    }
+    const std::uint32_t place = (first_ + count_++) % max_count;
+    std::uint32_t &bucket = bucket_of(key);
+    entries_[place] = {.key = key, .began = now, .counts = {}, .next = bucket, .state = State::under_way};
+    bucket = place + 1;
+    size_++;
     return Seen::no;
 }
 
 void RecentDeliveries::end(const Key &key, bool committed, const DeliveryCounts &counts) noexcept
 {
-    const std::lock_guard lock(mutex_);
-    const auto place = entries_.find(key);
+    const Lock lock(*this);
+    Entry *entry = find(key);
 
-    if (place == entries_.end())
+    if (!entry)
         return;
     if (!committed) {
-        entries_.erase(place);
+        forget(*entry);
         return;
     }
-    place->second.is_committed = true;
-    place->second.counts = counts;
+    entry->state = State::committed;
+    entry->counts = counts;
 }
 
-void RecentDeliveries::forget_old(Timestamp now, std::int64_t keep_us)
+std::uint32_t RecentDeliveries::size() noexcept
 {
-    while (!order_.empty() && (order_.front().first < now - keep_us || order_.size() >= max_count)) {
-        /* it may have been sent back, and have begun once more since */
-        const auto place = entries_.find(order_.front().second);
-        if (place != entries_.end() && place->second.began == order_.front().first)
-            entries_.erase(place);
-        order_.pop_front();
+    const Lock lock(*this);
+    return size_;
+}
+
+/* A key is a digest, so any part of it is as good as a hash. */
+std::uint32_t &RecentDeliveries::bucket_of(const Key &key) noexcept
+{
+    std::uint32_t hash;
+
+    std::memcpy(&hash, key.data(), sizeof(hash));
+    return buckets_[hash % bucket_count];
+}
+
+RecentDeliveries::Entry *RecentDeliveries::find(const Key &key) noexcept
+{
+    for (std::uint32_t next = bucket_of(key); next != 0; next = entries_[next - 1].next) {
+        if (entries_[next - 1].key == key)
+            return &entries_[next - 1];
+    }
+    return nullptr;
+}
+
+/* Its place in the ring is free when it is the oldest. */
+void RecentDeliveries::forget(Entry &entry) noexcept
+{
+    std::uint32_t *link = &bucket_of(entry.key);
+
+    while (&entries_[*link - 1] != &entry)
+        link = &entries_[*link - 1].next;
+    *link = entry.next;
+    entry.state = State::forgotten;
+    size_--;
+}
+
+void RecentDeliveries::forget_old(Timestamp now, std::int64_t keep_us) noexcept
+{
+    while (count_ > 0 && (entries_[first_].began < now - keep_us || count_ == max_count)) {
+        if (entries_[first_].state != State::forgotten)
+            forget(entries_[first_]);
+        first_ = (first_ + 1) % max_count;
+        count_--;
     }
 }
 
-std::size_t RecentDeliveries::size() const
+void RecentDeliveries::forget_all() noexcept
 {
-    const std::lock_guard lock(mutex_);
-    return entries_.size();
+    std::memset(buckets_, 0, sizeof(buckets_));
+    first_ = count_ = size_ = 0;
 }
 
 } // namespace cxone_sync

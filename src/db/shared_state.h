@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/monitoring.h"
+#include "core/recent_deliveries.h"
 
 #include "db/pg.h"
 #include "db/unmapped_keys.h"
@@ -11,6 +12,7 @@ namespace cxone_sync {
 struct SharedState {
     Monitoring monitoring;
     UnmappedKeys unmapped_keys{};
+    RecentDeliveries recent_deliveries;
 };
 
 /* Asks for shared memory at server start; to be called by _PG_init when preloaded. */

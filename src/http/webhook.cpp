@@ -62,8 +62,9 @@ void trim_buffer(std::string &body)
 
 } // namespace
 
-Webhook::Webhook(Queue &queue, const StatisticsWriter &statistics)
-    : Service(StatisticsWriter(statistics).gauges().connections), queue_(queue), statistics_(statistics)
+Webhook::Webhook(Queue &queue, const StatisticsWriter &statistics, RecentDeliveries &recent)
+    : Service(StatisticsWriter(statistics).gauges().connections), queue_(queue), statistics_(statistics),
+      recent_(recent)
 {
 }
 

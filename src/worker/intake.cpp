@@ -82,12 +82,13 @@ void format_address(char *text, std::size_t size, const Listening &listening)
 
 } // namespace
 
-Intake::Intake(Monitoring &monitoring, int number, const HandoverSockets *sockets)
+Intake::Intake(Monitoring &monitoring, RecentDeliveries &recent, int number, const HandoverSockets *sockets)
     : monitoring_(monitoring), slot_(monitoring.workers[number]), number_(number),
       statistics_(monitoring.statistics_of(slot_)), queue_(statistics_.gauges()),
       handover_(sockets ? std::optional<Handover>(std::in_place, *sockets, monitoring, number)
                         : std::nullopt),
-      webhook_(std::make_shared<Webhook>(queue_, statistics_)), admin_(std::make_shared<Admin>(monitoring)),
+      webhook_(std::make_shared<Webhook>(queue_, statistics_, recent)),
+      admin_(std::make_shared<Admin>(monitoring)),
       endpoint_(settings::http_threads, statistics_.gauges(), queue_, handover_ ? &*handover_ : nullptr,
                 webhook_),
       webhook_listening_("webhooks", webhook_), admin_listening_("metrics", admin_)
@@ -715,6 +716,7 @@ void Intake::stop() noexcept
                 continue;
             statistics_.count(Counter::events_retry_later, queued.delivery->counts().received);
             answers_.push_back({.ticket = queued.ticket, .committed = false, .counts = {}});
+            webhook_->note_end(*queued.delivery, answers_.back());
         }
         statistics_.count(Counter::retry_stopping, answers_.size());
         endpoint_.answer(answers_);

@@ -28,7 +28,7 @@ class Intake {
 public:
     /* The worker of this number, from 0; `sockets` are null if it is the only one. Starts the network
      * threads; throws std::system_error or std::bad_alloc. */
-    Intake(Monitoring &monitoring, int number, const HandoverSockets *sockets);
+    Intake(Monitoring &monitoring, RecentDeliveries &recent, int number, const HandoverSockets *sockets);
 
     /* Takes and writes deliveries until a stop is asked for and all that waited is answered. */
     void run();

@@ -225,7 +225,10 @@ void cxone_sync_intake_main(Datum index)
         proc_exit(1);
     connect_to_database();
     const int number = DatumGetInt32(index);
-    call_cpp([number] { intake = new Intake(require_shared_state().monitoring, number, handover_sockets); });
+    SharedState &shared = require_shared_state();
+    call_cpp([number, &shared] {
+        intake = new Intake(shared.monitoring, shared.recent_deliveries, number, handover_sockets);
+    });
     make_wait_set(intake->event_fd());
     call_cpp([] { intake->run(); });
     proc_exit(1);

@@ -57,7 +57,8 @@ int serve(int port, unsigned threads, int stop_fd)
     StatisticsWriter writer(statistics, epoch);
     Queue queue(writer.gauges());
     Endpoint endpoint(threads, writer.gauges(), queue);
-    auto webhook = std::make_shared<Webhook>(queue, writer);
+    const auto recent = std::make_unique<RecentDeliveries>();
+    auto webhook = std::make_shared<Webhook>(queue, writer, *recent);
     Timestamp oldest;
     std::size_t events;
 

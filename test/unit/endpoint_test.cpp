@@ -342,10 +342,11 @@ protected:
     }
 
     Monitoring monitoring_;
+    std::unique_ptr<RecentDeliveries> recent_ = std::make_unique<RecentDeliveries>();
     StatisticsWriter statistics_ = monitoring_.statistics_of(monitoring_.workers[0]);
     Gauges &gauges_ = statistics_.gauges();
     Queue queue_{gauges_};
-    std::shared_ptr<Webhook> webhook_ = std::make_shared<Webhook>(queue_, statistics_);
+    std::shared_ptr<Webhook> webhook_ = std::make_shared<Webhook>(queue_, statistics_, *recent_);
     std::shared_ptr<Admin> admin_ = std::make_shared<Admin>(monitoring_);
     std::vector<QueuedDelivery> taken_;
     Endpoint endpoint_;
@@ -1059,7 +1060,8 @@ TEST(NetworkThread, ConnectionsOfOnePeer)
     std::vector<std::unique_ptr<NetworkThread>> threads;
     threads.push_back(
         std::make_unique<NetworkThread>(NetworkThread::Shared{limits, budget, queue, nullptr, threads}, 0));
-    const auto webhook = std::make_shared<Webhook>(queue, StatisticsWriter(worker, epoch));
+    const auto recent = std::make_unique<RecentDeliveries>();
+    const auto webhook = std::make_shared<Webhook>(queue, StatisticsWriter(worker, epoch), *recent);
     auto config = std::make_shared<WebhookConfig>();
     config->connections = {.in_all = 10, .of_peer = 3};
     webhook->configure(std::move(config));

@@ -3,7 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
+#include <memory>
+#include <random>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace cxone_sync {
@@ -20,7 +26,8 @@ RecentDeliveries::Key key_of(unsigned number)
 }
 
 struct RecentDeliveriesTest : testing::Test {
-    RecentDeliveries recent;
+    std::unique_ptr<RecentDeliveries> memory = std::make_unique<RecentDeliveries>();
+    RecentDeliveries &recent = *memory;
     DeliveryCounts counts;
 
     Seen begin(unsigned number, Timestamp now = 0) { return recent.begin(key_of(number), now, 100, counts); }
@@ -94,6 +101,68 @@ TEST_F(RecentDeliveriesTest, OneOfManyThreadsIsTheFirst)
     for (std::thread &thread : threads)
         thread.join();
     EXPECT_EQ(first, 5000u);
+}
+
+TEST_F(RecentDeliveriesTest, TheNumberIsBoundedAlsoOfThoseThatAreSentBack)
+{
+    EXPECT_EQ(begin(0), Seen::no);
+    for (unsigned i = 1; i < 3 * RecentDeliveries::max_count; i++) {
+        ASSERT_EQ(begin(i), Seen::no);
+        end(i, false);
+    }
+    EXPECT_EQ(recent.size(), 0u);
+}
+
+/* As a model that forgets nothing says, for whatever is young enough. */
+TEST_F(RecentDeliveriesTest, AsAModelSays)
+{
+    std::map<unsigned, std::pair<Timestamp, int>> model; /* began; -1: under way, else applied */
+    std::mt19937 random(7);
+    for (Timestamp now = 0; now < 200'000; now++) {
+        const unsigned number = random() % 500;
+        const auto known = model.find(number);
+        const bool is_young = known != model.end() && known->second.first >= now - 100;
+        const Seen seen = begin(number, now);
+        if (!is_young) {
+            ASSERT_EQ(seen, Seen::no) << now;
+            model[number] = {now, -1};
+        } else if (known->second.second < 0) {
+            ASSERT_EQ(seen, Seen::under_way) << now;
+        } else {
+            ASSERT_EQ(seen, Seen::committed) << now;
+            ASSERT_EQ(counts.applied, static_cast<unsigned>(known->second.second));
+        }
+        const unsigned other = random() % 500;
+        const auto place = model.find(other);
+        if (place == model.end() || place->second.second >= 0 || place->second.first < now - 100)
+            continue;
+        const bool committed = random() % 2 == 0;
+        end(other, committed, static_cast<std::uint32_t>(now));
+        if (committed)
+            place->second.second = static_cast<int>(now);
+        else
+            model.erase(place);
+    }
+}
+
+TEST_F(RecentDeliveriesTest, AllProcessesHaveOne)
+{
+    const std::size_t size = sizeof(RecentDeliveries);
+    void *shared = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(shared, MAP_FAILED);
+    auto *of_all = new (shared) RecentDeliveries;
+    const pid_t child = fork();
+    if (child == 0) {
+        const Seen seen = of_all->begin(key_of(1), 0, 100, counts);
+        of_all->end(key_of(1), true, {.received = 3, .applied = 3});
+        _exit(seen == Seen::no ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(of_all->begin(key_of(1), 0, 100, counts), Seen::committed);
+    EXPECT_EQ(counts.applied, 3u);
+    munmap(shared, size);
 }
 
 } // namespace
