@@ -1,4 +1,5 @@
 #include "core/monitoring.h"
+#include "core/recent_deliveries.h"
 #include "db/settings.h"
 
 #include <new>
@@ -10,6 +11,7 @@ namespace cxone_sync {
 namespace {
 
 SharedState *state = nullptr;
+RecentDeliveries *deliveries = nullptr;
 shmem_startup_hook_type previous_startup_hook = nullptr;
 void (*previous_request_hook)(void) = nullptr;
 object_access_hook_type previous_access_hook = nullptr;
@@ -21,7 +23,7 @@ void request_shared_memory()
 {
     if (previous_request_hook)
         previous_request_hook();
-    RequestAddinShmemSpace(sizeof(SharedState));
+    RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(SharedState)), MAXALIGN(sizeof(RecentDeliveries))));
     RequestNamedLWLockTranche("cxone_sync", 2);
 }
 
@@ -38,6 +40,8 @@ void attach_shared_memory()
         state->monitoring.worker_count = settings::workers;
         state->monitoring.statistics_since[0] = GetCurrentTimestamp();
     }
+    memory = ShmemInitStruct("cxone_sync deliveries", sizeof(RecentDeliveries), &found);
+    deliveries = found ? static_cast<RecentDeliveries *>(memory) : new (memory) RecentDeliveries;
     LWLockRelease(AddinShmemInitLock);
 }
 
@@ -124,6 +128,11 @@ void install_shared_state()
 SharedState *shared_state() noexcept
 {
     return state;
+}
+
+RecentDeliveries &recent_deliveries() noexcept
+{
+    return *deliveries;
 }
 
 SharedState &require_shared_state()

@@ -1,18 +1,18 @@
 #pragma once
 
 #include "core/monitoring.h"
-#include "core/recent_deliveries.h"
 
 #include "db/pg.h"
 #include "db/unmapped_keys.h"
 
 namespace cxone_sync {
 
-/* All that we have in the server's shared memory. */
+class RecentDeliveries;
+
+/* What we have in the server's shared memory, but for recent_deliveries(). */
 struct SharedState {
     Monitoring monitoring;
     UnmappedKeys unmapped_keys{};
-    RecentDeliveries recent_deliveries;
 };
 
 /* Asks for shared memory at server start; to be called by _PG_init when preloaded. */
@@ -31,6 +31,9 @@ void tell_registrar_of_endpoint();
 
 /* Null when the library was not preloaded. */
 SharedState *shared_state() noexcept;
+
+/* In shared memory as well; only there when preloaded. */
+RecentDeliveries &recent_deliveries() noexcept;
 
 /* Like shared_state(), but raises an error that says what to do. */
 SharedState &require_shared_state();

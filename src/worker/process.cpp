@@ -225,9 +225,9 @@ void cxone_sync_intake_main(Datum index)
         proc_exit(1);
     connect_to_database();
     const int number = DatumGetInt32(index);
-    SharedState &shared = require_shared_state();
-    call_cpp([number, &shared] {
-        intake = new Intake(shared.monitoring, shared.recent_deliveries, number, handover_sockets);
+    Monitoring &monitoring = require_shared_state().monitoring;
+    call_cpp([number, &monitoring] {
+        intake = new Intake(monitoring, recent_deliveries(), number, handover_sockets);
     });
     make_wait_set(intake->event_fd());
     call_cpp([] { intake->run(); });
