@@ -106,7 +106,7 @@ void count_dead_letters_at_commit()
     letters_changed = true;
 }
 
-void wake_workers()
+void wake_workers() noexcept
 {
     for (const WorkerSlot &slot : state->monitoring.used_workers())
         wake(slot);

@@ -25,7 +25,7 @@ void request_check_at_commit();
 /* Has the dead letters counted anew when the transaction has committed. */
 void count_dead_letters_at_commit();
 /* Has every intake worker look whether another one listens. */
-void wake_workers();
+void wake_workers() noexcept;
 /* An intake worker has begun or ceased to take deliveries. */
 void tell_registrar_of_endpoint();
 

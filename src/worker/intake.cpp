@@ -175,8 +175,10 @@ void Intake::listen(Listening &listening, const char *listen_address, int port)
     PgError ignored;
     const bool changed = listening.update(endpoint_, listen_address, port, now(), problem);
 
-    if (changed)
+    if (changed) {
         show_state();
+        tell_registrar_of_endpoint();
+    }
     if (changed && has_started_) {
         const char *what = listening.what();
         const char *address = listening.address().c_str();
@@ -205,9 +207,9 @@ bool Intake::become_listener() noexcept
     return is_listener() || monitoring_.listener.compare_exchange_strong(none, number_ + 1);
 }
 
-void Intake::end_listening()
+/* The sockets are closed: another worker may take over. */
+void Intake::cease_as_listener() noexcept
 {
-    endpoint_.stop_listening();
     if (!is_listener())
         return;
     monitoring_.listener = 0;
@@ -233,8 +235,8 @@ void Intake::tell_start()
     format_address(webhooks, sizeof(webhooks), webhook_listening_);
     format_address(metrics, sizeof(metrics), admin_listening_);
     if (!is_listener()) {
-        snprintf(webhooks, sizeof(webhooks), "as worker %d hands them over", monitoring_.listener.load());
-        strlcpy(metrics, "there as well", sizeof(metrics));
+        strlcpy(webhooks, "from the worker that listens", sizeof(webhooks));
+        strlcpy(metrics, "there", sizeof(metrics));
     }
     const char *version = found_extension_version();
     const char *by_tls = webhook_listening_.is_up() && access_.tls() ? " by TLS" : "";
@@ -289,7 +291,8 @@ void Intake::begin_stop()
     accepting_ = false;
     slot_.state = WorkerState::stopping;
     show_state();
-    end_listening();
+    endpoint_.stop_listening();
+    cease_as_listener();
     queue_.close();
 }
 
@@ -724,10 +727,7 @@ void Intake::stop() noexcept
         /* they get no answer then, which tells a sender the same */
     }
     endpoint_.stop();
-    if (is_listener()) {
-        monitoring_.listener = 0;
-        wake_workers();
-    }
+    cease_as_listener();
     /* this process is about to end, but the gauge of the memory that they have taken is not its own */
     batch_.clear();
     statistics_.gauges().oldest_in_batch = 0;

@@ -43,7 +43,7 @@ private:
     void load_access();
     bool is_listener() const noexcept { return monitoring_.listener == number_ + 1; }
     bool become_listener() noexcept;
-    void end_listening();
+    void cease_as_listener() noexcept;
     void listen();
     void listen(Listening &listening, const char *listen_address, int port);
     void warn(const std::string &problem, const std::string &hint);

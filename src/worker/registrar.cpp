@@ -51,11 +51,9 @@ std::size_t fingerprint_of(const ApiSettings &settings)
 
 bool endpoint_answers(const Monitoring &monitoring)
 {
-    for (const WorkerSlot &worker : monitoring.used_workers()) {
-        if (worker.state == WorkerState::running)
-            return true;
-    }
-    return false;
+    const int listener = monitoring.listener;
+
+    return listener != 0 && monitoring.workers[listener - 1].state == WorkerState::running;
 }
 
 std::int64_t in_ms(std::int64_t milliseconds)
