@@ -354,8 +354,14 @@ foreach my $name (qw(standard_webhooks nexus))
 	poll(sub { my $new = worker_pid($node); return $new && $new ne $pid; }, 'another worker');
 	wait_for_state($node, 'running');
 	my $repeated = counter('repeated');
-	applied_is(deliver($node, $body, @proof), '1 0 0', 'is taken once more after it');
-	is(counter('repeated'), $repeated, 'as a new one');
+	applied_is(deliver($node, $body, @proof), '1 0 0', 'gets the same answer after it');
+	is(counter('repeated'), $repeated + 1, 'as it is remembered');
+	$watch->close;
+	$node->restart;
+	$watch = open_session($node);
+	wait_for_state($node, 'running');
+	applied_is(deliver($node, $body, @proof), '1 0 0', 'and is taken once more after one of the server');
+	is(counter('repeated'), '0', 'as a new one');
 }
 
 # ---- rotation ----
