@@ -7,6 +7,10 @@
  *
  * `columns` are what the statement's parameters feed, in their order. Ends after `seconds` or, if `rows` is not
  * 0, after so many rows. Only the statements and their commits are timed, not the making of the parameters.
+ *
+ *   nth_id(n bigint) RETURNS integer
+ *
+ * is the id of that event, for checking what is in the table.
  */
 #include "postgres.h"
 
@@ -28,6 +32,8 @@ PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(spi_rate);
 PGDLLEXPORT Datum spi_rate(PG_FUNCTION_ARGS);
+PG_FUNCTION_INFO_V1(nth_id);
+PGDLLEXPORT Datum nth_id(PG_FUNCTION_ARGS);
 
 #define MAX_COLUMNS 16
 
@@ -167,4 +173,9 @@ Datum spi_rate(PG_FUNCTION_ARGS)
     elog(INFO, "seconds=%.3f events=%lld rate=%.0f cpu_main=%.4f next=%llu", spent, (long long) rows, rows / spent,
          cpu, (unsigned long long) next);
     PG_RETURN_VOID();
+}
+
+Datum nth_id(PG_FUNCTION_ARGS)
+{
+    PG_RETURN_INT32((int32) bench_nth_id((uint64) PG_GETARG_INT64(0)));
 }
