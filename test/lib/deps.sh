@@ -76,9 +76,17 @@ list_missing() {
     need chromium-driver has_command chromedriver
     need npm has_command npm
   fi
+  # what the peers of test/bench/compare are written with, and their load generator
+  if [ "$1" = compare ]; then
+    need golang-go has_command go
+    need golang-github-jackc-pgx-v4-dev test -d /usr/share/gocode/src/github.com/jackc/pgx/v4/pgxpool
+    need golang-github-json-iterator-go-dev test -d /usr/share/gocode/src/github.com/json-iterator/go
+    need npm has_command npm
+    need wrk has_command wrk
+  fi
 }
 
-# install_deps demo|tests
+# install_deps demo|tests|compare
 install_deps() {
   local missing become=() names
   list_missing "$1"
