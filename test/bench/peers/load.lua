@@ -3,6 +3,7 @@
 --   million, of which the table holds half. Times are the clock's, so that each event is newer than its row. With "large" an event has
 --   some 10 kB and the shape of a real one around the contract's fields. Prints a line of name=value: "next" is the number after the last
 --   event sent, "refused" counts replies above 399, "broken" connections that failed or were silent for too long, "cpu_load" seconds.
+--   Latencies are as wrk corrects them: one that is much longer than usual stands for the requests, too, that it held up.
 local ffi, bit = require 'ffi', require 'bit'
 
 ffi.cdef [[
