@@ -53,7 +53,7 @@ CONF
 # $preload goes into the server alone.
 server() { quietly "$work/pg_ctl.log" as_server env ${preload:+"LD_PRELOAD=$preload"} "$bindir/pg_ctl" -D "$work/out/data" -l "$work/out/server.log" -w -t 120 "$@" || failure "pg_ctl $*"; }
 sql() { as_server "$bindir/psql" -X -q -A -t -v ON_ERROR_STOP=1 -v VERBOSITY=terse -h "$socket" -U postgres -d postgres "$@"; }
-is_running() { worker=$(sql -c "SELECT pid FROM cxone_sync.sync_status WHERE state = 'running'") && [ -n "$worker" ]; }
+is_running() { worker=$(sql -c "SELECT pid FROM cxone_sync.sync_status WHERE worker = 1 AND state = 'running'") && [ -n "$worker" ]; }
 
 restart_server() {
   server restart
