@@ -69,7 +69,8 @@ foreach my $kind (qw(retry_after_seconds retry_after_date))
 fresh();
 $cxone->faults([ on => 'list', kind => 'status', status => 429, headers => { 'Retry-After' => '4000000000' } ]);
 is(check(), 'retrying', 'a wait of a century');
-ok(sql($node, "SELECT next_try BETWEEN now() + interval '23 h' AND now() + interval '25 h' FROM cxone_sync.data_action") eq 't', 'is cut to a day');
+# by us, and to six hours by libcurl, in newer versions
+ok(sql($node, "SELECT next_try BETWEEN now() + interval '5 h' AND now() + interval '25 h' FROM cxone_sync.data_action") eq 't', 'is cut to a day');
 is(check(), 'registered', 'it goes on');
 
 fresh();
@@ -134,8 +135,8 @@ is(scalar($cxone->actions), 1, 'with one');
 
 # ---- replies of every kind of malice ----
 
-set_settings($node, max_retries => 0, api_timeout => '1s', token_timeout => '1s');
 $cxone->settings(expires_in => 3600);
+is(registration_after($node, sub { set_settings($node, max_retries => 0, api_timeout => '1s', token_timeout => '1s'); }), 'registered', 'without retries');
 my %told = (
 	cut => qr/Empty reply|reset|closed/i,
 	cut_reply => qr/transfer closed|end of response|partial/i,
