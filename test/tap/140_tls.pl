@@ -9,6 +9,7 @@ use lib "$FindBin::RealBin/lib";
 use CxoneSync;
 use IO::Compress::Gzip ();
 use IO::Socket::SSL ();
+use IO::Socket::SSL::Utils qw(CERT_create PEM_cert2file PEM_key2file);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -292,8 +293,10 @@ is($metrics =~ /^cxone_sync_certificate_expires_timestamp_seconds (\d+)/m && $1,
 	sql($node, "SELECT extract(epoch FROM '$expires'::timestamptz)::bigint"), 'and so do the metrics');
 
 # One that has expired is told of; whether it will do is for the senders to say.
-openssl(qw(req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=late -keyout), "$dir/late.key", '-out', "$dir/late.csr");
-openssl(qw(x509 -req -days -1 -in), "$dir/late.csr", '-signkey', "$dir/late.key", '-out', "$dir/late.crt");
+# (openssl(1) makes one in each version in another way)
+my ($late, $late_key) = CERT_create(subject => { commonName => 'late' }, not_before => time - 2 * 86_400, not_after => time - 86_400);
+PEM_cert2file($late, "$dir/late.crt");
+PEM_key2file($late_key, "$dir/late.key");
 install('late');
 $position = log_position($node);
 $node->reload;
