@@ -119,7 +119,7 @@ TEST_F(RecentDeliveriesTest, AsAModelSays)
     std::map<unsigned, std::pair<Timestamp, int>> model; /* began; -1: under way, else applied */
     std::mt19937 random(7);
     for (Timestamp now = 0; now < 200'000; now++) {
-        const unsigned number = random() % 500;
+        const auto number = static_cast<unsigned>(random() % 500);
         const auto known = model.find(number);
         const bool is_young = known != model.end() && known->second.first >= now - 100;
         const Seen seen = begin(number, now);
@@ -132,7 +132,7 @@ TEST_F(RecentDeliveriesTest, AsAModelSays)
             ASSERT_EQ(seen, Seen::committed) << now;
             ASSERT_EQ(counts.applied, static_cast<unsigned>(known->second.second));
         }
-        const unsigned other = random() % 500;
+        const auto other = static_cast<unsigned>(random() % 500);
         const auto place = model.find(other);
         if (place == model.end() || place->second.second >= 0 || place->second.first < now - 100)
             continue;
