@@ -671,15 +671,6 @@ void check_constraints_at_once()
         elog(ERROR, "could not set constraints immediate");
 }
 
-bool has_triggers(const Batch *batch)
-{
-    for (int i = 0; i < batch->catalog.count; i++) {
-        if (batch->needs[i] && batch->catalog.targets[i]->has_triggers)
-            return true;
-    }
-    return false;
-}
-
 /* An event must never be answered for that nobody has looked at. */
 void check_all_settled(const Batch *batch)
 {
@@ -707,8 +698,6 @@ void lock_shared_tables(const Batch *batch)
 
 void write_batch(Batch *batch)
 {
-    bool has_run_triggers = false;
-
     lock_shared_tables(batch);
     for (int i = 0; i < batch->catalog.count; i++) {
         Target *target = batch->catalog.targets[i];
@@ -721,11 +710,10 @@ void write_batch(Batch *batch)
             give_up_events(batch, index);
             continue;
         }
-        /* another owner's trigger may have deferred them again */
-        if (has_run_triggers && target->has_triggers)
+        /* for each, since another owner's trigger may have deferred them again */
+        if (target->has_triggers)
             check_constraints_at_once();
         write_target(batch, index);
-        has_run_triggers |= target->has_triggers;
     }
     give_up_events(batch, Event::no_target);
     check_all_settled(batch);
@@ -760,8 +748,6 @@ void write_deliveries(Delivery *const *deliveries, int count, Postponed *postpon
         elog(ERROR, "SPI_connect failed");
     MemoryContextSwitchTo(batch.context);
     begin_events(&batch);
-    if (has_triggers(&batch))
-        check_constraints_at_once();
     reached_rows = true;
     write_batch(&batch);
     SPI_finish();
