@@ -713,13 +713,17 @@ void Intake::stop() noexcept
     try {
         queue_.close();
         queue_.take(INT_MAX, batch_);
+        /* first, as it needs no memory: what stays under way would be sent back by all workers */
+        for (const QueuedDelivery &queued : batch_) {
+            if (queued.delivery)
+                webhook_->note_end(*queued.delivery, {});
+        }
         answers_.clear();
         for (const QueuedDelivery &queued : batch_) {
             if (!queued.delivery)
                 continue;
             statistics_.count(Counter::events_retry_later, queued.delivery->counts().received);
             answers_.push_back({.ticket = queued.ticket, .committed = false, .counts = {}});
-            webhook_->note_end(*queued.delivery, answers_.back());
         }
         statistics_.count(Counter::retry_stopping, answers_.size());
         endpoint_.answer(answers_);
