@@ -59,8 +59,7 @@ bool has_no_problem(const WorkerOverview &worker) noexcept
                        [](const ProblemText &problem) { return problem[0] == '\0'; });
 }
 
-/* One worker listens for all, so its addresses, and what keeps it from having them, are those of the others.
- */
+/* One worker listens for all: its addresses, and what keeps it from having them, are those of the others. */
 void share_listener(int number, Overview &overview) noexcept
 {
     for (int i = 0; i < overview.worker_count; i++) {
@@ -72,10 +71,10 @@ void share_listener(int number, Overview &overview) noexcept
         if (number == 0) {
             set_text(problem, "no worker listens");
         } else {
-            const WorkerInfo &listener = overview.workers[number - 1].info;
+            WorkerInfo &listener = overview.workers[number - 1].info;
             set_text(worker.info.address, listener.address);
             set_text(worker.info.metrics_address, listener.metrics_address);
-            set_text(problem, listener.problems[static_cast<int>(Check::endpoint)]);
+            set_text(problem, listener.problem(Check::endpoint));
         }
         worker.is_ready = has_no_problem(worker);
     }

@@ -48,7 +48,6 @@ RecentDeliveries::Seen RecentDeliveries::begin(const Key &key, Timestamp now, st
     std::uint32_t &bucket = bucket_of(key);
     entries_[place] = {.key = key, .began = now, .counts = {}, .next = bucket, .state = State::under_way};
     bucket = place + 1;
-    size_++;
     return Seen::no;
 }
 
@@ -70,7 +69,11 @@ void RecentDeliveries::end(const Key &key, bool committed, const DeliveryCounts 
 std::uint32_t RecentDeliveries::size() noexcept
 {
     const Lock lock(*this);
-    return size_;
+    std::uint32_t size = 0;
+
+    for (std::uint32_t i = 0; i < count_; i++)
+        size += entries_[(first_ + i) % max_count].state != State::forgotten;
+    return size;
 }
 
 /* A key is a digest, so any part of it is as good as a hash. */
@@ -100,7 +103,6 @@ void RecentDeliveries::forget(Entry &entry) noexcept
         link = &entries_[*link - 1].next;
     *link = entry.next;
     entry.state = State::forgotten;
-    size_--;
 }
 
 void RecentDeliveries::forget_old(Timestamp now, std::int64_t keep_us) noexcept
@@ -116,7 +118,7 @@ void RecentDeliveries::forget_old(Timestamp now, std::int64_t keep_us) noexcept
 void RecentDeliveries::forget_all() noexcept
 {
     std::memset(buckets_, 0, sizeof(buckets_));
-    first_ = count_ = size_ = 0;
+    first_ = count_ = 0;
 }
 
 } // namespace cxone_sync

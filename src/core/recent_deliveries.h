@@ -33,6 +33,7 @@ public:
      * first.
      */
     void end(const Key &key, bool committed, const DeliveryCounts &counts) noexcept;
+    /* Goes through all of them. */
     std::uint32_t size() noexcept;
 
 private:
@@ -57,7 +58,6 @@ private:
     pthread_mutex_t mutex_;
     std::uint32_t first_ = 0; /* in entries_, a ring: the oldest */
     std::uint32_t count_ = 0; /* with forgotten ones */
-    std::uint32_t size_ = 0;
     std::uint32_t buckets_[bucket_count] = {};
     Entry entries_[max_count];
 };

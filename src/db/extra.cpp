@@ -27,12 +27,12 @@ using namespace cxone_sync;
 
 namespace {
 
-/* Of a table that the caller owns: what a target makes of values is for its owner to know. */
+/* Of a table that the caller owns: what is wrong with it, or what becomes of values, is its owner's affair.
+ */
 Target *require_target_with_extra(const char *name)
 {
     Target *target = require_target(name);
 
-    /* first: what is wrong with a table is its owner's affair */
     check_caller_owns(target->config.relation);
     check_usable(target);
     if (target->extra < 0)

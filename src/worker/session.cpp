@@ -110,8 +110,7 @@ void abort_transaction()
     pgstat_report_activity(STATE_IDLE, nullptr);
 }
 
-/* By both kinds of locks of the advisory lock functions: the end of a transaction leaves the sessions' own.
- */
+/* The end of a transaction leaves those of the session. */
 void release_advisory_locks()
 {
     LockReleaseAll(USER_LOCKMETHOD, true);

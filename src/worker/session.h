@@ -23,8 +23,7 @@ void allow_any_time();
 void end_transaction();
 void abort_transaction();
 
-/* True if the process ends because a transaction went on after cxone_sync.statement_timeout had cancelled it.
- */
+/* True if the process ends because a transaction went on after statement_timeout had cancelled it. */
 bool gave_up_transaction() noexcept;
 
 /* What functions of others have taken by pg_advisory_lock() in a transaction before. */
