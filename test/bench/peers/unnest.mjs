@@ -16,6 +16,7 @@
 // through JSON.parse alone, since only known members are read; replies by a compiled serializer; no log; several processes share the
 // port and the connections if asked to.
 import cluster from 'node:cluster';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import fastify from 'fastify';
 import pg from 'pg';
@@ -30,22 +31,7 @@ const { values: options } = parseArgs({
   },
 });
 
-const upsert = {
-  name: 'upsert',
-  text: `
-INSERT INTO cxone_sync.contact_records AS t (id, external_id, first_name, last_name, email, updated_ts)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
-ON CONFLICT (id) DO UPDATE SET
-    external_id = coalesce(excluded.external_id, t.external_id),
-    first_name = coalesce(excluded.first_name, t.first_name),
-    last_name = coalesce(excluded.last_name, t.last_name),
-    email = coalesce(excluded.email, t.email),
-    updated_ts = excluded.updated_ts
-WHERE t.updated_ts IS NULL OR excluded.updated_ts > t.updated_ts OR (excluded.updated_ts = t.updated_ts
-    AND (t.external_id, t.first_name, t.last_name, t.email) IS DISTINCT FROM
-        (coalesce(excluded.external_id, t.external_id), coalesce(excluded.first_name, t.first_name),
-         coalesce(excluded.last_name, t.last_name), coalesce(excluded.email, t.email)))`,
-};
+const upsert = { name: 'upsert', text: readFileSync(new URL('upsert.sql', import.meta.url), 'utf8') };
 
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 const maxSkew = 5 * 60 * 1000;
