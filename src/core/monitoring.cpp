@@ -139,6 +139,26 @@ void QueueOverview::add(const QueueOverview &other) noexcept
     oldest_waiting_us = std::max(oldest_waiting_us, other.oldest_waiting_us);
 }
 
+bool WorkerSlot::takes_deliveries() const noexcept
+{
+    const WorkerState now = state.load(std::memory_order_relaxed);
+
+    return (now == WorkerState::running || now == WorkerState::waiting) &&
+           !is_stopping.load(std::memory_order_relaxed) && pid.load(std::memory_order_relaxed) != 0;
+}
+
+bool Overview::decides_readiness(const WorkerOverview &worker) const noexcept
+{
+    return worker.takes_deliveries || std::ranges::none_of(used_workers(), &WorkerOverview::takes_deliveries);
+}
+
+bool Overview::passes(int check) const noexcept
+{
+    return std::ranges::all_of(used_workers(), [this, check](const WorkerOverview &worker) {
+        return !decides_readiness(worker) || worker.info.problems[check][0] == '\0';
+    });
+}
+
 void read_worker(const WorkerSlot &slot, Timestamp at, WorkerOverview &worker) noexcept
 {
     const Gauges &gauges = slot.statistics.gauges;
@@ -154,6 +174,7 @@ void read_worker(const WorkerSlot &slot, Timestamp at, WorkerOverview &worker) n
                     .bytes = gauges.queued_bytes.load(std::memory_order_relaxed),
                     .limit_bytes = gauges.queue_limit_bytes.load(std::memory_order_relaxed),
                     .oldest_waiting_us = age_of_oldest(gauges, at)};
+    worker.takes_deliveries = slot.takes_deliveries();
     find_problems(slot, at, worker);
     worker.is_ready = has_no_problem(worker);
 }
@@ -172,7 +193,6 @@ RegistrationInfo read_registration(const RegistrationSlot &slot, bool is_wanted)
 void read_overview(const Monitoring &monitoring, Timestamp at, Overview &overview) noexcept
 {
     overview.at = at;
-    overview.is_ready = true;
     overview.queue = {};
     overview.throughput = {};
     overview.worker_count = monitoring.worker_count;
@@ -181,10 +201,13 @@ void read_overview(const Monitoring &monitoring, Timestamp at, Overview &overvie
     share_listener(monitoring.listener.load(std::memory_order_relaxed), overview);
     for (int i = 0; i < overview.worker_count; i++) {
         const WorkerSlot &slot = monitoring.workers[i];
-        overview.is_ready &= overview.workers[i].is_ready;
         overview.queue.add(overview.workers[i].queue);
         slot.statistics.throughput.add_to(overview.throughput, at);
     }
+    overview.is_ready =
+        std::ranges::all_of(overview.used_workers(), [&overview](const WorkerOverview &worker) {
+            return !overview.decides_readiness(worker) || worker.is_ready;
+        });
     overview.dead_letters = monitoring.dead_letters.get();
     overview.registration = read_registration(
         monitoring.registration, monitoring.registration.is_wanted.load(std::memory_order_relaxed));

@@ -66,6 +66,9 @@ struct WorkerSlot : ProcessSlot {
     std::atomic<WorkerState> state{WorkerState::stopped};
     WorkerStatistics statistics;
     Published<WorkerInfo> info; /* the worker's main thread writes it */
+
+    /* Whether the worker that listens hands connections to this one. */
+    bool takes_deliveries() const noexcept;
 };
 
 /* ---- the registrar ---- */
@@ -180,6 +183,7 @@ struct WorkerOverview {
     std::uint64_t starts;
     WorkerInfo info; /* with the problems that a reader finds by the gauges */
     bool is_ready;   /* no problem */
+    bool takes_deliveries;
     QueueOverview queue;
 };
 
@@ -187,7 +191,7 @@ struct WorkerOverview {
 struct Overview {
     Timestamp at;
     std::int64_t statistics_since;
-    bool is_ready; /* every worker is */
+    bool is_ready; /* every worker that decides it is */
     int worker_count;
     WorkerOverview workers[max_workers];
     QueueOverview queue; /* of all workers, as all that follows */
@@ -196,6 +200,10 @@ struct Overview {
     DeadLetterCounts dead_letters;
     RegistrationInfo registration;
 
+    /* Whether it takes deliveries, or none does: what comes while one is started again the others take. */
+    bool decides_readiness(const WorkerOverview &worker) const noexcept;
+    /* Whether every worker that decides readiness has what this check looks at. */
+    bool passes(int check) const noexcept;
     std::span<const WorkerOverview> used_workers() const noexcept
     {
         return {workers, static_cast<std::size_t>(worker_count)};

@@ -2,7 +2,6 @@
 
 #include "core/decimal.h"
 
-#include <algorithm>
 #include <string_view>
 
 namespace cxone_sync {
@@ -209,13 +208,11 @@ void write_readiness(Exposition &out, const Overview &overview)
 {
     out.begin("ready", Type::gauge, "1 if deliveries are taken and written, as /readyz says.");
     out.count(overview.is_ready);
-    out.begin("ready_check", Type::gauge, "1 if every worker has what this check looks at.");
-    for (int i = 0; i < check_count; i++) {
-        const auto passes = [i](const WorkerOverview &worker) { return worker.info.problems[i][0] == '\0'; };
-        const auto workers = overview.used_workers();
-        const bool all = std::all_of(workers.begin(), workers.end(), passes);
-        out.count(all, {"check", check_name(i)});
-    }
+    out.begin(
+        "ready_check", Type::gauge,
+        "1 if every worker that takes deliveries has what this check looks at, or every one if none does.");
+    for (int i = 0; i < check_count; i++)
+        out.count(overview.passes(i), {"check", check_name(i)});
 }
 
 void write_workers(Exposition &out, const Overview &overview)

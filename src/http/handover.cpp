@@ -9,14 +9,6 @@ namespace cxone_sync {
 
 namespace {
 
-bool takes_deliveries(const WorkerSlot &worker) noexcept
-{
-    const WorkerState state = worker.state.load(std::memory_order_relaxed);
-
-    return (state == WorkerState::running || state == WorkerState::waiting) && !worker.is_stopping &&
-           worker.pid != 0;
-}
-
 /* A message of one byte and one file descriptor. */
 struct Message {
     char byte = 0;
@@ -63,7 +55,7 @@ bool Handover::give(int socket) noexcept
         const std::size_t turn = next_++ % pairs_.size();
         if (turn == static_cast<std::size_t>(number_))
             return false;
-        if (takes_deliveries(monitoring_.workers[turn]) && send_descriptor(pairs_[turn].writer, socket))
+        if (monitoring_.workers[turn].takes_deliveries() && send_descriptor(pairs_[turn].writer, socket))
             return true;
     }
     return false;

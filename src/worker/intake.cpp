@@ -534,7 +534,8 @@ void Intake::show_state()
                                                 : !is_up                            ? listen_problem_
                                                                                     : "");
     });
-    if (accepting_)
+    /* until then it takes no connections from others, and readiness does not depend on it */
+    if (accepting_ && has_started_)
         slot_.state = journal_.is_failing() || !is_up ? WorkerState::waiting : WorkerState::running;
     if (slot_.state != before)
         tell_registrar_of_endpoint();

@@ -18,6 +18,7 @@ my $node = start_node('workers', workers => $workers);
 
 sub all_run { return sql($node, "SELECT count(*) FROM cxone_sync.sync_status WHERE state = 'running' AND ready") eq $workers; }
 sub connections { return sql($node, "SELECT string_agg(connections::text, ' ' ORDER BY worker) FROM cxone_sync.sync_status"); }
+sub readiness { return connect_to($node, metrics_port($node))->exchange(request_text(method => 'GET', path => '/readyz'))->{line}; }
 sub listener_pid
 {
 	my $pid;
@@ -69,10 +70,13 @@ foreach my $ended ($bystander, $listener)
 	# at once, before it is back: a connection that it has accepted and not handed on is the sender's to open again
 	poll(sub { return deliver($node, events_json({ id => "without $ended" }))->{status} == 200; }, "deliveries without $who");
 	is(scalar(grep { $_->deliver(events_json({ id => 'others' }))->{status} == 200 } @connections), $ended eq $bystander ? 15 : 10, 'connections of the others go on');
-	poll(\&all_run, "$who is back");
+	# whoever listens is asked for readiness, so without it there is nobody to ask
+	my @answers;
+	poll(sub { push @answers, readiness() if $ended eq $bystander; return all_run(); }, "$who is back");
+	is(scalar(grep { !/ 200 / } @answers), 0, 'meanwhile the others are ready') if $ended eq $bystander;
 }
 isnt(listener_pid(), $listener, 'another has taken over');
-like(connect_to($node, metrics_port($node))->exchange(request_text(method => 'GET', path => '/readyz'))->{line}, qr/200/, 'metrics and health, too');
+like(readiness(), qr/ 200 /, 'metrics and health, too');
 my @again = map { connect_to($node) } 1 .. 16;
 is(scalar(grep { $_->deliver(events_json({ id => 'again' }))->{status} == 200 } @again), 16, 'all workers serve new connections');
 $_->close foreach @connections, @again;

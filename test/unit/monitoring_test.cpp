@@ -302,6 +302,34 @@ TEST(Monitoring, OneWorkerListensForAll)
     EXPECT_EQ(shared.problem(Check::endpoint), "the worker does not run");
 }
 
+TEST(Monitoring, AWorkerThatTakesNoDeliveriesKeepsNobodyFromReadiness)
+{
+    Shared shared(2);
+    WorkerSlot &other = shared.monitoring.workers[1];
+    shared.monitoring.listener = 1;
+    shared.slot.pid = 7;
+    shared.slot.state = WorkerState::running;
+    EXPECT_TRUE(shared.read()->is_ready) << "the other one does not run";
+    EXPECT_FALSE(shared.read()->workers[1].is_ready);
+    EXPECT_TRUE(shared.read()->passes(static_cast<int>(Check::endpoint)));
+
+    other.pid = 8;
+    other.state = WorkerState::starting;
+    other.info.change([](WorkerInfo &info) { set_text(info.problem(Check::schema), "too old"); });
+    EXPECT_TRUE(shared.read()->is_ready);
+    other.state = WorkerState::waiting; /* from here on it is handed connections */
+    EXPECT_FALSE(shared.read()->is_ready);
+    EXPECT_FALSE(shared.read()->passes(static_cast<int>(Check::schema)));
+    EXPECT_TRUE(shared.read()->passes(static_cast<int>(Check::endpoint)));
+    other.is_stopping = true;
+    EXPECT_TRUE(shared.read()->is_ready);
+
+    shared.slot.state = WorkerState::stopped;
+    shared.slot.pid = 0;
+    EXPECT_FALSE(shared.read()->is_ready) << "none takes deliveries";
+    EXPECT_FALSE(shared.read()->passes(static_cast<int>(Check::endpoint)));
+}
+
 TEST(Monitoring, TheOverviewAddsUpWorkers)
 {
     constexpr int workers = 3;
