@@ -1,0 +1,106 @@
+-- Targets whose tables are partitioned by hash and by range, as doc/scaling.md shows them.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+SET datestyle = 'ISO';
+SET timezone = 'UTC';
+CREATE EXTENSION cxone_sync;
+CREATE ROLE regress_owner;
+CREATE SCHEMA test;
+GRANT USAGE, CREATE ON SCHEMA test TO PUBLIC;
+SET search_path = test;
+CREATE FUNCTION deliver(VARIADIC events jsonb[]) RETURNS text LANGUAGE sql AS $$
+    SELECT format('%s: %s applied, %s skipped, %s dead', c -> 'received', c -> 'applied', c -> 'skipped', c -> 'dead_lettered')
+    FROM cxone_sync.ingest(jsonb_build_object('events', to_jsonb(events))) c
+$$;
+-- Events of contacts 1 to n, of this day.
+CREATE FUNCTION contacts(n integer, day integer, more jsonb DEFAULT '{}') RETURNS jsonb[] LANGUAGE sql AS $$
+    SELECT array_agg(jsonb_build_object('eventType', 'Contact', 'id', 'c' || i, 'n', i, 'timestamp', format('2026-01-%sT00:00:00Z', lpad(day::text, 2, '0'))) || more ORDER BY i)
+    FROM generate_series(1, n) AS i
+$$;
+CREATE VIEW dead AS SELECT target, sqlstate, event_key, message FROM cxone_sync.dead_letters ORDER BY id;
+\pset format unaligned
+\pset tuples_only on
+SELECT cxone_sync.remove_target('contact_records');
+
+---- by hash
+SET ROLE regress_owner;
+CREATE TABLE contacts (id text PRIMARY KEY, n integer, note text, extra jsonb, updated_ts timestamptz) PARTITION BY HASH (id);
+CREATE TABLE contacts_0 PARTITION OF contacts FOR VALUES WITH (MODULUS 4, REMAINDER 0) WITH (fillfactor = 90);
+CREATE TABLE contacts_1 PARTITION OF contacts FOR VALUES WITH (MODULUS 4, REMAINDER 1) WITH (fillfactor = 90);
+CREATE TABLE contacts_2 PARTITION OF contacts FOR VALUES WITH (MODULUS 4, REMAINDER 2) WITH (fillfactor = 90);
+CREATE TABLE contacts_3 PARTITION OF contacts FOR VALUES WITH (MODULUS 4, REMAINDER 3) WITH (fillfactor = 90);
+RESET ROLE;
+CREATE VIEW stored AS SELECT count(*), count(DISTINCT tableoid) AS partitions, sum(n), string_agg(DISTINCT note, ' ') AS notes, min(updated_ts) AS oldest FROM contacts;
+SELECT cxone_sync.add_target('contacts', 'contacts', '{id}', event_types => '{Contact}', delete_types => '{Gone}');
+SELECT deliver(VARIADIC contacts(200, 2, '{"note": "first"}'));
+TABLE stored;
+-- newer ones are written, the same again and older ones are not
+SELECT deliver(VARIADIC contacts(100, 3, '{"note": "second", "more": 1}'));
+CREATE TABLE before AS SELECT tableoid AS part, ctid AS place, id FROM contacts;
+SELECT deliver(VARIADIC contacts(100, 3, '{"note": "second", "more": 1}')), deliver(VARIADIC contacts(200, 1, '{"note": "late"}'));
+SELECT count(*) FROM (SELECT tableoid, ctid, id FROM contacts EXCEPT TABLE before) AS written;
+TABLE stored;
+SELECT count(*), extra FROM contacts GROUP BY extra ORDER BY 1, 2;
+-- what one partition refuses is that event's fault, wherever its neighbours go
+ALTER TABLE contacts_2 ADD CONSTRAINT small CHECK (n < 100) NOT VALID;
+SELECT deliver(VARIADIC contacts(200, 4, '{"note": "third"}')) ~ '^200: 1[0-9]+ applied, 0 skipped, [1-9][0-9]* dead$';
+SELECT (SELECT count(*) FROM dead) = (SELECT count(*) FROM contacts_2 WHERE n >= 100), count(*) FROM contacts WHERE n < 100 AND note <> 'third';
+SELECT DISTINCT sqlstate, message FROM dead;
+ALTER TABLE contacts_2 DROP CONSTRAINT small;
+SELECT DISTINCT outcome FROM cxone_sync.replay_dead_letters();
+TABLE stored;
+-- deletions, and that they stay
+SELECT deliver(VARIADIC contacts(50, 5, '{"eventType": "Gone"}')), deliver(VARIADIC contacts(50, 4, '{"note": "late"}'));
+TABLE stored;
+
+---- by range: the column is part of the key, so it has to be in every event, and stays what it is
+SET ROLE regress_owner;
+CREATE TABLE calls (id text, opened date, note text, updated_ts timestamptz, PRIMARY KEY (id, opened)) PARTITION BY RANGE (opened);
+CREATE TABLE calls_2026_01 PARTITION OF calls FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+RESET ROLE;
+CREATE VIEW call AS SELECT tableoid::regclass, id, opened, note FROM calls ORDER BY id, opened;
+SELECT cxone_sync.add_target('calls', 'calls', '{id,opened}', event_types => '{Call}');
+SELECT deliver('{"eventType": "Call", "id": "a", "opened": "2026-01-31", "note": "old"}', '{"eventType": "Call", "id": "b", "opened": "2026-02-01", "note": "new"}');
+TABLE call;
+TABLE dead;
+-- the next month's partition brings what had none
+SET ROLE regress_owner;
+CREATE TABLE calls_2026_02 PARTITION OF calls FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+RESET ROLE;
+SELECT outcome FROM cxone_sync.replay_dead_letters();
+TABLE call;
+-- another date is another row; one without is a dead letter
+SELECT deliver('{"eventType": "Call", "id": "a", "opened": "2026-02-02", "note": "another"}', '{"eventType": "Call", "id": "a", "note": "none"}');
+TABLE call;
+TABLE dead;
+TRUNCATE cxone_sync.dead_letters;
+-- an old month is taken off; a default partition takes what has no other
+ALTER TABLE calls DETACH PARTITION calls_2026_01;
+SET ROLE regress_owner;
+CREATE TABLE calls_other PARTITION OF calls DEFAULT;
+RESET ROLE;
+SELECT deliver('{"eventType": "Call", "id": "a", "opened": "2026-01-31", "note": "late"}', '{"eventType": "Call", "id": "b", "opened": "2026-02-01", "note": "newer"}');
+TABLE call;
+SELECT id, opened, note FROM calls_2026_01;
+TABLE dead;
+
+---- a table that grows becomes a partition of a new one
+SET ROLE regress_owner;
+CREATE TABLE cases (id bigint PRIMARY KEY, note text, updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('cases', 'cases', '{id}', event_types => '{Case}');
+SELECT deliver('{"eventType": "Case", "id": 1, "note": "a"}', '{"eventType": "Case", "id": 2, "note": "b"}');
+SET ROLE regress_owner;
+CREATE TABLE all_cases (LIKE cases INCLUDING ALL) PARTITION BY RANGE (id);
+ALTER TABLE all_cases ATTACH PARTITION cases FOR VALUES FROM (MINVALUE) TO (1000);
+CREATE TABLE cases_1000 PARTITION OF all_cases FOR VALUES FROM (1000) TO (2000);
+RESET ROLE;
+SELECT cxone_sync.change_target('cases', 'all_cases', '{id}', event_types => '{Case}');
+SELECT deliver('{"eventType": "Case", "id": 2, "note": "c"}', '{"eventType": "Case", "id": 1000, "note": "d"}');
+SELECT tableoid::regclass, id, note FROM all_cases ORDER BY id;
+
+DROP SCHEMA test CASCADE;
+DROP OWNED BY regress_owner;
+DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
+DROP ROLE regress_owner;
