@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { id_count = 1 << 20, id_digits = 7, name_count = 16 };
+enum { id_bits = 20, id_digits = 7, name_count = 16 };
 
 static const char *const bench_first_names[name_count] = {
     "Alexandra", "Bartholomew", "Catherine", "Dominic",  "Eleanor", "Ferdinand", "Gwendolyn", "Harrison",
@@ -18,10 +18,13 @@ static const char *const bench_last_names[name_count] = {
 #define BENCH_EMAIL_PREFIX "customer."
 #define BENCH_EMAIL_SUFFIX "@mail.example.com"
 
-/* All ids in an order without order, each once in a million: the table holds the even ones before. */
-static inline uint32_t bench_nth_id(uint64_t n)
+/*
+ * All ids of so many bits (11 to 23) in an order without order, each once in 2^bits events. With id_bits that
+ * is once in a million, and the table holds the even ones before.
+ */
+static inline uint32_t bench_nth_id(uint64_t n, int bits)
 {
-    const uint32_t mask = id_count - 1;
+    const uint32_t mask = (1U << bits) - 1;
     uint32_t x = (uint32_t)n & mask;
 
     x = (x * 0x9E375u + 0x5A5A5u) & mask;

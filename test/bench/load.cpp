@@ -2,7 +2,7 @@
  * The load generator: keeps one request under way on each of its connections, from one thread, and measures.
  *
  *   load [-c connections] [-e events per request] [-s seconds | -n events] [-w warm-up seconds]
- *        [-f number of the first event] [-p server's pid] [-l] port
+ *        [-f number of the first event] [-k bits of an id] [-p server's pid] [-l] port
  *
  * With -l the events have some 10 kB and go to three targets. A request is written once; before each sending
  * only the digits of its ids and times are replaced, so that no event comes twice and the server is left the
@@ -80,7 +80,7 @@ std::string large_event_end(int i)
 
 class Request {
 public:
-    Request(int events, bool large)
+    Request(int events, bool large, int bits) : bits_(bits)
     {
         std::string body = "{\"events\":[";
         for (int i = 0; i < events; i++) {
@@ -124,7 +124,7 @@ public:
             write_time(ms);
         for (const Places &places : places_) {
             char digits[id_digits];
-            bench_write_digits(digits, bench_nth_id(first_event++));
+            bench_write_digits(digits, bench_nth_id(first_event++, bits_));
             for (const std::size_t id : places.ids)
                 std::memcpy(&text_[id], digits, id_digits);
             std::memcpy(&text_[places.time], time_, 23);
@@ -150,6 +150,7 @@ private:
         std::snprintf(time_ + 19, sizeof(time_) - 19, ".%03d", static_cast<int>(ms % 1000));
     }
 
+    int bits_; /* of the ids, see events.h */
     std::string text_;
     std::size_t body_size_;
     std::vector<Places> places_;
@@ -222,7 +223,7 @@ struct Connection {
 };
 
 struct Options {
-    int connections = 16, events = 1, port = 0, pid = 0;
+    int connections = 16, events = 1, port = 0, pid = 0, bits = id_bits;
     double seconds = 5, warm_up = 0;
     std::uint64_t first = 0, events_wanted = 0;
     bool large = false;
@@ -231,8 +232,8 @@ struct Options {
 class Load {
 public:
     explicit Load(const Options &options)
-        : options_(options), request_(options.events, options.large), connections_(options.connections),
-          next_event_(options.first), epoll_(epoll_create1(0))
+        : options_(options), request_(options.events, options.large, options.bits),
+          connections_(options.connections), next_event_(options.first), epoll_(epoll_create1(0))
     {
         const std::string n = std::to_string(options.events);
         expected_ = "{\"received\":" + n + ",\"applied\":" + n + ",\"skipped\":0,\"dead_lettered\":0}";
@@ -453,7 +454,7 @@ private:
 int main(int argc, char **argv)
 {
     Options options;
-    for (int option; (option = getopt(argc, argv, "c:e:s:n:w:f:p:l")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "c:e:s:n:w:f:k:p:l")) != -1;) {
         switch (option) {
         case 'c':
             options.connections = std::atoi(optarg);
@@ -473,6 +474,9 @@ int main(int argc, char **argv)
         case 'f':
             options.first = std::strtoull(optarg, nullptr, 10);
             break;
+        case 'k':
+            options.bits = std::atoi(optarg);
+            break;
         case 'p':
             options.pid = std::atoi(optarg);
             break;
@@ -483,9 +487,10 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (optind + 1 != argc || options.connections < 1 || options.events < 1) {
+    if (optind + 1 != argc || options.connections < 1 || options.events < 1 || options.bits < 11 ||
+        options.bits > 23) {
         std::fprintf(stderr, "usage: load [-c connections] [-e events] [-s seconds | -n events] [-w seconds] "
-                             "[-f first] [-p pid] [-l] port\n");
+                             "[-f first] [-k bits] [-p pid] [-l] port\n");
         return 2;
     }
     options.port = std::atoi(argv[optind]);

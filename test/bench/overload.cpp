@@ -108,7 +108,7 @@ private:
         std::string body = "{\"events\":[";
         for (int i = 0; i < options_.events; i++) {
             char id[id_digits + 1] = "";
-            bench_write_digits(id, bench_nth_id(next_event_++));
+            bench_write_digits(id, bench_nth_id(next_event_++, id_bits));
             body += std::string(i > 0 ? "," : "") + "{\"id\":\"" BENCH_ID_PREFIX + id +
                     "\",\"externalId\":\"" BENCH_EXTERNAL_ID_PREFIX + id + "\",\"firstName\":\"" +
                     bench_first_names[i % name_count] + "\",\"lastName\":\"" +

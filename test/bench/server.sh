@@ -64,7 +64,8 @@ restart_server() {
 prepare_tables() {
   sql <<'SQL' || failure 'the tables of the bench'
 CREATE SCHEMA bench;
-CREATE PROCEDURE bench.spi_rate(statement text, columns text[], batch integer, warm_up float8, seconds float8, rows bigint, first bigint)
+CREATE PROCEDURE bench.spi_rate(statement text, columns text[], batch integer, warm_up float8, seconds float8, rows bigint, first bigint,
+    bits integer)
     LANGUAGE c AS 'spi_rate';
 CREATE FUNCTION bench.nth_id(n bigint) RETURNS integer LANGUAGE c STRICT IMMUTABLE AS 'spi_rate';
 SELECT setseed(0.5);
@@ -110,9 +111,9 @@ SQL
   restart_server
 }
 
-# call_spi BATCH WARM_UP SECONDS ROWS: psql's input.
+# call_spi BATCH WARM_UP SECONDS ROWS [BITS]: psql's input.
 call_spi() {
-  printf "CALL bench.spi_rate(:'statement', string_to_array(replace(:'columns', ' ', ''), ','), %s, %s, %s, %s, 0);\n" "$@"
+  printf "CALL bench.spi_rate(:'statement', string_to_array(replace(:'columns', ' ', ''), ','), %s, %s, %s, %s, 0, %s);\n" "$1" "$2" "$3" "$4" "${5:-20}"
 }
 spi() { sql -v statement="$statement" -v columns="$columns"; }
 

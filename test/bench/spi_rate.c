@@ -3,10 +3,10 @@
  * around it: the ceiling that the bench compares the worker with. For the bench's private server only.
  *
  *   CALL spi_rate(statement text, columns text[], batch integer, warm_up float8, seconds float8, rows bigint,
- *                 first bigint)
+ *                 first bigint, bits integer)
  *
  * `columns` are what the statement's parameters feed, in their order. Ends after `seconds` or, if `rows` is not
- * 0, after so many rows. Only the statements and their commits are timed, not the making of the parameters.
+ * 0, after so many rows. The ids have so many bits. Only the statements and their commits are timed, not the making of the parameters.
  *
  *   nth_id(n bigint) RETURNS integer
  *
@@ -79,13 +79,13 @@ static int compare_ids(const void *a, const void *b)
 }
 
 /* In key order, as the extension has to write its rows. */
-static void make_parameters(Datum *parameters, char **columns, int column_count, int batch, uint64 first)
+static void make_parameters(Datum *parameters, char **columns, int column_count, int batch, uint64 first, int bits)
 {
     uint32 *ids = palloc(batch * sizeof(uint32));
     Datum *values = palloc(batch * sizeof(Datum));
 
     for (int i = 0; i < batch; i++)
-        ids[i] = bench_nth_id(first + i);
+        ids[i] = bench_nth_id(first + i, bits);
     qsort(ids, batch, sizeof(uint32), compare_ids);
     for (int c = 0; c < column_count; c++)
     {
@@ -110,6 +110,7 @@ Datum spi_rate(PG_FUNCTION_ARGS)
     const double wanted_seconds = PG_GETARG_FLOAT8(4);
     const int64 wanted_rows = PG_GETARG_INT64(5);
     uint64 next = PG_GETARG_INT64(6);
+    const int bits = PG_GETARG_INT32(7);
     char *columns[MAX_COLUMNS];
     Oid types[MAX_COLUMNS];
     Datum parameters[MAX_COLUMNS];
@@ -145,7 +146,7 @@ Datum spi_rate(PG_FUNCTION_ARGS)
         CHECK_FOR_INTERRUPTS();
         old = MemoryContextSwitchTo(batch_context);
         MemoryContextReset(batch_context);
-        make_parameters(parameters, columns, column_count, batch, next);
+        make_parameters(parameters, columns, column_count, batch, next, bits);
         next += batch;
         MemoryContextSwitchTo(old);
 
@@ -177,5 +178,5 @@ Datum spi_rate(PG_FUNCTION_ARGS)
 
 Datum nth_id(PG_FUNCTION_ARGS)
 {
-    PG_RETURN_INT32((int32) bench_nth_id((uint64) PG_GETARG_INT64(0)));
+    PG_RETURN_INT32((int32) bench_nth_id((uint64) PG_GETARG_INT64(0), id_bits));
 }
