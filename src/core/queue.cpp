@@ -1,6 +1,7 @@
 #include "core/queue.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace cxone_sync {
 
@@ -27,6 +28,7 @@ void Queue::show() noexcept
 Queue::Push Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
 {
     bool wanted;
+    bool gathered;
     {
         const std::lock_guard lock(mutex_);
         if (closed_)
@@ -39,8 +41,11 @@ Queue::Push Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
         wanted = is_empty || (events_ < wake_at_ && events_ + events >= wake_at_);
         items_.push_back({std::move(delivery), ticket});
         events_ += events;
+        gathered = has_gathered();
         show();
     }
+    if (gathered)
+        gathered_.notify_one();
     /* Otherwise the main thread has been woken for an earlier one that it has not taken yet. */
     if (wanted)
         event_.wake();
@@ -72,6 +77,16 @@ void Queue::wake_at(std::size_t events)
 {
     const std::lock_guard lock(mutex_);
     wake_at_ = events;
+}
+
+bool Queue::gather(std::size_t deliveries, Timestamp until)
+{
+    std::unique_lock lock(mutex_);
+    gather_ = deliveries;
+    const bool done =
+        gathered_.wait_for(lock, std::chrono::microseconds(until - now()), [this] { return has_gathered(); });
+    gather_ = SIZE_MAX;
+    return done;
 }
 
 void Queue::take(unsigned max_events, std::vector<QueuedDelivery> &batch)

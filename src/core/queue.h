@@ -4,6 +4,7 @@
 #include "core/event_fd.h"
 #include "core/statistics.h"
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -69,6 +70,11 @@ public:
     /* Also wake the main thread when this many events wait; it is always woken for the first one. */
     void wake_at(std::size_t events);
     void clear_event() noexcept { event_.clear(); }
+    /*
+     * Waits until so many deliveries are inside, or as many events as for wake_at(), or until a time; true
+     * unless it is the time that has come.
+     */
+    bool gather(std::size_t deliveries, Timestamp until);
     /* Moves the oldest deliveries to the end of `batch`: whole ones, up to `max_events`, but at least one. */
     void take(unsigned max_events, std::vector<QueuedDelivery> &batch);
     std::vector<LogLine> take_log();
@@ -79,10 +85,13 @@ public:
 
 private:
     void show() noexcept;
+    bool has_gathered() const noexcept { return items_.size() - first_ >= gather_ || events_ >= wake_at_; }
 
     Gauges &gauges_;
     EventFd event_;
     std::mutex mutex_;
+    std::condition_variable gathered_;
+    std::size_t gather_ = SIZE_MAX;     /* while gather() waits: for so many deliveries */
     std::vector<QueuedDelivery> items_; /* oldest first, from first_ */
     std::size_t first_ = 0;
     std::size_t events_ = 0;

@@ -400,12 +400,20 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
     return ok;
 }
 
+/* Senders that were just answered may share the next commit; flush_interval has waited long enough. */
+void Intake::gather()
+{
+    if (accepting_ && settings::flush_interval_ms == 0 && now() < gathering_.until())
+        gathering_.end(queue_.gather(gathering_.expected(), gathering_.until()));
+}
+
 void Intake::write_batch()
 {
     Timestamp due_at;
 
     if (!batch_is_due(due_at))
         return;
+    gather();
     Gauges &gauges = statistics_.gauges();
     batch_.clear();
     queue_.take(static_cast<unsigned>(settings::batch_size), batch_);
@@ -419,6 +427,10 @@ void Intake::write_batch()
 
     PgError error;
     if (write(deliveries, error)) {
+        /* counted before they are answered: those that are come back at once */
+        const Timestamp at = now();
+        gathering_.begin(gauges.queued_deliveries + batch_.size(), last_commit_us(), at - gauges.batch_began,
+                         at);
         finish(0, batch_.size(), true);
         note_written();
     } else if (write_reached_rows() && batch_.size() > 1) {

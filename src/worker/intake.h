@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/gathering.h"
 #include "core/monitoring.h"
 #include "core/queue.h"
 #include "http/admin.h"
@@ -62,6 +63,7 @@ private:
     void probe_database();
     void count_dead_letters();
 
+    void gather();
     void write_batch();
     void write_alone();
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
@@ -92,6 +94,7 @@ private:
 
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
     std::vector<Answer> answers_;
+    Gathering gathering_;
     Postponed postponed_;                                   /* of the last transaction */
     bool has_started_ = false;                              /* and has said so */
     std::string listen_problem_ = "the worker is starting"; /* why nobody listens for webhooks */

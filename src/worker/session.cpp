@@ -13,6 +13,7 @@ constexpr int grace_ms = 3000;
 WaitEventSet *wait_set = nullptr;
 TimeoutId last_timeout;
 volatile sig_atomic_t gave_up = false;
+std::int64_t commit_us = 0;
 
 /* Of a signal. A function that catches query_canceled and goes on is ended by this alone. */
 void give_up_transaction()
@@ -95,11 +96,18 @@ void end_transaction()
 {
     PopActiveSnapshot();
     allow_any_time();
+    const TimestampTz began = GetCurrentTimestamp();
     CommitTransactionCommand();
+    commit_us = GetCurrentTimestamp() - began;
     /* a process that has to end does not wait for its synchronous standby (syncrep.c): no 200 for that */
     if (ProcDiePending)
         CHECK_FOR_INTERRUPTS();
     pgstat_report_activity(STATE_IDLE, nullptr);
+}
+
+std::int64_t last_commit_us() noexcept
+{
+    return commit_us;
 }
 
 void abort_transaction()

@@ -23,6 +23,9 @@ void allow_any_time();
 void end_transaction();
 void abort_transaction();
 
+/* How long the last commit took; mostly it waits for the WAL's disk and for synchronous standbys. */
+std::int64_t last_commit_us() noexcept;
+
 /* True if the process ends because a transaction went on after statement_timeout had cancelled it. */
 bool gave_up_transaction() noexcept;
 

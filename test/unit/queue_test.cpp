@@ -61,6 +61,8 @@ struct QueueTest : testing::Test {
 
 using Tickets = std::vector<Ticket>;
 
+constexpr std::int64_t minute = 60'000'000;
+
 TEST_F(QueueTest, WholeDeliveriesInOrder)
 {
     EXPECT_EQ(take(10), Tickets{});
@@ -127,6 +129,29 @@ TEST_F(QueueTest, OrderOverALongTime)
         ASSERT_EQ(events, 100u);
     }
     EXPECT_EQ(take(1000).size(), 100u);
+}
+
+TEST_F(QueueTest, GatheringEndsWhenAllAreThere)
+{
+    push(1, 1);
+    push(1, 2);
+    EXPECT_TRUE(queue.gather(2, 0)) << "they are there, so the time does not matter";
+    EXPECT_FALSE(queue.gather(3, 0));
+    EXPECT_FALSE(queue.gather(3, now() + 1000)) << "nobody comes";
+
+    std::jthread sender([this] { push(1, 3); });
+    EXPECT_TRUE(queue.gather(3, now() + minute));
+    EXPECT_EQ(take(10), (Tickets{1, 2, 3})) << "the queue is left as it is";
+}
+
+TEST_F(QueueTest, GatheringEndsWhenABatchIsFull)
+{
+    queue.wake_at(10);
+    push(4, 1);
+    EXPECT_FALSE(queue.gather(100, 0));
+    std::jthread sender([this] { push(6, 2); });
+    EXPECT_TRUE(queue.gather(100, now() + minute));
+    EXPECT_TRUE(queue.gather(100, 0));
 }
 
 TEST_F(QueueTest, AClosedQueueRefusesAndGivesOut)
