@@ -113,6 +113,12 @@ const char *listed_key(const TargetColumn *, int number)
     return psprintf("u.c%d", number);
 }
 
+/* Of parameters that are arrays of one row's values. */
+const char *only_key(const TargetColumn *, int number)
+{
+    return psprintf("($%d)[1]", number);
+}
+
 /* The keys and times of events, unnest($1, …, $n) AS u(c1, …, time). */
 void append_listed_keys(StringInfo sql, const Target *target, const char *option, const char *more_columns)
 {
@@ -155,8 +161,8 @@ void append_wins(StringInfo sql, const Target *target, const TargetColumn *colum
         return;
     }
     appendStringInfo(sql,
-                     "(excluded.%s > %s OR (excluded.%s = %s AND ROW(excluded.%s)::pg_catalog.record "
-                     "OPERATOR(pg_catalog.*>) ROW(t.%s)::pg_catalog.record))",
+                     "(excluded.%s > %s OR (excluded.%s = %s AND "
+                     "pg_catalog.record_image_gt(ROW(excluded.%s), ROW(t.%s))))",
                      order, time, order, time, name_of(column), name_of(column));
 }
 
@@ -341,13 +347,16 @@ void append_assignments(StringInfo sql, const Target *target, const TargetColumn
 
 void append_difference(StringInfo sql, const Target *target, const TargetColumn *column)
 {
-    /* the cast keeps the parser from comparing the rows column by column, with the column type's own *<> */
+    /*
+     * Not by their operators *<> and *>: the parser compares rows of one column by the column type's own,
+     * unless a cast keeps it from that, and the cast is lost where a statement is sent on as text, as Citus
+     * does.
+     */
     if (equal_means_identical(column))
         appendStringInfo(sql, "t.%s IS DISTINCT FROM excluded.%s", name_of(column), name_of(column));
     else
-        appendStringInfo(sql,
-                         "ROW(t.%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record",
-                         name_of(column), new_value(target, column));
+        appendStringInfo(sql, "pg_catalog.record_image_ne(ROW(t.%s), ROW(%s))", name_of(column),
+                         new_value(target, column));
 }
 
 /* Of equal times a deletion wins. */
@@ -388,10 +397,9 @@ void append_conditions(StringInfo sql, const Target *target, const TargetColumn 
     appendStringInfoChar(sql, ')');
 }
 
-/* In field order a late event may be written in part, so the time alone does not tell. */
 void append_returning(StringInfo sql, const Target *target)
 {
-    if (!target->field_order)
+    if (!returns_keys(target))
         return;
     appendStringInfoString(sql, " RETURNING ");
     append_key_names(sql, target, "t.");
@@ -649,14 +657,8 @@ char *lock_statement(const Target *target)
     StringInfoData sql;
 
     initStringInfo(&sql);
-    appendStringInfo(&sql, "SELECT FROM %s AS t", target->table);
-    for (int i = 0; i < target->key_count; i++)
-        appendStringInfo(&sql, "%s$%d", i == 0 ? ", unnest(" : ", ", i + 1);
-    appendStringInfoString(&sql, ") AS u(");
-    for (int i = 1; i <= target->key_count; i++)
-        appendStringInfo(&sql, "%sc%d", i > 1 ? ", " : "", i);
-    appendStringInfoString(&sql, ") WHERE ");
-    append_key_match(&sql, target, listed_key);
+    appendStringInfo(&sql, "SELECT FROM %s AS t WHERE ", target->table);
+    append_key_match(&sql, target, only_key);
     appendStringInfoString(&sql, " FOR UPDATE OF t");
     return sql.data;
 }

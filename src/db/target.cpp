@@ -452,6 +452,24 @@ bool check_mapped_columns(Target *target)
     return true;
 }
 
+/* Citus lists its tables in a catalog of its own. */
+bool is_distributed(Oid relation)
+{
+    const Oid list = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
+    ScanKeyData key;
+
+    if (!OidIsValid(list))
+        return false;
+    Relation tables = table_open(list, AccessShareLock);
+    ScanKeyInit(&key, get_attnum(list, "logicalrelid"), BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(relation));
+    SysScanDesc scan = systable_beginscan(tables, InvalidOid, false, nullptr, 1, &key);
+    const bool found = HeapTupleIsValid(systable_getnext(scan));
+    systable_endscan(scan);
+    table_close(tables, AccessShareLock);
+    return found;
+}
+
 void describe_table(Target *target, Relation relation)
 {
     TupleDesc row = RelationGetDescr(relation);
@@ -465,6 +483,7 @@ void describe_table(Target *target, Relation relation)
     /* those of partitions are not known here */
     target->has_triggers =
         relation->trigdesc != nullptr || relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+    target->is_distributed = is_distributed(RelationGetRelid(relation));
     target->columns = static_cast<TargetColumn *>(
         MemoryContextAllocZero(target->context, row->natts * sizeof(TargetColumn)));
     for (int i = 0; i < row->natts; i++) {

@@ -90,6 +90,7 @@ struct Target {
     int extra;                 /* index of the column for what no other takes, or -1 */
     int mark;                  /* index of the column that tells of deletions, or -1 */
     bool field_order;          /* the table has a column field_times: newer fields win one by one */
+    bool is_distributed;       /* Citus keeps its rows, on other servers */
     bool has_triggers;         /* constraints too: they may wait for the commit, or write where others do */
     List *ancestors;           /* OIDs of the tables whose partition the table is */
     bool shares_table;         /* another target has the same table, for events of other types */
@@ -102,6 +103,15 @@ struct Target {
 inline const TargetColumn &key_column(const Target *target, int key)
 {
     return target->columns[target->keys[key].column];
+}
+
+/*
+ * Whether a write has to return the keys that it wrote: in field order a late event may be written in part,
+ * so the time alone does not tell; and Citus counts the rows that it was given, not those that it wrote.
+ */
+inline bool returns_keys(const Target *target)
+{
+    return target->field_order || target->is_distributed;
 }
 
 inline bool is_key(const Target *target, const TargetColumn *column)

@@ -316,43 +316,115 @@ int compare_datums(KeyColumn *key, Oid collation, Datum a, Datum b)
     return DatumGetInt32(FunctionCall2Coll(&key->compare, collation, a, b));
 }
 
-bool has_returned_key(const Target *target, const Row *row, uint64 number)
+/* Takes the keys that a statement returns, and marks their rows as written. */
+struct KeyReceiver {
+    DestReceiver base;
+    const Target *target;
+    Row *const *rows; /* sorted by their keys */
+    int count;
+    int next; /* where the next key is looked for first */
+};
+
+/* As compare_keys(), by which the rows are sorted. */
+int compare_returned_key(const Target *target, TupleTableSlot *slot, const Row *row)
 {
     for (int k = 0; k < target->key_count; k++) {
         bool is_null;
-        Datum value = SPI_getbinval(SPI_tuptable->vals[number], SPI_tuptable->tupdesc, k + 1, &is_null);
+        const Datum value = slot_getattr(slot, k + 1, &is_null);
 
-        if (is_null ||
-            compare_datums(&target->keys[k], key_column(target, k).collation, value, row->keys[k]) != 0)
-            return false;
+        if (is_null)
+            elog(ERROR, "a key that was written is null");
+        if (target->text_key) {
+            const text *key = DatumGetTextPP(value);
+            return std::string_view(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)).compare(row->event->key);
+        }
+        const int order =
+            compare_datums(&target->keys[k], key_column(target, k).collation, value, row->keys[k]);
+        if (order != 0)
+            return order;
+    }
+    return 0;
+}
+
+/* Keys come in the order of the rows, but from the servers of Citus in any order. */
+bool receive_key(TupleTableSlot *slot, DestReceiver *self)
+{
+    auto *receiver = reinterpret_cast<KeyReceiver *>(self);
+    int begin = 0;
+    int end = receiver->count;
+    int middle = receiver->next < end ? receiver->next : end / 2;
+
+    while (begin < end) {
+        const int order = compare_returned_key(receiver->target, slot, receiver->rows[middle]);
+
+        if (order == 0) {
+            receiver->rows[middle]->is_written = true;
+            receiver->next = middle + 1;
+            break;
+        }
+        if (order < 0)
+            end = middle;
+        else
+            begin = middle + 1;
+        middle = begin + (end - begin) / 2;
     }
     return true;
 }
 
-/* The statement returned the keys it wrote, in the order of the rows. */
-void mark_returned(const Target *target, Row *const *rows, int count)
-{
-    uint64 next = 0;
+void ignore_start(DestReceiver *, int, TupleDesc) {}
+void ignore_end(DestReceiver *) {}
 
-    for (int r = 0; r < count && next < SPI_processed; r++) {
-        rows[r]->is_written = has_returned_key(target, rows[r], next);
-        next += rows[r]->is_written;
-    }
-    SPI_freetuptable(SPI_tuptable);
+/*
+ * Runs a statement that returns the keys that it wrote; returns how many of the rows those are. Without SPI's
+ * own table of what is returned, whose rows it compares with a count that is another one with Citus.
+ */
+int execute_for_keys(SPIPlanPtr plan, const Target *target, Row *const *rows, int count,
+                     const Parameters &parameters, int expected)
+{
+    KeyReceiver receiver = {};
+    SPIExecuteOptions options = {};
+    int written = 0;
+
+    receiver.base.receiveSlot = receive_key;
+    receiver.base.rStartup = ignore_start;
+    receiver.base.rShutdown = receiver.base.rDestroy = ignore_end;
+    receiver.base.mydest = DestNone;
+    receiver.target = target;
+    receiver.rows = rows;
+    receiver.count = count;
+    options.params = makeParamList(parameters.count);
+    for (int i = 0; i < parameters.count; i++)
+        options.params->params[i] = {.value = parameters.arrays[i],
+                                     .isnull = false,
+                                     .pflags = PARAM_FLAG_CONST,
+                                     .ptype = SPI_getargtypeid(plan, i)};
+    options.dest = &receiver.base;
+    const int result = SPI_execute_plan_extended(plan, &options);
+    if (result != expected)
+        elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(result));
+    pfree(options.params);
+    for (int r = 0; r < count; r++)
+        written += rows[r]->is_written;
+    return written;
 }
 
-/* To be called right after the statement that has written them. */
-void set_outcomes(Target *target, Row *const *rows, int count, const Parameters &parameters)
+/* Writes the rows by a statement, and sets their outcomes. */
+void write_rows_by(SPIPlanPtr plan, Target *target, Row *const *rows, int count, const Parameters &parameters,
+                   int plain, int returning)
 {
-    const bool all_written = SPI_processed == static_cast<uint64>(count);
+    int written;
 
-    for (int r = 0; r < count; r++) {
-        rows[r]->event->outcome = Outcome::applied;
+    for (int r = 0; r < count; r++)
         rows[r]->is_written = false;
+    if (returns_keys(target))
+        written = execute_for_keys(plan, target, rows, count, parameters, returning);
+    else {
+        execute(plan, parameters.arrays, plain);
+        written = static_cast<int>(SPI_processed);
     }
-    if (target->field_order)
-        mark_returned(target, rows, count);
-    if (!all_written)
+    for (int r = 0; r < count; r++)
+        rows[r]->event->outcome = Outcome::applied;
+    if (written != count)
         mark_skipped(target, rows, count, parameters.keys_and_time);
 }
 
@@ -449,9 +521,8 @@ void upsert_rows(Target *target, Row *const *rows, int count)
 {
     const Parameters parameters = make_parameters(target, rows, count);
 
-    execute(plan_for(target, rows[0]->event)->upsert, parameters.arrays,
-            target->field_order ? SPI_OK_INSERT_RETURNING : SPI_OK_INSERT);
-    set_outcomes(target, rows, count, parameters);
+    write_rows_by(plan_for(target, rows[0]->event)->upsert, target, rows, count, parameters, SPI_OK_INSERT,
+                  SPI_OK_INSERT_RETURNING);
     free_parameters(parameters);
 }
 
@@ -464,9 +535,7 @@ bool update_row(Target *target, Row *row)
     if (lock_row(target, parameters)) {
         if (plan->update == nullptr)
             plan->update = prepare_for(target, row->event, update_statement);
-        execute(plan->update, parameters.arrays,
-                target->field_order ? SPI_OK_UPDATE_RETURNING : SPI_OK_UPDATE);
-        set_outcomes(target, &row, 1, parameters);
+        write_rows_by(plan->update, target, &row, 1, parameters, SPI_OK_UPDATE, SPI_OK_UPDATE_RETURNING);
         is_there = true;
     }
     free_parameters(parameters);
