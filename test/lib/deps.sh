@@ -84,9 +84,14 @@ list_missing() {
     need npm has_command npm
     need wrk has_command wrk
   fi
+  if [ "$1" = citus ]; then
+    # a header of PostgreSQL that Citus reads asks for it
+    need libkrb5-dev has_header gssapi/gssapi.h
+    need libzstd-dev has_header zstd.h
+  fi
 }
 
-# install_deps demo|tests|compare
+# install_deps demo|tests|compare|citus
 install_deps() {
   local missing become=() names
   list_missing "$1"
