@@ -227,6 +227,13 @@ Failure failure_of(CURLcode code)
     }
 }
 
+/* What older versions of libcurl call out of memory. */
+#if LIBCURL_VERSION_NUM >= 0x080600
+constexpr CURLcode too_large = CURLE_TOO_LARGE;
+#else
+constexpr CURLcode too_large = CURLE_OUT_OF_MEMORY;
+#endif
+
 void take_failure(CURLcode code, const Reply &reply, const char *error, HttpResult &result)
 {
     if (reply.out_of_memory)
@@ -235,7 +242,7 @@ void take_failure(CURLcode code, const Reply &reply, const char *error, HttpResu
     if (reply.headers_too_large) {
         result.problem =
             "the reply has more than " + std::to_string(HttpClient::max_headers / 1024) + " kB of headers";
-    } else if (code == CURLE_OUT_OF_MEMORY) {
+    } else if (code == CURLE_OUT_OF_MEMORY || code == too_large) {
         result.problem = "out of memory, or one header without an end"; /* libcurl bounds that, too */
     } else if (reply.body_too_large) {
         result.problem = "the reply is larger than " + std::to_string(HttpClient::max_body / 1024) + " kB";

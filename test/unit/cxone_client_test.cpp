@@ -176,7 +176,8 @@ TEST(CxoneHttpClient, RetryAfter)
     EXPECT_EQ(retry_after("-5"), 0);
     EXPECT_EQ(retry_after("soon"), 0);
     EXPECT_EQ(retry_after(""), 0);
-    EXPECT_GE(retry_after("99999999999"), 86'400);
+    /* newer versions of libcurl cut it to six hours */
+    EXPECT_GE(retry_after("99999999999"), 6 * 3600);
     EXPECT_GE(retry_after(date_in(120)), 110);
     EXPECT_LE(retry_after(date_in(120)), 120);
     EXPECT_EQ(retry_after(date_in(-120)), 0);
