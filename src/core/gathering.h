@@ -35,7 +35,11 @@ public:
     }
 
     std::size_t expected() const noexcept { return expected_; }
-    Timestamp until() const noexcept { return until_; }
+    /* How long to wait for them, 0: not at all. Bounded here too, as the clock may have been set back. */
+    std::int64_t wait_us(Timestamp at) const noexcept
+    {
+        return std::clamp<std::int64_t>(until_ - at, 0, most_us);
+    }
 
     /* It was waited for them. */
     void end(bool all_came) noexcept

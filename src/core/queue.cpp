@@ -79,12 +79,12 @@ void Queue::wake_at(std::size_t events)
     wake_at_ = events;
 }
 
-bool Queue::gather(std::size_t deliveries, Timestamp until)
+bool Queue::gather(std::size_t deliveries, std::int64_t wait_us)
 {
     std::unique_lock lock(mutex_);
     gather_ = deliveries;
     const bool done =
-        gathered_.wait_for(lock, std::chrono::microseconds(until - now()), [this] { return has_gathered(); });
+        gathered_.wait_for(lock, std::chrono::microseconds(wait_us), [this] { return has_gathered(); });
     gather_ = SIZE_MAX;
     return done;
 }

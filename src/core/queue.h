@@ -71,10 +71,10 @@ public:
     void wake_at(std::size_t events);
     void clear_event() noexcept { event_.clear(); }
     /*
-     * Waits until so many deliveries are inside, or as many events as for wake_at(), or until a time; true
-     * unless it is the time that has come.
+     * Waits until so many deliveries are inside, or as many events as for wake_at(), but no longer than that;
+     * true if they are.
      */
-    bool gather(std::size_t deliveries, Timestamp until);
+    bool gather(std::size_t deliveries, std::int64_t wait_us);
     /* Moves the oldest deliveries to the end of `batch`: whole ones, up to `max_events`, but at least one. */
     void take(unsigned max_events, std::vector<QueuedDelivery> &batch);
     std::vector<LogLine> take_log();

@@ -214,12 +214,15 @@ SavedPlan *plan_for(Target *target, const Event *event)
     return plan;
 }
 
-void execute(SPIPlanPtr plan, Datum *parameters, int expected)
+void check_result(int result, int expected)
 {
-    const int result = SPI_execute_plan(plan, parameters, nullptr, false, 0);
-
     if (result != expected)
         elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(result));
+}
+
+void execute(SPIPlanPtr plan, Datum *parameters, int expected)
+{
+    check_result(SPI_execute_plan(plan, parameters, nullptr, false, 0), expected);
 }
 
 /* ---- parameters ---- */
@@ -399,9 +402,7 @@ int execute_for_keys(SPIPlanPtr plan, const Target *target, Row *const *rows, in
                                      .pflags = PARAM_FLAG_CONST,
                                      .ptype = SPI_getargtypeid(plan, i)};
     options.dest = &receiver.base;
-    const int result = SPI_execute_plan_extended(plan, &options);
-    if (result != expected)
-        elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(result));
+    check_result(SPI_execute_plan_extended(plan, &options), expected);
     pfree(options.params);
     for (int r = 0; r < count; r++)
         written += rows[r]->is_written;

@@ -403,8 +403,10 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
 /* Senders that were just answered may share the next commit; flush_interval has waited long enough. */
 void Intake::gather()
 {
-    if (accepting_ && settings::flush_interval_ms == 0 && now() < gathering_.until())
-        gathering_.end(queue_.gather(gathering_.expected(), gathering_.until()));
+    const std::int64_t wait_us = gathering_.wait_us(now());
+
+    if (wait_us > 0 && accepting_ && settings::flush_interval_ms == 0)
+        gathering_.end(queue_.gather(gathering_.expected(), wait_us));
 }
 
 void Intake::write_batch()

@@ -14,7 +14,7 @@ struct GatheringTest : testing::Test {
     bool waits(std::size_t expected = 8, std::int64_t commit_us = 300)
     {
         gathering.begin(expected, commit_us, commit_us + 100, 1000);
-        return gathering.until() > 1000;
+        return gathering.wait_us(1000) > 0;
     }
 
     /* How many batches in a row do not wait. */
@@ -29,14 +29,16 @@ struct GatheringTest : testing::Test {
 
 TEST_F(GatheringTest, WaitsForAllAsLongAsTheCommitTook)
 {
-    EXPECT_LE(gathering.until(), 0) << "nothing was written yet";
+    EXPECT_EQ(gathering.wait_us(1), 0) << "nothing was written yet";
     EXPECT_TRUE(waits(8, 300));
     EXPECT_EQ(gathering.expected(), 8u);
-    EXPECT_EQ(gathering.until(), 1300);
+    EXPECT_EQ(gathering.wait_us(1100), 200);
+    EXPECT_EQ(gathering.wait_us(1300), 0);
+    EXPECT_EQ(gathering.wait_us(5000), 0);
     gathering.end(true);
     EXPECT_TRUE(waits(5, 200));
     EXPECT_EQ(gathering.expected(), 5u);
-    EXPECT_EQ(gathering.until(), 1200);
+    EXPECT_EQ(gathering.wait_us(1000), 200);
     EXPECT_FALSE(waits(5, 0));
 }
 
@@ -44,15 +46,21 @@ TEST_F(GatheringTest, WaitsForAllAsLongAsTheCommitTook)
 TEST_F(GatheringTest, DoesNotWaitWhereTheCommitIsNotMostOfTheTransaction)
 {
     gathering.begin(8, 300, 600, 1000);
-    EXPECT_EQ(gathering.until(), 1000);
+    EXPECT_EQ(gathering.wait_us(1000), 0);
     gathering.begin(8, 301, 600, 1000);
-    EXPECT_EQ(gathering.until(), 1301);
+    EXPECT_EQ(gathering.wait_us(1000), 301);
 }
 
 TEST_F(GatheringTest, ADiskThatStallsDoesNotDelayTheNextBatchForLong)
 {
     EXPECT_TRUE(waits(8, 60'000'000));
-    EXPECT_EQ(gathering.until(), 1000 + 20'000);
+    EXPECT_EQ(gathering.wait_us(1000), 20'000);
+}
+
+TEST_F(GatheringTest, NorDoesAClockThatIsSetBack)
+{
+    EXPECT_TRUE(waits(8, 300));
+    EXPECT_EQ(gathering.wait_us(1000 - 3'600'000'000), 20'000);
 }
 
 TEST_F(GatheringTest, IsTriedMoreRarelyWhileItIsInVain)
