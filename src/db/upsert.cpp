@@ -1,6 +1,7 @@
 #include "core/delivery.h"
 #include "core/time_value.h"
 
+#include "db/identity.h"
 #include "db/statements.h"
 #include "db/text.h"
 #include "db/upsert.h"
@@ -220,6 +221,24 @@ void check_result(int result, int expected)
         elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(result));
 }
 
+/*
+ * A plan is kept until its table is analyzed, and may have been made when that was empty. So it finds rows by
+ * their index, whatever the table's size is. Made here and not on execution, lest it holds for triggers.
+ */
+void plan_by_index(SPIPlanPtr plan)
+{
+    const int level = NewGUCNestLevel();
+
+    pin_setting("enable_nestloop", "on");
+    pin_setting("enable_indexscan", "on");
+    pin_setting("enable_hashjoin", "off");
+    pin_setting("enable_mergejoin", "off");
+    pin_setting("enable_seqscan", "off");
+    if (CachedPlan *kept = SPI_plan_get_cached_plan(plan))
+        ReleaseCachedPlan(kept, CurrentResourceOwner);
+    AtEOXact_GUC(false, level);
+}
+
 void execute(SPIPlanPtr plan, Datum *parameters, int expected)
 {
     check_result(SPI_execute_plan(plan, parameters, nullptr, false, 0), expected);
@@ -298,6 +317,7 @@ void mark_skipped(Target *target, Row *const *rows, int count, Datum *keys_and_t
     if (target->overtaken_plan == nullptr)
         target->overtaken_plan =
             prepare(overtaken_statement(target), target->key_count + 1, key_and_time_types(target));
+    plan_by_index(target->overtaken_plan);
     execute(target->overtaken_plan, keys_and_time, SPI_OK_SELECT);
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool is_null;
@@ -434,6 +454,7 @@ bool lock_row(Target *target, const Parameters &parameters)
 {
     if (target->lock_plan == nullptr)
         target->lock_plan = prepare(lock_statement(target), target->key_count, key_and_time_types(target));
+    plan_by_index(target->lock_plan);
     execute(target->lock_plan, parameters.keys_and_time, SPI_OK_SELECT);
     const bool is_there = SPI_processed > 0;
     SPI_freetuptable(SPI_tuptable);
@@ -536,6 +557,7 @@ bool update_row(Target *target, Row *row)
     if (lock_row(target, parameters)) {
         if (plan->update == nullptr)
             plan->update = prepare_for(target, row->event, update_statement);
+        plan_by_index(plan->update);
         write_rows_by(plan->update, target, &row, 1, parameters, SPI_OK_UPDATE, SPI_OK_UPDATE_RETURNING);
         is_there = true;
     }
