@@ -360,7 +360,7 @@ is(sql($node, "SELECT * FROM ($once EXCEPT ALL $parts) AS d LIMIT 3"), '', 'and 
 # ---- envelopes ----
 
 my $note_number = 0;
-sub note { my $id = 'note' . ++$note_number; return qq({"eventType":"note","id":"$id","timestamp":"2026-01-02T03:04:05Z"}); }
+sub note_event { my $id = 'note' . ++$note_number; return qq({"eventType":"note","id":"$id","timestamp":"2026-01-02T03:04:05Z"}); }
 sub gzipped { my $text = shift; gzip(\$text => \my $file) or die $GzipError; return $file; }
 
 # True once the settings of a reload are in force, which take such bodies.
@@ -368,8 +368,8 @@ sub wait_until_taken { my ($body, $what) = @_; return poll(sub { deliver($node, 
 
 set_settings($node, events_path => '/resultSet/completedContacts');
 wait_until_taken('{"resultSet":{"completedContacts":[]}}', 'another events_path');
-is(counts_of(deliver($node, '{"totalRecords":2,"resultSet":{"completedContacts":[' . note() . ',' . note() . '],"more":{"events":[1]}}}')), '2 0 0', 'events deeper in the body');
-refused_is(deliver($node, '{"events":[' . note() . ']}'), 400, qr/resultSet/, 'no events there: the reply says where they should be');
+is(counts_of(deliver($node, '{"totalRecords":2,"resultSet":{"completedContacts":[' . note_event() . ',' . note_event() . '],"more":{"events":[1]}}}')), '2 0 0', 'events deeper in the body');
+refused_is(deliver($node, '{"events":[' . note_event() . ']}'), 400, qr/resultSet/, 'no events there: the reply says where they should be');
 refused_is(deliver($node, '{"resultSet":{"completedContacts":{}}}'), 400, qr/is not an array/, 'no array there');
 
 # What waits for its transaction is read by the envelope that it came in, also if it is mapped once more since a mapping has changed.
@@ -395,7 +395,7 @@ is(grep({ $_->has_reply } @sent), 0, 'deliveries of two envelopes wait while a t
 set_settings($node, events_path => '', body_format => 'ndjson', flush_interval => 0);
 is(join(',', map { counts_of($_->reply) } @sent), '1 0 0,2 0 0', 'each is read by its own');
 set_settings($node, flush_interval => '10s', max_events => 2);
-poll(sub { deliver($node, join "\n", map { note() } 1 .. 3)->{status} == 413 }, 'lines wait as well');
+poll(sub { deliver($node, join "\n", map { note_event() } 1 .. 3)->{status} == 413 }, 'lines wait as well');
 push @sent, send_and_wait(2, text_note('envelope4', 'd') . "\n[" . text_note('envelope5', 'e') . ']');
 sql($node, "SELECT cxone_sync.unmap_field('notes', 'v'), cxone_sync.map_field('notes', 'v', '/none', '/text')");
 ok(!$sent[2]->has_reply, 'so do lines while the envelope becomes JSON');
@@ -409,21 +409,21 @@ wait_until_taken('{"events":[]}', 'the envelope is JSON');
 
 set_settings($node, events_path => '');
 wait_until_taken('[]', 'an empty events_path');
-is(counts_of(deliver($node, '[' . note() . ',' . note() . ']')), '2 0 0', 'a bare array');
-is(counts_of(deliver($node, note())), '1 0 0', 'a bare object');
+is(counts_of(deliver($node, '[' . note_event() . ',' . note_event() . ']')), '2 0 0', 'a bare array');
+is(counts_of(deliver($node, note_event())), '1 0 0', 'a bare object');
 refused_is(deliver($node, '17'), 400, qr/./, 'a bare number');
 
 set_settings($node, body_format => 'ndjson');
-wait_until_taken(note() . "\n" . note(), 'lines of JSON');
-is(counts_of(deliver($node, note() . "\n\n" . note() . "\r\n[" . note() . ',' . note() . "]\n")), '4 0 0', 'lines with an event, with several, with none');
+wait_until_taken(note_event() . "\n" . note_event(), 'lines of JSON');
+is(counts_of(deliver($node, note_event() . "\n\n" . note_event() . "\r\n[" . note_event() . ',' . note_event() . "]\n")), '4 0 0', 'lines with an event, with several, with none');
 my @ids = map { "note$_" } $note_number + 1 .. $note_number + 3;
-$reply = deliver($node, note() . "\n" . '{"eventType":"note","id":"broken' . "\n" . note() . "\n" . note());
+$reply = deliver($node, note_event() . "\n" . '{"eventType":"note","id":"broken' . "\n" . note_event() . "\n" . note_event());
 is(counts_of($reply), '3 0 1', 'a broken line among good ones');
 is(sql($node, "SELECT count(*) FROM cyd.notes WHERE id = ANY ('{" . join(',', @ids) . "}')"), '3', 'the others are committed');
 is(sql($node, "SELECT payload || ' ' || sqlstate FROM $letters"), '{"eventType":"note","id":"broken 22P02', 'the broken one is a dead letter');
 is(sql($node, "UPDATE $letters SET payload = payload || '\"}'; SELECT outcome FROM cxone_sync.replay_dead_letters()"), 'applied', 'which can be mended and replayed');
 is(sql($node, "SELECT count(*) FROM cyd.notes WHERE id = 'broken'"), '1', 'into its table');
-is(counts_of(deliver($node, gzipped(note() . "\n" . note()), 'Content-Encoding: gzip')), '2 0 0', 'lines in gzip');
+is(counts_of(deliver($node, gzipped(note_event() . "\n" . note_event()), 'Content-Encoding: gzip')), '2 0 0', 'lines in gzip');
 
 $position = log_position($node);
 set_settings($node, events_path => 'events', body_format => 'xml', time_zone => 'Mars/Phobos');
@@ -431,7 +431,7 @@ wait_for_log($node, qr/invalid value for parameter "cxone_sync\.$_"/, $position)
 like(slurp_file($node->logfile, $position), qr/"events" is not a JSON pointer/, 'the log says why a wrong value is refused');
 like(slurp_file($node->logfile, $position), qr/"Mars\/Phobos" is not a time zone/, 'and another one');
 is(sql($node, "SELECT string_agg(current_setting('cxone_sync.' || s), ',' ORDER BY s) FROM unnest('{events_path,body_format,time_zone}'::text[]) AS s"), 'ndjson,,', 'the old ones stay');
-is(counts_of(deliver($node, note() . "\n" . note())), '2 0 0', 'also in the worker');
+is(counts_of(deliver($node, note_event() . "\n" . note_event())), '2 0 0', 'also in the worker');
 
 # ---- times without a zone ----
 

@@ -146,7 +146,7 @@ is(set(api_url => $other->url, api_ca_file => "$dir/other.example.com.crt"), 'fa
 like(last_error(), qr/name|match/i, 'is not trusted');
 is(scalar($other->requests), 0, 'and nothing is sent');
 is(set(api_ca_file => "$dir/nothing.crt"), 'failed', 'no certificates at all');
-like(last_error(), qr/certificate|CAfile/i, 'is told');
+like(last_error(), qr{nothing\.crt}, 'is told');
 my $plain = 'https://localhost:' . $cxone->port;
 is(set(api_url => $plain, api_ca_file => ''), 'failed', 'a service without TLS');
 look();
