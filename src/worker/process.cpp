@@ -12,6 +12,7 @@
 #include "worker/stop_request.h"
 
 #include <curl/curl.h>
+#include <malloc.h>
 
 #include "db/shared_state.h"
 #include "worker/intake.h"
@@ -116,6 +117,19 @@ bool connection_failed(char *text, std::size_t size)
 }
 
 /* ---- the intake worker ---- */
+
+/*
+ * Each batch needs the memory that the one before has freed. glibc would give that back to the system in
+ * between: with the page faults it takes a tenth longer. These bytes may be kept for each thread instead, and
+ * smaller blocks are not mapped one by one.
+ */
+void keep_freed_memory()
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
+    (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+#endif
+}
 
 /* In place of what the last process of this number has left there, and before it has a pid. */
 void show_start(WorkerSlot &slot)
@@ -224,6 +238,7 @@ void cxone_sync_intake_main(Datum index)
     if (stop_requested())
         proc_exit(1);
     connect_to_database();
+    keep_freed_memory();
     const int number = DatumGetInt32(index);
     Monitoring &monitoring = require_shared_state().monitoring;
     call_cpp([number, &monitoring] {
