@@ -9,6 +9,7 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "utils/array.h"
 #include "utils/date.h"
+#include "utils/datum.h"
 }
 
 namespace cxone_sync {
@@ -98,6 +99,18 @@ Datum convert_value(TargetColumn *column, const Field &field)
     if (column->cast_in_statement)
         return PointerGetDatum(cstring_to_text(terminated));
     return value;
+}
+
+/* The same, without what input functions leave behind: for jsonb several times its text, in a whole batch. */
+Datum convert_by_way_of(MemoryContext scratch, TargetColumn *column, const Field &field)
+{
+    if (column->plain_text)
+        return convert_value(column, field);
+    MemoryContextReset(scratch);
+    MemoryContext caller_context = MemoryContextSwitchTo(scratch);
+    Datum value = convert_value(column, field);
+    MemoryContextSwitchTo(caller_context);
+    return datumCopy(value, column->by_value, column->length);
 }
 
 ArrayType *make_array(const TargetColumn *column, Datum *values, bool *nulls, int count)
@@ -473,7 +486,7 @@ const TargetColumn *column_being_converted() noexcept
     return converting;
 }
 
-void convert_row(Target *target, Row *row)
+void convert_row(Target *target, Row *row, MemoryContext scratch)
 {
     const Event *event = row->event;
 
@@ -485,7 +498,7 @@ void convert_row(Target *target, Row *row)
         converting = &target->columns[field.column];
         /* a domain may refuse even a null */
         if (!field.is_null)
-            row->values[i] = convert_value(&target->columns[field.column], field);
+            row->values[i] = convert_by_way_of(scratch, &target->columns[field.column], field);
         else if (converting->base_type != converting->type)
             InputFunctionCall(&target->columns[field.column].input, nullptr, converting->input_parameter,
                               converting->typmod);

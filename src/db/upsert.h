@@ -18,8 +18,11 @@ struct Row {
     bool came_late;    /* overtaken by a newer event that had come before */
 };
 
-/* Turns the event's fields into datums, each by its column's input function; `row->values` is allocated. */
-void convert_row(Target *target, Row *row);
+/*
+ * Turns the event's fields into datums, each by its column's input function; `row->values` is allocated. What
+ * is in `scratch` is lost.
+ */
+void convert_row(Target *target, Row *row, MemoryContext scratch);
 
 /* The field that convert_row() is at work on; null outside. For the message of an error it raises. */
 const TargetColumn *column_being_converted() noexcept;

@@ -132,29 +132,33 @@ void collect_rows(Writer *writer, const Batch *batch, std::uint16_t target)
 }
 
 /* Converts rows from `next` on until one fails; `next` tells which. */
-void convert_from(Writer *writer, int *next)
+void convert_from(Writer *writer, MemoryContext scratch, int *next)
 {
     for (; *next < writer->row_count; (*next)++) {
         Row *row = &writer->rows[*next];
 
         if (row->event->refusal.sqlstate == nullptr)
-            convert_row(writer->target, row);
+            convert_row(writer->target, row, scratch);
     }
 }
 
 void convert_rows(Writer *writer)
 {
+    MemoryContext scratch =
+        AllocSetContextCreate(writer->context, "cxone_sync value", ALLOCSET_DEFAULT_SIZES);
     int next = 0;
 
     while (next < writer->row_count) {
         PgError error;
 
-        if (in_subtransaction(writer->context, error, [writer, &next] { convert_from(writer, &next); }))
+        if (in_subtransaction(writer->context, error,
+                              [writer, scratch, &next] { convert_from(writer, scratch, &next); }))
             break;
         Row *row = &writer->rows[next++];
         const TargetColumn *column = column_being_converted();
         give_up_row(writer, row, error, column ? NameStr(column->name) : error.column);
     }
+    MemoryContextDelete(scratch);
 }
 
 void give_up_refused(Writer *writer)
