@@ -102,7 +102,7 @@ Datum convert_value(TargetColumn *column, const Field &field)
 }
 
 /* The same, without what input functions leave behind: for jsonb several times its text, in a whole batch. */
-Datum convert_by_way_of(MemoryContext scratch, TargetColumn *column, const Field &field)
+Datum convert_with_scratch(MemoryContext scratch, TargetColumn *column, const Field &field)
 {
     if (column->plain_text)
         return convert_value(column, field);
@@ -235,8 +235,9 @@ void check_result(int result, int expected)
 }
 
 /*
- * A plan is kept until its table is analyzed, and may have been made when that was empty. So it finds rows by
- * their index, whatever the table's size is. Made here and not on execution, lest it holds for triggers.
+ * A plan that is kept stays until the table is analyzed, and may have been made when that was empty. So it is
+ * to find rows by their index, whatever the table's size. To be called before each execution: should the plan
+ * be out of date, it is made here, and what triggers run is planned as ever.
  */
 void plan_by_index(SPIPlanPtr plan)
 {
@@ -498,7 +499,7 @@ void convert_row(Target *target, Row *row, MemoryContext scratch)
         converting = &target->columns[field.column];
         /* a domain may refuse even a null */
         if (!field.is_null)
-            row->values[i] = convert_by_way_of(scratch, &target->columns[field.column], field);
+            row->values[i] = convert_with_scratch(scratch, &target->columns[field.column], field);
         else if (converting->base_type != converting->type)
             InputFunctionCall(&target->columns[field.column].input, nullptr, converting->input_parameter,
                               converting->typmod);
