@@ -6,7 +6,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 use CxoneSync;
-use IO::Compress::Gzip qw(gzip $GzipError);
 use Test::More;
 
 my $max_body = 64 * 1024;
@@ -15,13 +14,6 @@ my $good_number = 0;
 
 # A delivery that must be taken, whatever came before.
 sub good_body { return events_json({ id => 'good' . ++$good_number, email => 'a@b.c' }); }
-
-sub gzipped
-{
-	my $text = shift;
-	gzip(\$text => \my $file, -Level => 9) or die $GzipError;
-	return $file;
-}
 
 # ---- what is taken ----
 

@@ -8,7 +8,6 @@ use FindBin;
 use lib "$FindBin::RealBin/lib";
 use CxoneSync;
 use CxoneSync::Load;
-use IO::Compress::Gzip qw(gzip $GzipError);
 use List::Util qw(shuffle);
 use POSIX ();
 use PostgreSQL::Test::Utils;
@@ -361,7 +360,6 @@ is(sql($node, "SELECT * FROM ($once EXCEPT ALL $parts) AS d LIMIT 3"), '', 'and 
 
 my $note_number = 0;
 sub note_event { my $id = 'note' . ++$note_number; return qq({"eventType":"note","id":"$id","timestamp":"2026-01-02T03:04:05Z"}); }
-sub gzipped { my $text = shift; gzip(\$text => \my $file) or die $GzipError; return $file; }
 
 # True once the settings of a reload are in force, which take such bodies.
 sub wait_until_taken { my ($body, $what) = @_; return poll(sub { deliver($node, $body)->{status} == 200 }, $what); }

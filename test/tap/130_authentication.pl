@@ -10,7 +10,6 @@ use CxoneSync;
 use CxoneSync::Browser;
 use Digest::SHA qw(hmac_sha1_base64 hmac_sha256 hmac_sha256_hex);
 use File::Copy qw(copy);
-use IO::Compress::Gzip qw(gzip);
 use IO::Socket::INET;
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
@@ -119,11 +118,10 @@ sub use_method
 
 # ---- every method over bodies of all kinds ----
 
-sub zipped { my $body = shift; gzip(\$body, \my $zipped) or die; return $zipped; }
 my %bodies = (
 	'a plain body' => sub { return (new_body()) },
 	'odd bytes' => sub { return ("\r\n\t " . events_json('{"id":"' . new_id() . qq(","first_name":"\xc3\xa4\\u0001\xf0\x9f\x98\x80\\n","x{body}":"{id}.{timestamp}"})) . "\n\n \r\n") },
-	'a gzip body' => sub { return (zipped(new_body()), 'Content-Encoding: gzip') });
+	'a gzip body' => sub { return (gzipped(new_body()), 'Content-Encoding: gzip') });
 
 foreach my $name (sort keys %methods)
 {
@@ -148,7 +146,7 @@ foreach my $name (sort keys %methods)
 	refused_is(send_proved("\xff\xfe{"), 400, qr/./, "$name, a broken body, right");
 	denied_is(deliver($node, "\xff\xfe{"), 'no_credentials', "$name, a broken body, no credentials");
 	my $plain = new_body();
-	my $packed = zipped($plain);
+	my $packed = gzipped($plain);
 	denied_is(deliver($node, $packed, 'Content-Encoding: gzip', proof($plain)), 'wrong_credentials', "$name, what gzip has packed is signed") unless $method->{shown};
 	my $broken = substr $packed, 0, -9;
 	refused_is(deliver($node, $broken, 'Content-Encoding: gzip', proof($broken)), 400, qr/./, "$name, broken gzip, right");

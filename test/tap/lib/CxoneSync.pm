@@ -6,7 +6,7 @@ package CxoneSync;
 use strict;
 use warnings;
 
-use CxoneSync::Http qw(request_text delivery_text chunked);
+use CxoneSync::Http qw(request_text delivery_text chunked gzipped);
 use Exporter 'import';
 use IPC::Open2 qw(open2);
 use JSON::PP ();
@@ -19,7 +19,7 @@ our @EXPORT = qw(
   new_node start_node configure set_settings free_port webhook_port metrics_port
   sql poll wait_for_state wait_for_log log_position status_of worker_pid
   secret_file registration_of wait_for_registration registration_after
-  connect_to deliver events_json request_text delivery_text chunked
+  connect_to deliver events_json request_text delivery_text chunked gzipped
   applied_is refused_is retry_is counts_of
   open_session stop_and_check);
 

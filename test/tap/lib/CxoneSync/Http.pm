@@ -7,13 +7,14 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IO::Compress::Gzip qw(gzip $GzipError);
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::SSL ();
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time);
 
-our @EXPORT_OK = qw(request_text delivery_text chunked);
+our @EXPORT_OK = qw(request_text delivery_text chunked gzipped);
 
 our $timeout = 30;
 
@@ -47,6 +48,14 @@ sub chunked
 		$text .= sprintf("%x\r\n%s\r\n", length $part, $part);
 	}
 	return "${text}0\r\n\r\n";
+}
+
+# A gzip file of the text, as small as it gets.
+sub gzipped
+{
+	my $text = shift;
+	gzip(\$text => \my $file, -Level => 9) or die $GzipError;
+	return $file;
 }
 
 # Undefined if nobody listens. new($port, $host, SSL_ca_file => …) speaks TLS, with such options of IO::Socket::SSL, and is
