@@ -19,6 +19,7 @@ using Ticket = std::uint64_t;
 struct QueuedDelivery {
     std::unique_ptr<Delivery> delivery;
     Ticket ticket = 0;
+    Timestamp give_up_at = 0; /* until then it is tried again, as others hold a lock; 0: not tried yet */
 };
 
 /* What became of a delivery: committed and counted, or to be sent again. */

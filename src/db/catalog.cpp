@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "db/catalog.h"
+#include "db/deletions.h"
 #include "db/extension.h"
 #include "db/guard.h"
 #include "db/identity.h"
@@ -21,15 +22,16 @@ namespace {
 
 constexpr const char *config_query =
     "SELECT c.name, c.relation::oid, c.key_columns, c.order_column, c.event_types, c.type_path, c.root_path, "
-    "c.delete_types, c.mark_column, c.kept_columns FROM cxone_sync.target_config c ORDER BY c.name COLLATE "
+    "c.delete_types, c.mark_column, c.kept_columns, EXISTS (SELECT FROM cxone_sync.tombstones s WHERE "
+    "s.relation = c.relation) FROM cxone_sync.target_config c ORDER BY c.name COLLATE "
     "\"C\"";
 constexpr const char *field_map_query = "SELECT f.target, f.column_name, f.paths FROM cxone_sync.field_map f "
                                         "ORDER BY f.target COLLATE \"C\", f.column_name COLLATE \"C\"";
 
 constexpr const char *version_query = "SELECT FROM cxone_sync.schema_versions LIMIT 1";
 
-/* In TopMemoryContext, as is each target's own context. */
-Catalog catalog = {};
+/* The newest one; null until the first is read. */
+Catalog *catalog = nullptr;
 Oid config_tables[3] = {InvalidOid, InvalidOid, InvalidOid};
 /* How many changes were told of, and how many the catalog knows. */
 uint64 changes_seen = 1;
@@ -42,32 +44,29 @@ std::shared_ptr<const Mapping> &mapping_of_catalog() noexcept
     return mapping;
 }
 
+bool concerns_target(const Target *target, Oid relation)
+{
+    return target->config.relation == relation || list_member_oid(target->row_types, relation);
+}
+
 /* Also called for every relation at once, with InvalidOid. */
 void on_relation_change(Datum, Oid relation)
 {
-    const bool all = relation == InvalidOid;
+    /* while it is being read it may concern what is in no list yet */
+    bool concerns_us = is_reading || relation == InvalidOid;
 
-    /* it may concern what is being read, which is in no list yet */
-    if (is_reading)
-        changes_seen++;
-    for (const Oid table : config_tables) {
-        if (all || relation == table)
-            changes_seen++;
-    }
-    for (int i = 0; i < catalog.count; i++) {
-        Target *target = catalog.targets[i];
-
-        if (!all && target->config.relation != relation && !list_member_oid(target->row_types, relation))
-            continue;
-        target->is_stale = true;
-        changes_seen++;
-    }
+    for (const Oid table : config_tables)
+        concerns_us |= relation == table;
+    for (int i = 0; !concerns_us && catalog != nullptr && i < catalog->count; i++)
+        concerns_us = concerns_target(catalog->targets[i], relation);
+    if (concerns_us)
+        doubt_catalog();
 }
 
 /* A schema was renamed, say, or a function: names that are kept as text may be others now. */
 void on_name_change(Datum, int, uint32)
 {
-    on_relation_change(0, InvalidOid);
+    doubt_catalog();
 }
 
 /*
@@ -76,41 +75,33 @@ void on_name_change(Datum, int, uint32)
  */
 void on_type_change(Datum, int, uint32 hash)
 {
-    if (hash == 0 || is_reading)
-        on_relation_change(0, InvalidOid);
-    for (int i = 0; hash != 0 && i < catalog.count; i++) {
-        Target *target = catalog.targets[i];
+    bool concerns_us = hash == 0 || is_reading;
 
-        for (int c = 0; c < target->column_count && !target->is_stale; c++) {
-            if (target->columns[c].type_hash == hash)
-                doubt_target(target);
-        }
+    for (int i = 0; !concerns_us && catalog != nullptr && i < catalog->count; i++) {
+        const Target *target = catalog->targets[i];
+
+        for (int c = 0; !concerns_us && c < target->column_count; c++)
+            concerns_us = target->columns[c].type_hash == hash;
     }
+    if (concerns_us)
+        doubt_catalog();
 }
 
-/* ---- the life of a target ---- */
+/* ---- the life of a catalog ---- */
 
-void free_target(Target *target)
+void free_catalog(Catalog *past)
 {
-    free_plans(target);
-    MemoryContextDelete(target->context);
+    for (int i = 0; i < past->count; i++)
+        free_plans(past->targets[i]);
+    MemoryContextDelete(past->context);
 }
 
-/* The definition holds no longer. A trigger may call ingest() in the midst of a write that still uses it. */
-void retire_target(Target *target)
+void unpin_catalog(void *pinned)
 {
-    if (target->pins == 0)
-        free_target(target);
-    else
-        target->is_past = true;
-}
+    auto *past = static_cast<Catalog *>(pinned);
 
-void unpin_target(void *pinned)
-{
-    auto *target = static_cast<Target *>(pinned);
-
-    if (--target->pins == 0 && target->is_past)
-        free_target(target);
+    if (--past->pins == 0 && past != catalog)
+        free_catalog(past);
 }
 
 /* ---- reading the configuration ---- */
@@ -154,14 +145,13 @@ List *texts_of(const ResultRow &row, int column)
     return texts;
 }
 
+/* In the current memory context, the catalog's. */
 Target *new_target()
 {
-    MemoryContext context =
-        AllocSetContextCreate(CurrentMemoryContext, "cxone_sync target", ALLOCSET_SMALL_SIZES);
-    auto *target = static_cast<Target *>(MemoryContextAllocZero(context, sizeof(Target)));
+    auto *target = static_cast<Target *>(palloc0(sizeof(Target)));
 
     new (&target->problem) TargetProblem();
-    target->context = context;
+    target->context = CurrentMemoryContext;
     return target;
 }
 
@@ -180,6 +170,7 @@ void read_config(Target *target, const ResultRow &row)
     config.delete_types = texts_of(row, 8);
     config.mark_column = text_of(row, 9);
     config.kept_columns = texts_of(row, 10);
+    target->may_lose_rows = DatumGetBool(value_of(row, 11, &is_null));
 }
 
 SPITupleTable *run_query(const char *query)
@@ -189,9 +180,11 @@ SPITupleTable *run_query(const char *query)
     return SPI_tuptable;
 }
 
-void read_field_map(List *targets)
+void read_field_map(List *targets, MemoryContext context)
 {
     SPITupleTable *result = run_query(field_map_query);
+
+    MemoryContextSwitchTo(context);
 
     for (uint64 i = 0; i < result->numvals; i++) {
         const ResultRow row = {result->vals[i], result->tupdesc};
@@ -203,10 +196,8 @@ void read_field_map(List *targets)
 
             if (strcmp(target->config.name, name) != 0)
                 continue;
-            MemoryContext caller_context = MemoryContextSwitchTo(target->context);
             target->config.mapped_columns = lappend(target->config.mapped_columns, text_of(row, 2));
             target->config.mapped_paths = lappend(target->config.mapped_paths, texts_of(row, 3));
-            MemoryContextSwitchTo(caller_context);
         }
     }
     SPI_freetuptable(result);
@@ -247,16 +238,14 @@ List *read_targets(MemoryContext context)
     PushActiveSnapshot(GetLatestSnapshot());
     check_is_complete();
     SPITupleTable *result = run_query(config_query);
+    MemoryContextSwitchTo(context);
     for (uint64 i = 0; i < result->numvals; i++) {
-        MemoryContextSwitchTo(context);
         Target *target = new_target();
 
         targets = lappend(targets, target);
-        MemoryContextSwitchTo(target->context);
         read_config(target, {result->vals[i], result->tupdesc});
     }
-    MemoryContextSwitchTo(context);
-    read_field_map(targets);
+    read_field_map(targets, context);
     PopActiveSnapshot();
     back_to(saved);
     SPI_finish();
@@ -356,8 +345,6 @@ void check_conflicts(const List *targets, Target *target)
             return;
         if (conflict(target, other, problem))
             set_problem(target, problem.sqlerrcode, problem.message, problem.hint);
-        if (target->config.relation == other->config.relation)
-            target->shares_table = other->shares_table = true;
     }
 }
 
@@ -477,130 +464,185 @@ std::shared_ptr<const Mapping> mapping_of(Target *const *targets, int count)
     return std::make_shared<const Mapping>(std::move(specs));
 }
 
-/* ---- keeping it up to date ---- */
+/* ---- how targets depend on each other ---- */
 
-/* The list in place of the catalog, with a mapping to match. The old targets that are not in it retire. */
-void replace_catalog(const List *targets)
+bool have_same_keys(const Target *a, const Target *b)
+{
+    bool same = a->key_count == b->key_count;
+
+    for (int k = 0; same && k < a->key_count; k++)
+        same = key_column(a, k).number == key_column(b, k).number;
+    return same;
+}
+
+/* Whether what is written to one may matter to what is written to the other. */
+bool are_related(const Target *a, const Target *b)
+{
+    return a->config.relation == b->config.relation ||
+           list_member_oid(a->references, b->config.relation) ||
+           list_member_oid(b->references, a->config.relation);
+}
+
+void merge_groups(const List *targets, int from, int into)
+{
+    ListCell *cell;
+
+    foreach (cell, targets) {
+        auto *target = static_cast<Target *>(lfirst(cell));
+
+        if (target->group == from)
+            target->group = into;
+    }
+}
+
+/*
+ * Related targets make one group. In it, referenced tables come first; the order of arrival is kept from
+ * event to event where foreign keys act by themselves, or where one row may have two keys.
+ */
+void find_groups(const List *targets)
 {
     const int count = list_length(targets);
-    auto **array =
-        static_cast<Target **>(MemoryContextAlloc(TopMemoryContext, std::max(count, 1) * sizeof(Target *)));
 
     for (int i = 0; i < count; i++)
-        array[i] = static_cast<Target *>(list_nth(targets, i));
-    call_cpp([array, count] {
-        try {
-            mapping_of_catalog() = mapping_of(array, count);
-        } catch (...) {
-            pfree(array);
-            throw;
+        static_cast<Target *>(list_nth(targets, i))->group = i;
+    for (int i = 0; i < count; i++) {
+        auto *a = static_cast<Target *>(list_nth(targets, i));
+
+        for (int j = 0; j < i; j++) {
+            auto *b = static_cast<Target *>(list_nth(targets, j));
+
+            if (!are_related(a, b))
+                continue;
+            merge_groups(targets, a->group, b->group);
+            a->takes_turns = b->takes_turns = true;
+            if (a->config.relation == b->config.relation && !have_same_keys(a, b))
+                a->keeps_arrival = b->keeps_arrival = true;
         }
-    });
-    /* From here on they outlive the transaction; an error before has freed them with their parent. */
+        if (list_member_oid(a->references, a->config.relation))
+            a->takes_turns = true;
+    }
+}
+
+/* Flags that hold for all of a group if they hold for one of it. */
+void spread_flags(const List *targets)
+{
+    ListCell *x;
+    ListCell *y;
+
+    foreach (x, targets) {
+        const auto *a = static_cast<Target *>(lfirst(x));
+
+        foreach (y, targets) {
+            auto *b = static_cast<Target *>(lfirst(y));
+
+            if (a->group == b->group) {
+                b->keeps_arrival |= a->cascades || a->keeps_arrival;
+                b->may_lose_rows |= a->config.relation == b->config.relation && deletes_rows(a);
+            }
+        }
+    }
+}
+
+/* Referenced tables before those that reference them; in a circle as it comes. */
+void rank_targets(const List *targets)
+{
+    const int count = list_length(targets);
+
+    for (int turn = 0; turn < count; turn++) {
+        for (int i = 0; i < count; i++) {
+            auto *child = static_cast<Target *>(list_nth(targets, i));
+
+            for (int j = 0; j < count; j++) {
+                const auto *parent = static_cast<Target *>(list_nth(targets, j));
+
+                if (child->config.relation != parent->config.relation &&
+                    list_member_oid(child->references, parent->config.relation))
+                    child->rank = Max(child->rank, Min(parent->rank + 1, count));
+            }
+        }
+    }
+}
+
+int compare_locks(const void *a, const void *b)
+{
+    const Oid x = static_cast<const WriterLock *>(a)->relation;
+    const Oid y = static_cast<const WriterLock *>(b)->relation;
+
+    return x < y ? -1 : x > y;
+}
+
+/* A group's lock is that of its table with the lowest OID. */
+WriterLock *find_writer_locks(Target *const *targets, int count)
+{
+    auto *locks = static_cast<WriterLock *>(palloc(Max(count, 1) * sizeof(WriterLock)));
+
     for (int i = 0; i < count; i++)
-        MemoryContextSetParent(array[i]->context, TopMemoryContext);
-    for (int i = 0; i < catalog.count; i++) {
-        if (!list_member_ptr(targets, catalog.targets[i]))
-            retire_target(catalog.targets[i]);
+        locks[i] = {targets[i]->config.relation, targets[i]->group, true};
+    qsort(locks, count, sizeof(WriterLock), compare_locks);
+    for (int i = 0; i < count; i++) {
+        for (int before = 0; before < i; before++)
+            locks[i].is_used &= locks[before].group != locks[i].group;
     }
-    if (catalog.targets != nullptr)
-        pfree(catalog.targets);
-    catalog = {count, array};
+    return locks;
 }
 
-bool is_same_config(const TargetConfig &a, const TargetConfig &b)
+/* ---- keeping it up to date ---- */
+
+/* The list in place of the catalog, with a mapping to match. The old one goes with its last pin. */
+void replace_catalog(const List *targets, MemoryContext context)
 {
-    const auto same_text = [](const char *x, const char *y) {
-        return x == y || (x != nullptr && y != nullptr && strcmp(x, y) == 0);
-    };
-    const auto same_texts = [&same_text](const List *x, const List *y) {
-        if (list_length(x) != list_length(y))
-            return false;
-        for (int i = 0; i < list_length(x); i++) {
-            if (!same_text(static_cast<char *>(list_nth(x, i)), static_cast<char *>(list_nth(y, i))))
-                return false;
-        }
-        return true;
-    };
+    auto *fresh = static_cast<Catalog *>(palloc0(sizeof(Catalog)));
+    Catalog *past = catalog;
 
-    if (list_length(a.mapped_columns) != list_length(b.mapped_columns))
-        return false;
-    for (int i = 0; i < list_length(a.mapped_paths); i++) {
-        if (!same_texts(static_cast<List *>(list_nth(a.mapped_paths, i)),
-                        static_cast<List *>(list_nth(b.mapped_paths, i))))
-            return false;
+    fresh->context = context;
+    fresh->count = list_length(targets);
+    fresh->targets = static_cast<Target **>(palloc(Max(fresh->count, 1) * sizeof(Target *)));
+    for (int i = 0; i < fresh->count; i++) {
+        fresh->targets[i] = static_cast<Target *>(list_nth(targets, i));
+        fresh->targets[i]->pins = &fresh->pins;
+        fresh->targets[i]->number = i;
     }
-    return strcmp(a.name, b.name) == 0 && a.relation == b.relation &&
-           same_texts(a.key_columns, b.key_columns) && strcmp(a.order_column, b.order_column) == 0 &&
-           same_texts(a.event_types, b.event_types) && strcmp(a.type_path, b.type_path) == 0 &&
-           strcmp(a.root_path, b.root_path) == 0 && same_texts(a.delete_types, b.delete_types) &&
-           same_text(a.mark_column, b.mark_column) && same_texts(a.kept_columns, b.kept_columns) &&
-           same_texts(a.mapped_columns, b.mapped_columns);
-}
-
-/* Whoever has met the table's lock need not meet it again. */
-void inherit_block(Target *target)
-{
-    for (int i = 0; i < catalog.count; i++) {
-        if (catalog.targets[i]->config.relation == target->config.relation)
-            target->is_blocked |= catalog.targets[i]->is_blocked;
-    }
-}
-
-/* The target of the present catalog with this configuration, if what is known of its table still holds. */
-Target *find_unchanged(const Target *target)
-{
-    for (int i = 0; i < catalog.count; i++) {
-        Target *present = catalog.targets[i];
-
-        if (!present->is_stale && !present->is_locked && present->problem.sqlerrcode == 0 &&
-            is_same_config(present->config, target->config))
-            return present;
-    }
-    return nullptr;
+    fresh->writer_locks = find_writer_locks(fresh->targets, fresh->count);
+    call_cpp([fresh] { mapping_of_catalog() = mapping_of(fresh->targets, fresh->count); });
+    /* From here on it outlives the transaction; an error before has freed it with its parent. */
+    MemoryContextSetParent(context, TopMemoryContext);
+    catalog = fresh;
+    if (past != nullptr && past->pins == 0)
+        free_catalog(past);
 }
 
 void read_catalog()
 {
     MemoryContext caller_context = CurrentMemoryContext;
     MemoryContext context = AllocSetContextCreate(caller_context, "cxone_sync catalog", ALLOCSET_SMALL_SIZES);
-
     const uint64 changes_before = changes_seen;
+    ListCell *cell;
 
     is_reading = true; /* an error leaves it so until the next reading, which is due then anyway */
     MemoryContextSwitchTo(context);
     List *targets = read_targets(context);
-    for (int i = 0; i < list_length(targets); i++) {
-        auto *target = static_cast<Target *>(list_nth(targets, i));
-        Target *unchanged = find_unchanged(target);
+    foreach (cell, targets) {
+        auto *target = static_cast<Target *>(lfirst(cell));
 
-        if (unchanged != nullptr) {
-            list_nth_cell(targets, i)->ptr_value = unchanged;
-            check_conflicts(targets, unchanged);
-            continue;
-        }
-        MemoryContextSwitchTo(target->context);
-        inherit_block(target);
         describe_if_unlocked(target);
-        MemoryContextSwitchTo(context);
         check_pointers(target);
         check_conflicts(targets, target);
     }
-    replace_catalog(targets);
+    find_groups(targets);
+    spread_flags(targets);
+    rank_targets(targets);
+    replace_catalog(targets, context);
     is_reading = false;
     /* what has changed while it was read may be missing in it */
-    for (int i = 0; changes_seen != changes_before && i < catalog.count; i++)
-        catalog.targets[i]->is_stale = true;
     changes_read = changes_before;
     MemoryContextSwitchTo(caller_context);
-    MemoryContextDelete(context);
 }
 
 /* A table that was locked when it was to be described can be looked at now. */
 bool any_lock_is_gone()
 {
-    for (int i = 0; i < catalog.count; i++) {
-        const Target *target = catalog.targets[i];
+    for (int i = 0; i < catalog->count; i++) {
+        const Target *target = catalog->targets[i];
 
         if (!target->is_locked || !ConditionalLockRelationOid(target->config.relation, AccessShareLock))
             continue;
@@ -629,9 +671,9 @@ void watch_catalog()
 const Catalog &open_catalog()
 {
     lock_extension();
-    if (catalog_is_stale() || any_lock_is_gone())
+    if (catalog == nullptr || catalog_is_stale() || any_lock_is_gone())
         read_catalog();
-    return catalog;
+    return *catalog;
 }
 
 bool catalog_is_stale() noexcept
@@ -639,25 +681,15 @@ bool catalog_is_stale() noexcept
     return changes_seen != changes_read;
 }
 
-bool a_target_is_blocked() noexcept
+void doubt_catalog() noexcept
 {
-    for (int i = 0; i < catalog.count; i++) {
-        if (catalog.targets[i]->is_blocked)
-            return true;
-    }
-    return false;
-}
-
-void doubt_target(Target *target)
-{
-    target->is_stale = true;
     changes_seen++;
 }
 
 bool find_conflict(const Target *target, TargetProblem &problem)
 {
-    for (int i = 0; i < catalog.count; i++) {
-        const Target *other = catalog.targets[i];
+    for (int i = 0; i < catalog->count; i++) {
+        const Target *other = catalog->targets[i];
 
         if (other != target && conflict(target, other, problem))
             return true;
@@ -667,9 +699,9 @@ bool find_conflict(const Target *target, TargetProblem &problem)
 
 Target *find_target(const char *name)
 {
-    for (int i = 0; i < catalog.count; i++) {
-        if (strcmp(catalog.targets[i]->config.name, name) == 0)
-            return catalog.targets[i];
+    for (int i = 0; i < catalog->count; i++) {
+        if (strcmp(catalog->targets[i]->config.name, name) == 0)
+            return catalog->targets[i];
     }
     return nullptr;
 }
@@ -717,16 +749,16 @@ void check_caller_owns(Oid relation)
                         errhint("Events are written as the table's owner.")));
 }
 
-void pin_target(Target *target, MemoryContext user)
+void pin_catalog(MemoryContext user)
 {
     auto *callback =
         static_cast<MemoryContextCallback *>(MemoryContextAlloc(user, sizeof(MemoryContextCallback)));
 
-    callback->func = unpin_target;
-    callback->arg = target;
+    callback->func = unpin_catalog;
+    callback->arg = catalog;
     /* A reset callback, so that an error unpins as well. */
     MemoryContextRegisterResetCallback(user, callback);
-    target->pins++;
+    catalog->pins++;
 }
 
 const std::shared_ptr<const Mapping> &current_mapping() noexcept

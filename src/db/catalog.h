@@ -8,13 +8,25 @@
 
 namespace cxone_sync {
 
+/* The lock that stands for all tables of a group of targets. */
+struct WriterLock {
+    Oid relation;
+    int group;
+    bool is_used; /* the group has no other one */
+};
+
 /*
- * All targets of the database, as they are now. Changes are noticed by invalidation: of the relation cache
- * for a table's definition, and of the configuration's tables by their triggers.
+ * All targets of the database, as they are now: one immutable snapshot in one memory context, which is read
+ * anew as a whole when anything has changed. Changes are noticed by invalidation: of the relation cache for a
+ * table's definition and for the configuration's tables (by their triggers), and of the caches of names,
+ * functions and types.
  */
 struct Catalog {
+    MemoryContext context;
+    int pins; /* writes that use it: one, and those inside its triggers */
     int count;
-    Target **targets; /* ordered by name; as Mapping::targets() */
+    Target **targets;         /* ordered by name; as Mapping::targets() */
+    WriterLock *writer_locks; /* as many, in the order in which they are to be taken */
 };
 
 /* To be called once in each process that reads the catalog. */
@@ -32,11 +44,8 @@ const Catalog &open_catalog();
 /* True if something has changed since open_catalog(). */
 bool catalog_is_stale() noexcept;
 
-/* True if the last write that wanted some target's table has found it locked. */
-bool a_target_is_blocked() noexcept;
-
-/* Has the target looked at once more: what ails it may have passed without an invalidation. */
-void doubt_target(Target *target);
+/* Has it read anew next time: something may have changed that no invalidation tells of. */
+void doubt_catalog() noexcept;
 
 /* What keeps the target from standing beside another one; false if nothing does. */
 bool find_conflict(const Target *target, TargetProblem &problem);
@@ -56,8 +65,8 @@ void check_usable(const Target *target);
  */
 void check_caller_owns(Oid relation);
 
-/* Keeps the target for as long as the memory context `user`, whatever happens to its definition. */
-void pin_target(Target *target, MemoryContext user);
+/* Keeps the catalog last opened for as long as the memory context `user`, whatever changes meanwhile. */
+void pin_catalog(MemoryContext user);
 
 /* The mapping of the catalog last opened; null before. Pure C++: may be shared with the network threads. */
 const std::shared_ptr<const Mapping> &current_mapping() noexcept;

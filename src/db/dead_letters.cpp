@@ -4,8 +4,12 @@
 #include "db/dead_letters.h"
 #include "db/extension.h"
 #include "db/identity.h"
+#include "db/spi.h"
 #include "db/shared_state.h"
 #include "db/text.h"
+extern "C" {
+#include "utils/array.h"
+}
 
 extern "C" {
 PG_FUNCTION_INFO_V1(cxone_sync_dead_letters_changed);
@@ -16,33 +20,131 @@ namespace cxone_sync {
 namespace {
 
 constexpr const char *insert_statement =
-    "INSERT INTO cxone_sync.dead_letters "
-    "(received_at, target, event_key, event_time, sqlstate, message, column_name, hint, payload) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    "INSERT INTO cxone_sync.dead_letters (received_at, target, event_key, event_time, sqlstate, message, "
+    "detail, hint, column_name, constraint_name, payload) "
+    "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
-/* $9, the payload, is there already. The history is bounded: nobody reads the hundredth failure. */
+/* The history is bounded: nobody reads the hundredth failure. */
 constexpr const char *retry_statement =
-    "UPDATE cxone_sync.dead_letters SET history = CASE WHEN jsonb_array_length(history) < 20 THEN history "
-    "ELSE history - 0 END || "
-    "jsonb_build_object('at', last_attempt_at, 'sqlstate', sqlstate, 'message', message), "
-    "attempts = attempts + 1, last_attempt_at = clock_timestamp(), target = $2, event_key = $3, "
-    "event_time = $4, sqlstate = $5, message = $6, column_name = $7, hint = $8 "
-    "WHERE id = $10 AND received_at = $1 AND $9 IS NOT NULL";
+    "UPDATE cxone_sync.dead_letters AS d SET history = CASE WHEN jsonb_array_length(history) < 20 THEN "
+    "history ELSE history - 0 END || "
+    "jsonb_build_object('at', last_attempt_at, 'sqlstate', d.sqlstate, 'message', d.message), "
+    "attempts = attempts + 1, last_attempt_at = clock_timestamp(), target = u.target, event_key = "
+    "u.event_key, event_time = u.event_time, sqlstate = u.sqlstate, message = u.message, detail = u.detail, "
+    "hint = u.hint, column_name = u.column_name, constraint_name = u.constraint_name "
+    "FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $12) AS u (target, event_key, event_time, sqlstate, "
+    "message, detail, hint, column_name, constraint_name, id) WHERE d.id = u.id";
 
-char null_if(bool is_null)
+/* What is written of a letter, in the order of the statements' parameters. */
+enum LetterColumn {
+    received_at,
+    target_name,
+    event_key,
+    event_time,
+    sqlstate,
+    message,
+    detail,
+    hint,
+    column_name,
+    constraint_name,
+    payload,
+    letter_id,
+    letter_columns
+};
+
+struct Value {
+    Datum datum;
+    bool is_null;
+};
+
+Value text_value(std::string_view text)
 {
-    return is_null ? 'n' : ' ';
+    if (text.empty())
+        return {0, true};
+    return {text_datum(text), false};
 }
 
-SPIPlanPtr prepare(const char *statement, int count)
+/* An event without a time has its arrival, and is to have the same when it is replayed. */
+TimestampTz arrival_of(const Row *row)
 {
-    Oid types[] = {TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID,
-                   TEXTOID,        TEXTOID, TEXTOID, TEXTOID,        INT8OID};
-    SPIPlanPtr plan = SPI_prepare(statement, count, types);
+    return row->delivery->received + row->event->number;
+}
 
-    if (plan == nullptr || SPI_keepplan(plan) != 0)
-        elog(ERROR, "could not prepare \"%s\": %s", statement, SPI_result_code_string(SPI_result));
-    return plan;
+Value value_of(const Row *row, int column)
+{
+    const Event *event = row->event;
+
+    switch (column) {
+    case received_at:
+        return {TimestampTzGetDatum(arrival_of(row)), false};
+    case target_name:
+        return text_value(row->target != nullptr ? row->target->config.name : row->delivery->only_target.c_str());
+    case event_key:
+        return text_value(event->key);
+    case event_time:
+        return {TimestampTzGetDatum(event->time), !event->has_time};
+    case sqlstate:
+        return text_value(row->fault->sqlstate());
+    case message:
+        return {text_datum(row->fault->message), false};
+    case detail:
+        return text_value(row->fault->detail);
+    case hint:
+        return text_value(row->fault->hint);
+    case column_name:
+        return text_value(row->fault->column);
+    case constraint_name:
+        return text_value(row->fault->constraint);
+    case payload:
+        return {text_datum(event->raw), false};
+    default:
+        return {Int64GetDatum(row->delivery->dead_letter), false};
+    }
+}
+
+Oid type_of(int column)
+{
+    return column == received_at || column == event_time ? TIMESTAMPTZOID
+           : column == letter_id                         ? INT8OID
+                                                         : TEXTOID;
+}
+
+Datum letters_array(Row *const *rows, int count, int column)
+{
+    auto *values = static_cast<Datum *>(palloc(count * sizeof(Datum)));
+    auto *nulls = static_cast<bool *>(palloc(count * sizeof(bool)));
+    int lower_bound = 1;
+    int16 length;
+    bool by_value;
+    char alignment;
+
+    get_typlenbyvalalign(type_of(column), &length, &by_value, &alignment);
+    for (int r = 0; r < count; r++) {
+        const Value value = value_of(rows[r], column);
+
+        values[r] = value.datum;
+        nulls[r] = value.is_null;
+    }
+    return PointerGetDatum(construct_md_array(values, nulls, 1, &count, &lower_bound, type_of(column), length,
+                                              by_value, alignment));
+}
+
+/* Runs one of the statements above for all these letters. */
+void write_letters(SPIPlanPtr *plan, const char *statement, int parameters, Row *const *rows, int count,
+                   int expected)
+{
+    Datum values[letter_columns];
+    Oid types[letter_columns];
+
+    if (count == 0)
+        return;
+    for (int c = 0; c < parameters; c++) {
+        values[c] = letters_array(rows, count, c);
+        types[c] = get_array_type(type_of(c));
+    }
+    if (*plan == nullptr)
+        *plan = prepare_spi(statement, parameters, types);
+    run_spi(*plan, values, nullptr, expected);
 }
 
 /* Of rows with an SQLSTATE and how many letters have it. */
@@ -61,46 +163,40 @@ void add_counts(void *sum)
 
 } // namespace
 
-void add_dead_letter(Delivery *delivery, Event *event, const char *target, const Fault &fault)
+void write_dead_letters(Row *const *rows, int count)
 {
     static SPIPlanPtr insert_plan = nullptr;
     static SPIPlanPtr retry_plan = nullptr;
-    /* one that was meant for no target may fail for several: each needs a letter */
-    const bool is_retry = delivery->dead_letter != 0 && !delivery->is_letter_kept;
-    Datum values[] = {TimestampTzGetDatum(delivery->received),
-                      CStringGetTextDatum(target != nullptr ? target : ""),
-                      text_datum(event->key),
-                      TimestampTzGetDatum(event->time),
-                      CStringGetTextDatum(fault.sqlstate),
-                      text_datum(fault.message),
-                      text_datum(fault.column),
-                      text_datum(fault.hint),
-                      text_datum(event->raw),
-                      Int64GetDatum(delivery->dead_letter)};
-    const char nulls[] = {' ',
-                          null_if(target == nullptr),
-                          null_if(event->key.empty()),
-                          null_if(!event->has_time),
-                          ' ',
-                          ' ',
-                          null_if(fault.column.empty()),
-                          null_if(fault.hint.empty()),
-                          ' ',
-                          ' '};
-    SPIPlanPtr *plan = is_retry ? &retry_plan : &insert_plan;
+    auto **fresh = static_cast<Row **>(palloc(count * sizeof(Row *)));
+    auto **again = static_cast<Row **>(palloc(count * sizeof(Row *)));
+    int fresh_count = 0;
+    int again_count = 0;
 
+    for (int r = 0; r < count; r++) {
+        Delivery *delivery = rows[r]->delivery;
+
+        /* one that was meant for no target may fail for several: each needs a letter */
+        if (delivery->dead_letter != 0 && !delivery->is_letter_kept) {
+            delivery->is_letter_kept = true;
+            again[again_count++] = rows[r];
+        } else {
+            fresh[fresh_count++] = rows[r];
+        }
+    }
     const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
-    if (*plan == nullptr)
-        *plan = is_retry ? prepare(retry_statement, 10) : prepare(insert_statement, 9);
-    const int result = SPI_execute_plan(*plan, values, nulls, false, 0);
-    if (result != (is_retry ? SPI_OK_UPDATE : SPI_OK_INSERT))
-        elog(ERROR, "could not write a dead letter: %s", SPI_result_code_string(result));
+    write_letters(&insert_plan, insert_statement, letter_id, fresh, fresh_count, SPI_OK_INSERT);
+    write_letters(&retry_plan, retry_statement, letter_columns, again, again_count, SPI_OK_UPDATE);
     back_to(saved);
-    call_cpp([delivery, event, &fault] {
-        delivery->set_fault(*event, fault.sqlstate, fault.message, fault.column);
+    call_cpp([rows, count] {
+        for (int r = 0; r < count; r++) {
+            const PgError *fault = rows[r]->fault;
+
+            rows[r]->delivery->set_fault(*rows[r]->event, fault->sqlstate(), fault->message, fault->column);
+            rows[r]->event->outcome = Outcome::dead_lettered;
+        }
     });
-    delivery->is_letter_kept |= is_retry;
-    event->outcome = Outcome::dead_lettered;
+    pfree(fresh);
+    pfree(again);
 }
 
 DeadLetterCounts count_open_dead_letters()

@@ -4,24 +4,17 @@
 #include "core/monitoring.h"
 
 #include "db/guard.h"
+#include "db/upsert.h"
 
 namespace cxone_sync {
 
-/* Why an event cannot be applied. */
-struct Fault {
-    const char *sqlstate;
-    std::string_view message;
-    std::string_view hint;
-    std::string_view column;
-};
-
 /*
- * Writes the event to dead_letters, with its text as it came, in the current transaction and as the owner of
- * that table, and sets its outcome. `target` is the name of the target that it was meant for; null: none
- * takes it. If the delivery is a dead letter that is replayed, that one gets one more attempt instead. SPI
- * must be connected. Raises what the statement raises; then the delivery cannot be acknowledged.
+ * Writes these events to dead_letters, each with its text as it came and the row's fault, in the current
+ * transaction, and sets their outcomes. `target` of a row is the target that the event was meant for; null:
+ * none takes it. If a delivery is a dead letter that is replayed, that one gets one more attempt instead. SPI
+ * must be connected. Raises what the statements raise; then the deliveries cannot be acknowledged.
  */
-void add_dead_letter(Delivery *delivery, Event *event, const char *target, const Fault &fault);
+void write_dead_letters(Row *const *rows, int count);
 
 /*
  * Counts the rows of dead_letters by what is wrong, as far as DeadLetterCounts::limit. If somebody holds a

@@ -3,6 +3,7 @@
 #include "db/deletions.h"
 #include "db/extension.h"
 #include "db/identity.h"
+#include "db/spi.h"
 #include "db/statements.h"
 #include "db/text.h"
 extern "C" {
@@ -14,15 +15,43 @@ namespace cxone_sync {
 namespace {
 
 constexpr const char *find_statement =
-    "SELECT u.number, t.deleted_ts FROM unnest($2) WITH ORDINALITY AS u(key, number) "
-    "JOIN cxone_sync.tombstones AS t ON t.relation = $1 AND t.key = u.key";
+    "SELECT u.number, t.deleted_ts FROM unnest($3) WITH ORDINALITY AS u(key, number) "
+    "JOIN cxone_sync.tombstones AS t ON t.relation = $1 AND t.key_columns = $2 AND t.key = u.key";
 constexpr const char *keep_statement =
-    "INSERT INTO cxone_sync.tombstones AS t (relation, key, deleted_ts) "
-    "SELECT $1, u.key, u.time FROM unnest($2, $3) AS u(key, time) "
-    "ON CONFLICT (relation, key) DO UPDATE SET deleted_ts = excluded.deleted_ts "
+    "INSERT INTO cxone_sync.tombstones AS t (relation, key_columns, key, deleted_ts) "
+    "SELECT $1, $2, u.key, u.time FROM unnest($3, $4) AS u(key, time) "
+    "ON CONFLICT (relation, key_columns, key) DO UPDATE SET deleted_ts = excluded.deleted_ts "
     "WHERE excluded.deleted_ts > t.deleted_ts";
 
-Datum key_text(const Target *target, const Row *row)
+const Oid tombstone_types[] = {REGCLASSOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID};
+
+/* The columns of a key in the order of the table: a key is one, however a target lists its columns. */
+void order_key(const Target *target, int *order)
+{
+    for (int k = 0; k < target->key_count; k++) {
+        int place = k;
+
+        for (; place > 0 && key_column(target, order[place - 1]).number > key_column(target, k).number; place--)
+            order[place] = order[place - 1];
+        order[place] = k;
+    }
+}
+
+Datum text_array(Datum *texts, int count)
+{
+    return PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+Datum key_columns(const Target *target, const int *order)
+{
+    auto *names = static_cast<Datum *>(palloc(target->key_count * sizeof(Datum)));
+
+    for (int k = 0; k < target->key_count; k++)
+        names[k] = CStringGetTextDatum(NameStr(key_column(target, order[k]).name));
+    return text_array(names, target->key_count);
+}
+
+Datum key_text(const Target *target, const int *order, const Row *row)
 {
     auto *texts = static_cast<Datum *>(palloc(target->key_count * sizeof(Datum)));
 
@@ -30,24 +59,28 @@ Datum key_text(const Target *target, const Row *row)
         Oid output;
         bool is_varlena;
 
-        getTypeOutputInfo(key_column(target, k).type, &output, &is_varlena);
-        texts[k] = CStringGetTextDatum(OidOutputFunctionCall(output, row->keys[k]));
+        getTypeOutputInfo(key_column(target, order[k]).type, &output, &is_varlena);
+        texts[k] = CStringGetTextDatum(OidOutputFunctionCall(output, row->keys[order[k]]));
     }
     if (target->key_count == 1)
         return texts[0];
-    ArrayType *array = construct_array(texts, target->key_count, TEXTOID, -1, false, TYPALIGN_INT);
-    return CStringGetTextDatum(OidOutputFunctionCall(F_ARRAY_OUT, PointerGetDatum(array)));
+    return CStringGetTextDatum(OidOutputFunctionCall(F_ARRAY_OUT, text_array(texts, target->key_count)));
 }
 
-Datum key_texts(const Target *target, Row *const *rows, int count)
+/* What identifies the rows' tombstones: the first three parameters of the statements above. */
+void tombstone_keys(const Target *target, Row *const *rows, int count, Datum *values)
 {
+    auto *order = static_cast<int *>(palloc(target->key_count * sizeof(int)));
     auto *texts = static_cast<Datum *>(palloc(count * sizeof(Datum)));
     const int level = pin_text_forms();
 
+    order_key(target, order);
     for (int r = 0; r < count; r++)
-        texts[r] = key_text(target, rows[r]);
+        texts[r] = key_text(target, order, rows[r]);
     AtEOXact_GUC(false, level);
-    return PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT));
+    values[0] = ObjectIdGetDatum(target->config.relation);
+    values[1] = key_columns(target, order);
+    values[2] = text_array(texts, count);
 }
 
 Datum event_times(Row *const *rows, int count)
@@ -60,43 +93,61 @@ Datum event_times(Row *const *rows, int count)
         construct_array(times, count, TIMESTAMPTZOID, sizeof(TimestampTz), true, TYPALIGN_DOUBLE));
 }
 
-void run(const char *statement, int count, Oid *types, Datum *values, int expected)
-{
-    const int result = SPI_execute_with_args(statement, count, types, values, nullptr, false, 0);
-
-    if (result != expected)
-        elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
-}
-
 void keep_tombstones(const Target *target, Row *const *rows, int count)
 {
-    Oid types[] = {REGCLASSOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID};
-    Datum values[] = {ObjectIdGetDatum(target->config.relation), key_texts(target, rows, count),
-                      event_times(rows, count)};
+    static SPIPlanPtr plan = nullptr;
+    Datum values[lengthof(tombstone_types)];
 
+    if (count == 0)
+        return;
+    tombstone_keys(target, rows, count, values);
+    values[3] = event_times(rows, count);
     const SavedIdentity saved = as_owner(own_table("tombstones").owner);
-    run(keep_statement, lengthof(values), types, values, SPI_OK_INSERT);
+    if (plan == nullptr)
+        plan = prepare_spi(keep_statement, 4, tombstone_types, Planning::once);
+    run_spi(plan, values, nullptr, SPI_OK_INSERT);
     back_to(saved);
 }
 
-/* Runs a statement that takes the rows' keys and times. */
-void run_for_keys(const Target *target, const char *statement, Row *const *rows, int count, int expected)
+void settle_by_tombstone(Row *row, TimestampTz deleted)
 {
-    auto *values = static_cast<Datum *>(palloc((target->key_count + 1) * sizeof(Datum)));
-    auto *types = static_cast<Oid *>(palloc((target->key_count + 1) * sizeof(Oid)));
+    Event *event = row->event;
 
-    key_arrays(target, rows, count, values, types);
-    run(statement, target->key_count + 1, types, values, expected);
+    if (event->time < deleted || (event->time == deleted && !event->is_deletion))
+        event->outcome = Outcome::skipped;
+    else
+        row->is_repeated = event->time == deleted;
+}
+
+/* Copies the rows for which `test` holds to `chosen`; returns how many. */
+template <typename Test> int choose(Row *const *rows, int count, Row **chosen, Test test)
+{
+    int chosen_count = 0;
+
+    for (int r = 0; r < count; r++) {
+        if (test(rows[r]))
+            chosen[chosen_count++] = rows[r];
+    }
+    return chosen_count;
+}
+
+/* What became of a row that the statement has not deleted. */
+void settle_undeleted(const Target *target, Row *row)
+{
+    if (row->is_present && !row->is_newer)
+        row->fault = swallowed(target);
+    else if (row->is_newer && !target->field_order)
+        row->event->outcome = Outcome::skipped;
 }
 
 } // namespace
 
 bool deletes_rows(const Target *target)
 {
-    return target->config.delete_types != NIL && target->mark < 0;
+    return target->config.delete_types != NIL && target->config.mark_column == nullptr;
 }
 
-void lock_against_deletions(const Target *target, bool will_delete)
+void check_isolation(const Target *target)
 {
     if (IsolationUsesXactSnapshot())
         ereport(ERROR,
@@ -106,42 +157,57 @@ void lock_against_deletions(const Target *target, bool will_delete)
                         target->config.name),
                  errdetail("Its deletions could not be seen."),
                  errhint("Use the isolation level read committed.")));
-    LockDatabaseObject(RelationRelationId, target->config.relation, lock_of_deletions,
-                       will_delete ? ExclusiveLock : ShareLock);
 }
 
-void skip_deleted(const Target *target, Row *const *rows, int count)
+int skip_deleted(const Target *target, Row **rows, int count)
 {
-    Oid types[] = {REGCLASSOID, TEXTARRAYOID};
-    Datum values[] = {ObjectIdGetDatum(target->config.relation), key_texts(target, rows, count)};
+    static SPIPlanPtr plan = nullptr;
+    Datum values[lengthof(tombstone_types)];
 
+    for (int r = 0; r < count; r++)
+        rows[r]->is_repeated = false;
+    tombstone_keys(target, rows, count, values);
     const SavedIdentity saved = as_owner(own_table("tombstones").owner);
-    run(find_statement, lengthof(values), types, values, SPI_OK_SELECT);
+    if (plan == nullptr)
+        plan = prepare_spi(find_statement, 3, tombstone_types, Planning::once);
+    plan_by_index(plan);
+    run_spi(plan, values, nullptr, SPI_OK_SELECT);
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool is_null;
         HeapTuple found = SPI_tuptable->vals[i];
         TupleDesc description = SPI_tuptable->tupdesc;
         const int64 number = DatumGetInt64(SPI_getbinval(found, description, 1, &is_null));
-        const TimestampTz deleted = DatumGetTimestampTz(SPI_getbinval(found, description, 2, &is_null));
-        Event *event = rows[number - 1]->event;
 
-        if (event->time < deleted || (event->time == deleted && !event->is_deletion))
-            event->outcome = Outcome::skipped;
+        settle_by_tombstone(rows[number - 1],
+                            DatumGetTimestampTz(SPI_getbinval(found, description, 2, &is_null)));
     }
     SPI_freetuptable(SPI_tuptable);
     back_to(saved);
+    return choose(rows, count, rows, [](const Row *row) { return row->event->outcome != Outcome::skipped; });
 }
 
 void delete_rows(Target *target, Row *const *rows, int count)
 {
-    run_for_keys(target, delete_statement(target), rows, count, SPI_OK_DELETE);
-    for (int r = 0; r < count; r++)
-        rows[r]->event->outcome = Outcome::applied;
-    if (target->field_order)
-        run_for_keys(target, reset_statement(target), rows, count, SPI_OK_UPDATE);
-    else
-        skip_overtaken(target, rows, count);
-    keep_tombstones(target, rows, count);
+    auto **chosen = static_cast<Row **>(palloc(count * sizeof(Row *)));
+
+    for (int r = 0; r < count; r++) {
+        rows[r]->is_written = false;
+        rows[r]->event->outcome = Outcome::applied; /* unless something else turns out */
+    }
+    run_for_keys(target, &target->delete_plan, delete_statement, rows, count, SPI_OK_DELETE_RETURNING);
+    int left = choose(rows, count, chosen, [](const Row *row) { return !row->is_written; });
+    if (left > 0)
+        look_for_rows(target, chosen, left);
+    for (int r = 0; r < left; r++)
+        settle_undeleted(target, chosen[r]);
+    if (target->field_order) {
+        left = choose(chosen, left, chosen, [](const Row *row) { return row->is_newer && !row->is_repeated; });
+        if (left > 0)
+            run_for_keys(target, &target->reset_plan, reset_statement, chosen, left, SPI_OK_UPDATE);
+    }
+    keep_tombstones(target, chosen,
+                    choose(rows, count, chosen, [](const Row *row) { return row->fault == nullptr; }));
+    pfree(chosen);
 }
 
 } // namespace cxone_sync

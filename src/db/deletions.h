@@ -5,27 +5,28 @@
 #include "db/target.h"
 #include "db/upsert.h"
 
+/*
+ * A deletion is kept as a tombstone of its key, so that a late event does not bring the row back. It belongs
+ * to the key of a table, whichever of the table's targets took it.
+ */
 namespace cxone_sync {
 
 /* True if some events delete rows of the target, rather than mark them. */
 bool deletes_rows(const Target *target);
 
-/*
- * Keeps writers that delete rows apart from those that write some: a deletion that another transaction has
- * not committed yet cannot be seen, and its row would come back. To be called before the rows are looked at;
- * the lock goes with the transaction. Raises 0A000 in a transaction with one snapshot for all.
- */
-void lock_against_deletions(const Target *target, bool will_delete);
+/* Raises 0A000 in a transaction with one snapshot for all: it could not see the deletions of others. */
+void check_isolation(const Target *target);
 
 /*
- * Settles the rows among `count` that a deletion of their key has overtaken: they are skipped. SPI must be
- * connected, with the identity of the caller of write_deliveries().
+ * Settles the rows that a deletion of their key has overtaken: they are skipped. The others are left at the
+ * front of `rows`; returns how many. SPI must be connected.
  */
-void skip_deleted(const Target *target, Row *const *rows, int count);
+int skip_deleted(const Target *target, Row **rows, int count);
 
 /*
  * Deletes the rows of these events, which have different keys, unless they are newer, and keeps the keys and
- * times. In field order a newer row loses the fields that are not newer. Sets the outcomes.
+ * times. In field order a newer row loses the fields that are not newer. Sets the outcomes, or the fault of
+ * an event whose row is still there. SPI must be connected, as the owner of the table.
  */
 void delete_rows(Target *target, Row *const *rows, int count);
 

@@ -179,7 +179,7 @@ void fill_page(Fill *fill, int rows, PageResult *page)
     MemoryContext work =
         AllocSetContextCreate(CurrentMemoryContext, "cxone_sync page", ALLOCSET_DEFAULT_SIZES);
     MemoryContext caller_context = MemoryContextSwitchTo(work);
-    pin_target(target, work);
+    pin_catalog(work);
     const SavedIdentity saved = as_owner(target->owner);
     (void)pin_text_forms();
     const bool goes_on = fill->last_key != nullptr;

@@ -21,7 +21,8 @@ Datum cxone_sync_ingest(PG_FUNCTION_ARGS)
     (void)open_catalog(); /* by its mapping the events are mapped */
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);
-    write_deliveries(&delivery, 1, nullptr);
+    WriteResult result = {};
+    write_deliveries(&delivery, 1, Pace::waiting, &result);
     note_unmapped_keys(delivery);
 
     const DeliveryCounts counts = delivery->counts();

@@ -201,7 +201,8 @@ Datum cxone_sync_replay_dead_letters(PG_FUNCTION_ARGS)
     const Letters letters = read_letters(fcinfo);
     if (letters.count == 0)
         return 0;
-    write_deliveries(letters.deliveries, letters.count, nullptr);
+    WriteResult written = {};
+    write_deliveries(letters.deliveries, letters.count, Pace::waiting, &written);
     delete_applied(letters);
     for (int i = 0; i < letters.count; i++) {
         const Delivery *delivery = letters.deliveries[i];
@@ -227,7 +228,8 @@ Datum cxone_sync_simulate(PG_FUNCTION_ARGS)
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);
     PgError error;
-    const auto write = [&delivery] { write_deliveries(&delivery, 1, nullptr); };
+    WriteResult written = {};
+    const auto write = [&delivery, &written] { write_deliveries(&delivery, 1, Pace::waiting, &written); };
     if (!in_any_subtransaction(CurrentMemoryContext, error, write, false))
         raise(error);
     for (const Event &event : delivery->events)

@@ -58,16 +58,19 @@ bool is_order(const Target *target, const TargetColumn *column)
     return column->number == target->order.number;
 }
 
+/* What numbers the rows of a source: no name that a column might have. */
+constexpr const char *number_name = "\"cxone_sync number\"";
+
 /* The parameter list unnest($1, $2, …) AS u(c1, c2, …) for `count` columns. */
-void append_unnest(StringInfo sql, int count)
+void append_unnest(StringInfo sql, int count, bool numbered)
 {
     appendStringInfoString(sql, " FROM unnest(");
     for (int i = 1; i <= count; i++)
         appendStringInfo(sql, "%s$%d", i > 1 ? ", " : "", i);
-    appendStringInfoString(sql, ") AS u(");
+    appendStringInfo(sql, ")%s AS u(", numbered ? " WITH ORDINALITY" : "");
     for (int i = 1; i <= count; i++)
         appendStringInfo(sql, "%sc%d", i > 1 ? ", " : "", i);
-    appendStringInfoChar(sql, ')');
+    appendStringInfoString(sql, numbered ? ", number)" : ")");
 }
 
 void append_key_names(StringInfo sql, const Target *target, const char *prefix)
@@ -113,22 +116,57 @@ const char *listed_key(const TargetColumn *, int number)
     return psprintf("u.c%d", number);
 }
 
-/* Of parameters that are arrays of one row's values. */
-const char *only_key(const TargetColumn *, int number)
-{
-    return psprintf("($%d)[1]", number);
-}
-
-/* The keys and times of events, unnest($1, …, $n) AS u(c1, …, time). */
-void append_listed_keys(StringInfo sql, const Target *target, const char *option, const char *more_columns)
+/* The keys and times of events, unnest($1, …, $n) AS u(c1, …, time, number). */
+void append_listed_keys(StringInfo sql, const Target *target)
 {
     appendStringInfoString(sql, "unnest(");
     for (int i = 1; i <= target->key_count + 1; i++)
         appendStringInfo(sql, "%s$%d", i > 1 ? ", " : "", i);
-    appendStringInfo(sql, ")%s AS u(", option);
+    appendStringInfoString(sql, ") WITH ORDINALITY AS u(");
     for (int i = 1; i <= target->key_count; i++)
         appendStringInfo(sql, "c%d, ", i);
-    appendStringInfo(sql, "time%s)", more_columns);
+    appendStringInfoString(sql, "time, number)");
+}
+
+/*
+ * Of a partitioned table only the partitions of the keys at hand are to be planned and locked: says once more
+ * what the join says, in words that the planner prunes by. `parameters` tells where each key's array is.
+ */
+void append_pruning(StringInfo sql, const Target *target, const int *parameters)
+{
+    for (int k = 0; target->is_partitioned && k < target->key_count; k++) {
+        const TargetColumn *column = &key_column(target, k);
+
+        if (!bms_is_member(column->number, target->partition_keys))
+            continue;
+        appendStringInfo(sql, " AND t.%s", name_of(column));
+        append_operator(sql, target->keys[k].equals);
+        appendStringInfo(sql, target->is_pruned_by_row ? "($%d)[1]" : "ANY ($%d)", parameters[k]);
+    }
+}
+
+/* For statements whose first parameters are the key. */
+void append_key_pruning(StringInfo sql, const Target *target)
+{
+    auto *parameters = static_cast<int *>(palloc(target->key_count * sizeof(int)));
+
+    for (int k = 0; k < target->key_count; k++)
+        parameters[k] = k + 1;
+    append_pruning(sql, target, parameters);
+}
+
+/* For statements with a parameter for each of these columns. */
+void append_column_pruning(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
+{
+    auto *parameters = static_cast<int *>(palloc0(target->key_count * sizeof(int)));
+
+    for (int k = 0; k < target->key_count; k++) {
+        for (int i = 0; i < count; i++) {
+            if (columns[i] == &key_column(target, k))
+                parameters[k] = i + 1;
+        }
+    }
+    append_pruning(sql, target, parameters);
 }
 
 /* ---- field order ---- */
@@ -292,8 +330,8 @@ void append_first_times(StringInfo sql, const Target *target, const TargetColumn
 
 /* ---- what is written ---- */
 
-/* SELECT with a column for each parameter, of the target's names and types. */
-void append_source(StringInfo sql, const TargetColumn *const *columns, int count)
+/* SELECT with a column for each parameter, of the target's names and types, and their number. */
+void append_source(StringInfo sql, const TargetColumn *const *columns, int count, bool numbered = false)
 {
     appendStringInfoString(sql, "SELECT ");
     for (int i = 0; i < count; i++) {
@@ -302,7 +340,9 @@ void append_source(StringInfo sql, const TargetColumn *const *columns, int count
             appendStringInfo(sql, "::%s", format_type_be_qualified(columns[i]->type));
         appendStringInfo(sql, " AS %s", name_of(columns[i]));
     }
-    append_unnest(sql, count);
+    if (numbered)
+        appendStringInfo(sql, ", u.number AS %s", number_name);
+    append_unnest(sql, count, numbered);
 }
 
 /* What the column becomes, from a row called excluded to one called t. */
@@ -403,6 +443,18 @@ void append_returning(StringInfo sql, const Target *target)
         return;
     appendStringInfoString(sql, " RETURNING ");
     append_key_names(sql, target, "t.");
+    appendStringInfo(sql, ", t.%s", order_name(target));
+}
+
+/* Whether the row is newer; and whether it is marked as deleted at the same time. */
+void append_standing(StringInfo sql, const Target *target, const char *time)
+{
+    appendStringInfo(sql, "COALESCE(t.%s > %s, false), ", order_name(target), time);
+    if (target->mark >= 0)
+        appendStringInfo(sql, "COALESCE(t.%s = %s, false) AND t.%s IS NOT NULL", order_name(target), time,
+                         name_of(&target->columns[target->mark]));
+    else
+        appendStringInfoString(sql, "false");
 }
 
 /* ---- what extra holds ---- */
@@ -580,28 +632,45 @@ char *update_statement(const Target *target, const TargetColumn *const *columns,
     appendStringInfo(&sql, "UPDATE %s AS t SET ", target->table);
     append_assignments(&sql, target, columns, count);
     appendStringInfoString(&sql, " FROM (");
-    append_source(&sql, columns, count);
+    append_source(&sql, columns, count, true);
     appendStringInfoString(&sql, ") AS excluded WHERE ");
     append_key_match(&sql, target, proposed_key);
+    append_column_pruning(&sql, target, columns, count);
     appendStringInfoString(&sql, " AND ");
     append_conditions(&sql, target, columns, count);
-    append_returning(&sql, target);
+    appendStringInfo(&sql, " RETURNING excluded.%s, t.%s", number_name, order_name(target));
     return sql.data;
 }
 
-char *overtaken_statement(const Target *target)
+char *look_statement(const Target *target, const TargetColumn *const *columns, int count)
 {
     StringInfoData sql;
 
     initStringInfo(&sql);
-    appendStringInfo(&sql, "SELECT u.number, t.%s > u.time FROM ", order_name(target));
-    append_listed_keys(&sql, target, " WITH ORDINALITY", ", number");
+    appendStringInfo(&sql, "SELECT excluded.%s, ", number_name);
+    append_standing(&sql, target, psprintf("excluded.%s", order_name(target)));
+    appendStringInfoString(&sql, ", COALESCE(");
+    append_conditions(&sql, target, columns, count);
+    appendStringInfoString(&sql, ", false) FROM (");
+    append_source(&sql, columns, count, true);
+    appendStringInfo(&sql, ") AS excluded JOIN %s AS t ON ", target->table);
+    append_key_match(&sql, target, proposed_key);
+    append_column_pruning(&sql, target, columns, count);
+    return sql.data;
+}
+
+char *present_statement(const Target *target)
+{
+    StringInfoData sql;
+
+    initStringInfo(&sql);
+    appendStringInfoString(&sql, "SELECT u.number, ");
+    append_standing(&sql, target, "u.time");
+    appendStringInfoString(&sql, " FROM ");
+    append_listed_keys(&sql, target);
     appendStringInfo(&sql, " JOIN %s AS t ON ", target->table);
     append_key_match(&sql, target, listed_key);
-    appendStringInfo(&sql, " WHERE t.%s > u.time", order_name(target));
-    if (target->mark >= 0)
-        appendStringInfo(&sql, " OR (t.%s = u.time AND t.%s IS NOT NULL)", order_name(target),
-                         name_of(&target->columns[target->mark]));
+    append_key_pruning(&sql, target);
     return sql.data;
 }
 
@@ -611,10 +680,12 @@ char *delete_statement(const Target *target)
 
     initStringInfo(&sql);
     appendStringInfo(&sql, "DELETE FROM %s AS t USING ", target->table);
-    append_listed_keys(&sql, target, "", "");
+    append_listed_keys(&sql, target);
     appendStringInfoString(&sql, " WHERE ");
     append_key_match(&sql, target, listed_key);
-    appendStringInfo(&sql, " AND (t.%s IS NULL OR t.%s <= u.time)", order_name(target), order_name(target));
+    append_key_pruning(&sql, target);
+    appendStringInfo(&sql, " AND (t.%s IS NULL OR t.%s <= u.time) RETURNING u.number", order_name(target),
+                     order_name(target));
     return sql.data;
 }
 
@@ -646,20 +717,11 @@ char *reset_statement(const Target *target)
                              name_of(column));
     }
     appendStringInfoString(&sql, " FROM ");
-    append_listed_keys(&sql, target, "", "");
+    append_listed_keys(&sql, target);
     appendStringInfoString(&sql, " WHERE ");
     append_key_match(&sql, target, listed_key);
-    return sql.data;
-}
-
-char *lock_statement(const Target *target)
-{
-    StringInfoData sql;
-
-    initStringInfo(&sql);
-    appendStringInfo(&sql, "SELECT FROM %s AS t WHERE ", target->table);
-    append_key_match(&sql, target, only_key);
-    appendStringInfoString(&sql, " FOR UPDATE OF t");
+    append_key_pruning(&sql, target);
+    appendStringInfo(&sql, " AND t.%s > u.time", order_name(target));
     return sql.data;
 }
 

@@ -69,14 +69,10 @@ struct InnerTimesOfType {
 
 struct SavedPlan;
 
-/* A target as its configuration and its table's catalog describe it, in a memory context of its own. */
+/* A target as its configuration and its table's catalog describe it, in the memory context of the catalog. */
 struct Target {
     MemoryContext context;
-    int pins;     /* writes that use it: one, and those inside its triggers */
-    bool is_past; /* its definition has changed: freed with the last pin */
-    bool is_stale;
-    bool is_blocked; /* the last write has found its table locked */
-    bool is_locked;  /* its table could not be looked at: its events are sent again */
+    bool is_locked; /* its table could not be looked at: its events are sent again */
     TargetConfig config;
     TargetProblem problem;
     Oid owner;
@@ -93,11 +89,30 @@ struct Target {
     bool is_distributed;       /* Citus keeps its rows, on other servers */
     bool has_triggers;         /* constraints too: they may wait for the commit, or write where others do */
     List *ancestors;           /* OIDs of the tables whose partition the table is */
-    bool shares_table;         /* another target has the same table, for events of other types */
     List *row_types;           /* OIDs of the relations behind its columns' row types */
+    bool inserts_cost;         /* an INSERT that meets a row is more than an UPDATE: it fires triggers, draws numbers */
+    bool may_swallow;          /* a trigger or a policy may drop a write without an error */
+    bool other_keys;           /* another unique index or an exclusion constraint: rows can be in each other's way */
+    bool has_deferrable;       /* constraints that are deferrable */
+    List *references;          /* OIDs of the tables that its foreign keys reference */
+    bool cascades;             /* a foreign key that references it changes or deletes rows by itself */
+    bool is_partitioned;
+    Bitmapset *partition_keys; /* numbers of the columns that rows are partitioned by, at all levels */
+    bool is_pruned_by_row;     /* only a single key tells its partition: a level is hashed by several columns */
+
+    /* with regard to the other targets */
+    int number;         /* its place among them */
+    int group;          /* targets whose tables are one, or that foreign keys connect, have the same */
+    int rank;           /* referenced tables before those that reference them */
+    bool keeps_arrival; /* its group's events are written in the order of arrival */
+    bool takes_turns;   /* its group's rows can be in each other's way: its writers follow one another */
+    bool may_lose_rows; /* a target of its table deletes rows, or has done so: tombstones count */
+
+    const int *pins;           /* of its catalog */
     SavedPlan *plans;          /* for each set of columns seen, most recent first */
-    SPIPlanPtr overtaken_plan; /* these two are null until they are needed */
-    SPIPlanPtr lock_plan;
+    SPIPlanPtr present_plan;   /* these three are null until they are needed */
+    SPIPlanPtr delete_plan;
+    SPIPlanPtr reset_plan;
 };
 
 inline const TargetColumn &key_column(const Target *target, int key)
@@ -111,7 +126,7 @@ inline const TargetColumn &key_column(const Target *target, int key)
  */
 inline bool returns_keys(const Target *target)
 {
-    return target->field_order || target->is_distributed;
+    return target->field_order || target->is_distributed || target->may_swallow;
 }
 
 inline bool is_key(const Target *target, const TargetColumn *column)
@@ -124,7 +139,7 @@ inline bool is_key(const Target *target, const TargetColumn *column)
 }
 
 /* We lock a table as an object, too, where nobody else does: with these sub-ids, for these reasons. */
-enum TableLock : uint16 { lock_of_deletions = 1, lock_of_sharers = 2 };
+enum TableLock : uint16 { lock_of_deletions = 1, lock_of_writers = 2 };
 
 /*
  * Fills `target` from the catalog, by its configuration. The table must be locked against changes of its

@@ -2,6 +2,7 @@
 #include "core/time_value.h"
 
 #include "db/identity.h"
+#include "db/spi.h"
 #include "db/statements.h"
 #include "db/text.h"
 #include "db/upsert.h"
@@ -14,11 +15,12 @@ extern "C" {
 
 namespace cxone_sync {
 
-/* The statements for one set of columns. */
+/* The statements for one set of columns; each is null until it is needed. */
 struct SavedPlan {
     SavedPlan *next;
     SPIPlanPtr upsert;
-    SPIPlanPtr update; /* null until it is needed */
+    SPIPlanPtr update;
+    SPIPlanPtr look;
     uint32 columns_hash;
     int column_count;
     uint16 columns[FLEXIBLE_ARRAY_MEMBER]; /* indexes into Target::columns, ascending */
@@ -124,15 +126,6 @@ ArrayType *make_array(const TargetColumn *column, Datum *values, bool *nulls, in
 
 /* ---- plans ---- */
 
-SPIPlanPtr prepare(const char *statement, int parameter_count, Oid *parameter_types)
-{
-    SPIPlanPtr plan = SPI_prepare(statement, parameter_count, parameter_types);
-
-    if (plan == nullptr || SPI_keepplan(plan) != 0)
-        elog(ERROR, "could not prepare \"%s\": %s", statement, SPI_result_code_string(SPI_result));
-    return plan;
-}
-
 /* Columns that the event feeds, the order column last. */
 const TargetColumn **columns_of(const Target *target, const Event *event)
 {
@@ -147,7 +140,7 @@ const TargetColumn **columns_of(const Target *target, const Event *event)
 
 using StatementText = char *(*)(const Target *, const TargetColumn *const *, int);
 
-SPIPlanPtr prepare_for(const Target *target, const Event *event, StatementText statement)
+SPIPlanPtr prepare_for(const Target *target, const Event *event, StatementText statement, Planning planning)
 {
     const int count = event->field_count + 1;
     const TargetColumn **columns = columns_of(target, event);
@@ -155,18 +148,20 @@ SPIPlanPtr prepare_for(const Target *target, const Event *event, StatementText s
 
     for (int i = 0; i < count; i++)
         types[i] = get_array_type(columns[i]->parameter_type);
-    return prepare(statement(target, columns, count), count, types);
+    return prepare_spi(statement(target, columns, count), count, types, planning);
+}
+
+/* How statements that look for rows are planned. */
+Planning planning_of(const Target *target)
+{
+    return target->is_partitioned ? Planning::each_time : Planning::once;
 }
 
 SavedPlan *make_plan(Target *target, const Event *event)
 {
-    SPIPlanPtr upsert = prepare_for(target, event, upsert_statement);
-    auto *plan = static_cast<SavedPlan *>(MemoryContextAlloc(
+    auto *plan = static_cast<SavedPlan *>(MemoryContextAllocZero(
         target->context, offsetof(SavedPlan, columns) + event->field_count * sizeof(uint16)));
 
-    plan->next = nullptr;
-    plan->upsert = upsert;
-    plan->update = nullptr;
     plan->columns_hash = event->columns_hash;
     plan->column_count = event->field_count;
     for (int i = 0; i < event->field_count; i++)
@@ -187,9 +182,10 @@ bool feeds_columns(const Event *event, const SavedPlan *plan)
 
 void free_plan(SavedPlan *plan)
 {
-    SPI_freeplan(plan->upsert);
-    if (plan->update != nullptr)
-        SPI_freeplan(plan->update);
+    for (SPIPlanPtr statement : {plan->upsert, plan->update, plan->look}) {
+        if (statement != nullptr)
+            SPI_freeplan(statement);
+    }
     pfree(plan);
 }
 
@@ -220,42 +216,12 @@ SavedPlan *plan_for(Target *target, const Event *event)
         target->plans = plan;
         return plan;
     }
-    if (target->pins <= 1) /* else a write further out may be running one of them */
+    if (*target->pins <= 1) /* else a write further out may be running one of them */
         make_room_for_plan(target);
     SavedPlan *plan = make_plan(target, event);
     plan->next = target->plans;
     target->plans = plan;
     return plan;
-}
-
-void check_result(int result, int expected)
-{
-    if (result != expected)
-        elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(result));
-}
-
-/*
- * A plan that is kept stays until the table is analyzed, and may have been made when that was empty. So it is
- * to find rows by their index, whatever the table's size. To be called before each execution: should the plan
- * be out of date, it is made here, and what triggers run is planned as ever.
- */
-void plan_by_index(SPIPlanPtr plan)
-{
-    const int level = NewGUCNestLevel();
-
-    pin_setting("enable_nestloop", "on");
-    pin_setting("enable_indexscan", "on");
-    pin_setting("enable_hashjoin", "off");
-    pin_setting("enable_mergejoin", "off");
-    pin_setting("enable_seqscan", "off");
-    if (CachedPlan *kept = SPI_plan_get_cached_plan(plan))
-        ReleaseCachedPlan(kept, CurrentResourceOwner);
-    AtEOXact_GUC(false, level);
-}
-
-void execute(SPIPlanPtr plan, Datum *parameters, int expected)
-{
-    check_result(SPI_execute_plan(plan, parameters, nullptr, false, 0), expected);
 }
 
 /* ---- parameters ---- */
@@ -264,7 +230,6 @@ void execute(SPIPlanPtr plan, Datum *parameters, int expected)
 struct Parameters {
     Datum *arrays;
     int count;
-    Datum *keys_and_time; /* of arrays: those of the key's columns, and that of the order column */
 };
 
 int field_for(const Event *event, int column)
@@ -295,10 +260,6 @@ Parameters make_parameters(const Target *target, Row *const *rows, int count)
         }
         parameters.arrays[c] = PointerGetDatum(make_array(column, values, nulls, count));
     }
-    parameters.keys_and_time = static_cast<Datum *>(palloc((target->key_count + 1) * sizeof(Datum)));
-    for (int k = 0; k < target->key_count; k++)
-        parameters.keys_and_time[k] = parameters.arrays[field_for(first, target->keys[k].column)];
-    parameters.keys_and_time[target->key_count] = parameters.arrays[first->field_count];
     pfree(values);
     pfree(nulls);
     return parameters;
@@ -309,11 +270,26 @@ void free_parameters(const Parameters &parameters)
     for (int c = 0; c < parameters.count; c++)
         pfree(DatumGetPointer(parameters.arrays[c]));
     pfree(parameters.arrays);
-    pfree(parameters.keys_and_time);
 }
 
-/* The types of keys_and_time. */
-Oid *key_and_time_types(const Target *target)
+/* The same, of keys and times alone. */
+Parameters key_parameters(const Target *target, Row *const *rows, int count)
+{
+    Parameters parameters = {.arrays = static_cast<Datum *>(palloc((target->key_count + 1) * sizeof(Datum))),
+                             .count = target->key_count + 1};
+    auto *values = static_cast<Datum *>(palloc(count * sizeof(Datum)));
+
+    for (int k = 0; k <= target->key_count; k++) {
+        for (int r = 0; r < count; r++)
+            values[r] = k < target->key_count ? rows[r]->keys[k] : TimestampTzGetDatum(rows[r]->event->time);
+        const TargetColumn *of = k < target->key_count ? &key_column(target, k) : &target->order;
+        parameters.arrays[k] = PointerGetDatum(make_array(of, values, nullptr, count));
+    }
+    pfree(values);
+    return parameters;
+}
+
+Oid *key_types(const Target *target)
 {
     auto *types = static_cast<Oid *>(palloc((target->key_count + 1) * sizeof(Oid)));
 
@@ -323,44 +299,59 @@ Oid *key_and_time_types(const Target *target)
     return types;
 }
 
-/* ---- outcomes ---- */
+/* ---- what statements return ---- */
 
-/* Tells the rows that the target has newer, or deleted at their time, from those that change nothing. */
-void mark_skipped(Target *target, Row *const *rows, int count, Datum *keys_and_time)
+/* Takes the rows that a statement returns, and notes what they tell. */
+struct RowReceiver {
+    DestReceiver base;
+    const Target *target;
+    Row *const *rows; /* sorted by their keys */
+    int count;
+    int next;       /* where the next key is looked for first */
+    int unexpected; /* keys of no row */
+    bool other_time;
+};
+
+bool bool_of(TupleTableSlot *slot, int column)
 {
-    if (target->overtaken_plan == nullptr)
-        target->overtaken_plan =
-            prepare(overtaken_statement(target), target->key_count + 1, key_and_time_types(target));
-    plan_by_index(target->overtaken_plan);
-    execute(target->overtaken_plan, keys_and_time, SPI_OK_SELECT);
-    for (uint64 i = 0; i < SPI_processed; i++) {
-        bool is_null;
-        const int64 number =
-            DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null));
+    bool is_null;
+    const Datum value = slot_getattr(slot, column, &is_null);
 
-        const bool is_newer =
-            DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &is_null));
+    return !is_null && DatumGetBool(value);
+}
 
-        if (number >= 1 && number <= count && !rows[number - 1]->is_written &&
-            (is_newer || !rows[number - 1]->event->is_deletion))
-            rows[number - 1]->event->outcome = Outcome::skipped;
-    }
-    SPI_freetuptable(SPI_tuptable);
+Row *numbered_row(const RowReceiver *receiver, TupleTableSlot *slot)
+{
+    bool is_null;
+    const int64 number = DatumGetInt64(slot_getattr(slot, 1, &is_null));
+
+    if (is_null || number < 1 || number > receiver->count)
+        elog(ERROR, "a statement has returned a row that it was not given");
+    return receiver->rows[number - 1];
+}
+
+bool receive_deleted(TupleTableSlot *slot, DestReceiver *self)
+{
+    numbered_row(reinterpret_cast<RowReceiver *>(self), slot)->is_written = true;
+    return true;
+}
+
+/* The number, and what look_statement() or present_statement() tell. */
+bool receive_standing(TupleTableSlot *slot, DestReceiver *self)
+{
+    Row *row = numbered_row(reinterpret_cast<RowReceiver *>(self), slot);
+
+    row->is_present = true;
+    row->is_newer = bool_of(slot, 2);
+    row->is_marked = bool_of(slot, 3);
+    row->would_change = slot->tts_tupleDescriptor->natts > 3 && bool_of(slot, 4);
+    return true;
 }
 
 int compare_datums(KeyColumn *key, Oid collation, Datum a, Datum b)
 {
     return DatumGetInt32(FunctionCall2Coll(&key->compare, collation, a, b));
 }
-
-/* Takes the keys that a statement returns, and marks their rows as written. */
-struct KeyReceiver {
-    DestReceiver base;
-    const Target *target;
-    Row *const *rows; /* sorted by their keys */
-    int count;
-    int next; /* where the next key is looked for first */
-};
 
 /* As compare_keys(), by which the rows are sorted. */
 int compare_returned_key(const Target *target, TupleTableSlot *slot, const Row *row)
@@ -383,10 +374,30 @@ int compare_returned_key(const Target *target, TupleTableSlot *slot, const Row *
     return 0;
 }
 
+/* In row order a row that was written has its event's time. */
+void check_time(RowReceiver *receiver, TupleTableSlot *slot, int column, const Row *row)
+{
+    bool is_null;
+    const Datum time = slot_getattr(slot, column, &is_null);
+
+    receiver->other_time |=
+        !receiver->target->field_order && (is_null || DatumGetTimestampTz(time) != row->event->time);
+}
+
+bool receive_updated(TupleTableSlot *slot, DestReceiver *self)
+{
+    auto *receiver = reinterpret_cast<RowReceiver *>(self);
+    Row *row = numbered_row(receiver, slot);
+
+    row->is_written = true;
+    check_time(receiver, slot, 2, row);
+    return true;
+}
+
 /* Keys come in the order of the rows, but from the servers of Citus in any order. */
 bool receive_key(TupleTableSlot *slot, DestReceiver *self)
 {
-    auto *receiver = reinterpret_cast<KeyReceiver *>(self);
+    auto *receiver = reinterpret_cast<RowReceiver *>(self);
     int begin = 0;
     int end = receiver->count;
     int middle = receiver->next < end ? receiver->next : end / 2;
@@ -397,7 +408,8 @@ bool receive_key(TupleTableSlot *slot, DestReceiver *self)
         if (order == 0) {
             receiver->rows[middle]->is_written = true;
             receiver->next = middle + 1;
-            break;
+            check_time(receiver, slot, receiver->target->key_count + 1, receiver->rows[middle]);
+            return true;
         }
         if (order < 0)
             end = middle;
@@ -405,27 +417,29 @@ bool receive_key(TupleTableSlot *slot, DestReceiver *self)
             begin = middle + 1;
         middle = begin + (end - begin) / 2;
     }
+    receiver->unexpected++;
     return true;
 }
 
 void ignore_start(DestReceiver *, int, TupleDesc) {}
 void ignore_end(DestReceiver *) {}
 
-/*
- * Runs a statement that returns the keys that it wrote; returns how many of the rows those are. Without SPI's
- * own table of what is returned, whose rows it compares with a count that is another one with Citus.
- */
-int execute_for_keys(SPIPlanPtr plan, const Target *target, Row *const *rows, int count,
-                     const Parameters &parameters, int expected)
-{
-    KeyReceiver receiver = {};
-    SPIExecuteOptions options = {};
-    int written = 0;
+using Receive = bool (*)(TupleTableSlot *slot, DestReceiver *self);
 
-    receiver.base.receiveSlot = receive_key;
+/*
+ * Runs a statement and has what it returns received. Without SPI's own table of that, whose rows it compares
+ * with a count that is another one with Citus.
+ */
+RowReceiver run_for_rows(SPIPlanPtr plan, const Target *target, Row *const *rows, int count,
+                         const Parameters &parameters, Receive receive, int expected)
+{
+    RowReceiver receiver = {};
+    SPIExecuteOptions options = {};
+
+    receiver.base.receiveSlot = receive;
     receiver.base.rStartup = ignore_start;
     receiver.base.rShutdown = receiver.base.rDestroy = ignore_end;
-    receiver.base.mydest = DestNone;
+    receiver.base.mydest = DestTuplestore; /* any but SPI itself, and none */
     receiver.target = target;
     receiver.rows = rows;
     receiver.count = count;
@@ -436,46 +450,155 @@ int execute_for_keys(SPIPlanPtr plan, const Target *target, Row *const *rows, in
                                      .pflags = PARAM_FLAG_CONST,
                                      .ptype = SPI_getargtypeid(plan, i)};
     options.dest = &receiver.base;
-    check_result(SPI_execute_plan_extended(plan, &options), expected);
+    check_spi(SPI_execute_plan_extended(plan, &options), expected, "a prepared statement");
     pfree(options.params);
-    for (int r = 0; r < count; r++)
-        written += rows[r]->is_written;
-    return written;
+    return receiver;
 }
 
-/* Writes the rows by a statement, and sets their outcomes. */
-void write_rows_by(SPIPlanPtr plan, Target *target, Row *const *rows, int count, const Parameters &parameters,
-                   int plain, int returning)
+/* Prepares the statement if it is new, and sees to it that it finds rows by their index. */
+void ready_plan(SPIPlanPtr *plan, const Target *target, const Event *event, StatementText statement)
 {
-    int written;
+    if (*plan == nullptr)
+        *plan = prepare_for(target, event, statement, planning_of(target));
+    if (planning_of(target) == Planning::once)
+        plan_by_index(*plan);
+}
+
+/* ---- outcomes ---- */
+
+const PgError *fault_of(int sqlerrcode, const char *message, const char *detail, const char *hint)
+{
+    auto *fault = static_cast<PgError *>(palloc0(sizeof(PgError)));
+
+    fault->sqlerrcode = sqlerrcode;
+    clip_text(fault->message, sizeof(fault->message), message);
+    clip_text(fault->detail, sizeof(fault->detail), detail);
+    clip_text(fault->hint, sizeof(fault->hint), hint);
+    return fault;
+}
+
+/* What became of a row that the last statement has not written, as far as the table tells. */
+void settle_unwritten(const Target *target, Row *row)
+{
+    if (row->would_change || (target->may_swallow && !row->is_present))
+        row->fault = swallowed(target);
+    else if (row->is_newer || (row->is_marked && !row->event->is_deletion))
+        row->event->outcome = Outcome::skipped;
+    else
+        row->event->outcome = Outcome::applied;
+}
+
+/* Looks for the rows' keys, and, if writes may be swallowed, whether the rows would still change. */
+void look(Target *target, SavedPlan *plan, Row *const *rows, int count)
+{
+    if (!target->may_swallow) {
+        look_for_rows(target, rows, count);
+        return;
+    }
+    const Parameters parameters = make_parameters(target, rows, count);
 
     for (int r = 0; r < count; r++)
-        rows[r]->is_written = false;
-    if (returns_keys(target))
-        written = execute_for_keys(plan, target, rows, count, parameters, returning);
-    else {
-        execute(plan, parameters.arrays, plain);
+        rows[r]->is_present = rows[r]->is_newer = rows[r]->is_marked = rows[r]->would_change = false;
+    ready_plan(&plan->look, target, rows[0]->event, look_statement);
+    run_for_rows(plan->look, target, rows, count, parameters, receive_standing, SPI_OK_SELECT);
+    free_parameters(parameters);
+}
+
+/* Copies the rows that are not written to `others`; returns how many. */
+int unwritten(Row *const *rows, int count, Row **others)
+{
+    int left = 0;
+
+    for (int r = 0; r < count; r++) {
+        if (!rows[r]->is_written)
+            others[left++] = rows[r];
+    }
+    return left;
+}
+
+void raise_other_row(const Target *target, const RowReceiver &receiver)
+{
+    if (receiver.unexpected > 0)
+        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+                        errmsg("a trigger of table %s has changed the key of a row", target->table),
+                        errdetail("The row that was written is not the one that the event means."),
+                        errhint("Have the trigger leave columns of the key alone.")));
+    if (receiver.other_time)
+        ereport(ERROR,
+                (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+                 errmsg("a trigger of table %s has changed column \"%s\"", target->table,
+                        NameStr(target->order.name)),
+                 errdetail("It holds the time of the newest event: by another time later events look old."),
+                 errhint("Have the trigger set another column, or name another order_column.")));
+}
+
+/* Updates those of the rows that are there; returns how many are not, copied to `absent`. */
+int update_rows(Target *target, SavedPlan *plan, Row *const *rows, int count, Row **absent)
+{
+    const Parameters parameters = make_parameters(target, rows, count);
+    int missing = 0;
+
+    ready_plan(&plan->update, target, rows[0]->event, update_statement);
+    const RowReceiver receiver = run_for_rows(plan->update, target, rows, count, parameters, receive_updated,
+                                              SPI_OK_UPDATE_RETURNING);
+    free_parameters(parameters);
+    raise_other_row(target, receiver);
+    const int left = unwritten(rows, count, absent);
+    if (left == 0)
+        return 0;
+    look(target, plan, absent, left);
+    for (int r = 0; r < left; r++) {
+        if (absent[r]->is_present)
+            settle_unwritten(target, absent[r]);
+        else
+            absent[missing++] = absent[r];
+    }
+    return missing;
+}
+
+void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
+{
+    const Parameters parameters = make_parameters(target, rows, count);
+    int written = 0;
+
+    if (plan->upsert == nullptr)
+        plan->upsert = prepare_for(target, rows[0]->event, upsert_statement, Planning::once);
+    if (returns_keys(target)) {
+        const RowReceiver receiver = run_for_rows(plan->upsert, target, rows, count, parameters, receive_key,
+                                                  SPI_OK_INSERT_RETURNING);
+        raise_other_row(target, receiver);
+        for (int r = 0; r < count; r++)
+            written += rows[r]->is_written;
+    } else {
+        run_spi(plan->upsert, parameters.arrays, nullptr, SPI_OK_INSERT);
         written = static_cast<int>(SPI_processed);
     }
-    for (int r = 0; r < count; r++)
-        rows[r]->event->outcome = Outcome::applied;
-    if (written != count)
-        mark_skipped(target, rows, count, parameters.keys_and_time);
-}
-
-/* True if the row is there; then it stays until the transaction ends. */
-bool lock_row(Target *target, const Parameters &parameters)
-{
-    if (target->lock_plan == nullptr)
-        target->lock_plan = prepare(lock_statement(target), target->key_count, key_and_time_types(target));
-    plan_by_index(target->lock_plan);
-    execute(target->lock_plan, parameters.keys_and_time, SPI_OK_SELECT);
-    const bool is_there = SPI_processed > 0;
-    SPI_freetuptable(SPI_tuptable);
-    return is_there;
+    free_parameters(parameters);
+    if (written == count)
+        return;
+    auto **left = static_cast<Row **>(palloc(count * sizeof(Row *)));
+    const int left_count = unwritten(rows, count, left);
+    look(target, plan, left, left_count);
+    for (int r = 0; r < left_count; r++)
+        settle_unwritten(target, left[r]);
+    pfree(left);
 }
 
 } // namespace
+
+void plan_by_index(SPIPlanPtr plan)
+{
+    const int level = NewGUCNestLevel();
+
+    pin_setting("enable_nestloop", "on");
+    pin_setting("enable_indexscan", "on");
+    pin_setting("enable_hashjoin", "off");
+    pin_setting("enable_mergejoin", "off");
+    pin_setting("enable_seqscan", "off");
+    if (CachedPlan *kept = SPI_plan_get_cached_plan(plan))
+        ReleaseCachedPlan(kept, CurrentResourceOwner);
+    AtEOXact_GUC(false, level);
+}
 
 std::string_view time_text_of(Mapping::Shape shape, std::int64_t time, char (&buffer)[32]) noexcept
 {
@@ -553,56 +676,67 @@ bool feed_same_columns(const Row *a, const Row *b)
     return true;
 }
 
-void upsert_rows(Target *target, Row *const *rows, int count)
+void upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
 {
-    const Parameters parameters = make_parameters(target, rows, count);
+    SavedPlan *plan = plan_for(target, rows[0]->event);
 
-    write_rows_by(plan_for(target, rows[0]->event)->upsert, target, rows, count, parameters, SPI_OK_INSERT,
-                  SPI_OK_INSERT_RETURNING);
-    free_parameters(parameters);
-}
-
-bool update_row(Target *target, Row *row)
-{
-    const Parameters parameters = make_parameters(target, &row, 1);
-    SavedPlan *plan = plan_for(target, row->event);
-    bool is_there = false;
-
-    if (lock_row(target, parameters)) {
-        if (plan->update == nullptr)
-            plan->update = prepare_for(target, row->event, update_statement);
-        plan_by_index(plan->update);
-        write_rows_by(plan->update, target, &row, 1, parameters, SPI_OK_UPDATE, SPI_OK_UPDATE_RETURNING);
-        is_there = true;
-    }
-    free_parameters(parameters);
-    return is_there;
-}
-
-void key_arrays(const Target *target, Row *const *rows, int count, Datum *values, Oid *types)
-{
-    const Oid *wanted = key_and_time_types(target);
-    auto *column = static_cast<Datum *>(palloc(count * sizeof(Datum)));
-
-    for (int k = 0; k <= target->key_count; k++) {
-        for (int r = 0; r < count; r++)
-            column[r] = k < target->key_count ? rows[r]->keys[k] : TimestampTzGetDatum(rows[r]->event->time);
-        const TargetColumn *of = k < target->key_count ? &key_column(target, k) : &target->order;
-        values[k] = PointerGetDatum(make_array(of, column, nullptr, count));
-        types[k] = wanted[k];
-    }
-    pfree(column);
-}
-
-void skip_overtaken(Target *target, Row *const *rows, int count)
-{
-    auto *values = static_cast<Datum *>(palloc((target->key_count + 1) * sizeof(Datum)));
-    auto *types = static_cast<Oid *>(palloc((target->key_count + 1) * sizeof(Oid)));
-
-    for (int r = 0; r < count; r++)
+    for (int r = 0; r < count; r++) {
         rows[r]->is_written = false;
-    key_arrays(target, rows, count, values, types);
-    mark_skipped(target, rows, count, values);
+        rows[r]->event->outcome = Outcome::applied; /* unless something else turns out */
+    }
+    if (!update_first) {
+        insert_rows(target, plan, rows, count);
+        return;
+    }
+    auto **absent = static_cast<Row **>(palloc(count * sizeof(Row *)));
+    const int absent_count = update_rows(target, plan, rows, count, absent);
+    if (absent_count > 0)
+        insert_rows(target, plan, absent, absent_count);
+    pfree(absent);
+}
+
+bool cannot_be_inserted(const Target *target, const Event *event)
+{
+    int f = 0;
+
+    for (int c = 0; c < target->column_count; c++) {
+        while (f < event->field_count && event->fields[f].column < c)
+            f++;
+        const bool is_fed = f < event->field_count && event->fields[f].column == c;
+        const TargetColumn *column = &target->columns[c];
+        if (column->not_null && column->default_expression == nullptr && !is_fed)
+            return true;
+    }
+    return false;
+}
+
+void run_for_keys(Target *target, SPIPlanPtr *plan, char *(*statement)(const Target *), Row *const *rows,
+                  int count, int expected)
+{
+    const Parameters parameters = key_parameters(target, rows, count);
+
+    if (*plan == nullptr)
+        *plan = prepare_spi(statement(target), target->key_count + 1, key_types(target), planning_of(target));
+    if (planning_of(target) == Planning::once)
+        plan_by_index(*plan);
+    run_for_rows(*plan, target, rows, count, parameters,
+                 expected == SPI_OK_SELECT ? receive_standing : receive_deleted, expected);
+    free_parameters(parameters);
+}
+
+void look_for_rows(Target *target, Row *const *rows, int count)
+{
+    for (int r = 0; r < count; r++)
+        rows[r]->is_present = rows[r]->is_newer = rows[r]->is_marked = rows[r]->would_change = false;
+    run_for_keys(target, &target->present_plan, present_statement, rows, count, SPI_OK_SELECT);
+}
+
+const PgError *swallowed(const Target *target)
+{
+    return fault_of(ERRCODE_TRIGGERED_ACTION_EXCEPTION,
+                    psprintf("the event was dropped by a trigger or a policy of table %s", target->table),
+                    "The statement for it ended without an error and left the table as it was.",
+                    "See its BEFORE triggers, which drop a row by returning NULL, and its row security.");
 }
 
 void free_plans(Target *target)
@@ -613,11 +747,11 @@ void free_plans(Target *target)
         target->plans = plan->next;
         free_plan(plan);
     }
-    if (target->overtaken_plan != nullptr)
-        SPI_freeplan(target->overtaken_plan);
-    if (target->lock_plan != nullptr)
-        SPI_freeplan(target->lock_plan);
-    target->overtaken_plan = target->lock_plan = nullptr;
+    for (SPIPlanPtr *plan : {&target->present_plan, &target->delete_plan, &target->reset_plan}) {
+        if (*plan != nullptr)
+            SPI_freeplan(*plan);
+        *plan = nullptr;
+    }
 }
 
 } // namespace cxone_sync

@@ -2,6 +2,7 @@
 
 #include "core/delivery.h"
 
+#include "db/guard.h"
 #include "db/target.h"
 
 namespace cxone_sync {
@@ -10,12 +11,26 @@ namespace cxone_sync {
 struct Row {
     Event *event;
     Delivery *delivery;
-    int arrival;       /* its place in the batch */
-    Datum *values;     /* parallel to event->fields, and the event's time */
-    Datum *keys;       /* of them, those of the target's key */
-    Row *overtaken_by; /* a row of the batch that makes this one superfluous, unless it fails */
-    bool is_written;   /* the last statement for it has changed the target */
-    bool came_late;    /* overtaken by a newer event that had come before */
+    Target *target;
+    Datum *values;        /* parallel to event->fields, and the event's time */
+    Datum *keys;          /* of them, those of the target's key */
+    const PgError *fault; /* why the event cannot be applied; null: nothing is known against it */
+    bool is_refused;      /* for a reason that was known before anything was written */
+
+    /* its place among the rows that are written with it (writer.cpp) */
+    int arrival;
+    int key_order;
+    int wave;
+    int stage;
+    Row *later; /* the next event of its key; null: none */
+
+    /* what the last statements for it have told */
+    bool is_written;
+    bool is_present;
+    bool is_newer; /* that is, the row in the table */
+    bool is_marked;
+    bool would_change;
+    bool is_repeated; /* a deletion that is kept already */
 };
 
 /*
@@ -28,17 +43,16 @@ void convert_row(Target *target, Row *row, MemoryContext scratch);
 const TargetColumn *column_being_converted() noexcept;
 
 /*
- * Writes `count` rows that feed the same columns and have different keys, by one statement: inserts or
- * updates, leaves rows alone that are newer or would not change, and sets each event's outcome (applied or
- * skipped). SPI must be connected.
+ * Writes `count` rows that feed the same columns of one target and have different keys: inserts or updates,
+ * leaves rows alone that are newer or would not change, and sets each event's outcome, or its fault if the
+ * table was left as it was and no reason is known that it should be. With `update_first` rows that are there
+ * are not proposed as new ones: what only an INSERT needs does not concern them. SPI must be connected, as
+ * the owner of the table. Raises what the statements raise.
  */
-void upsert_rows(Target *target, Row *const *rows, int count);
+void upsert_rows(Target *target, Row *const *rows, int count, bool update_first);
 
-/*
- * Writes the row by an UPDATE, under the same conditions, if its key is there; else false, and nothing is
- * written.
- */
-bool update_row(Target *target, Row *row);
+/* Whether an INSERT of such rows cannot succeed: a column that they leave out needs a value. */
+bool cannot_be_inserted(const Target *target, const Event *event);
 
 /* The text of a time for a column of this shape, in a form that reads the same in every session. */
 std::string_view time_text_of(Mapping::Shape shape, std::int64_t time, char (&buffer)[32]) noexcept;
@@ -52,11 +66,22 @@ int compare_keys(const Target *target, const Row *a, const Row *b);
 /* True if two rows feed the same columns, hence share a statement. */
 bool feed_same_columns(const Row *a, const Row *b);
 
-/* Arrays of the rows' keys and times, for statements that take these, and the arrays' types. */
-void key_arrays(const Target *target, Row *const *rows, int count, Datum *values, Oid *types);
+/* Runs a statement that takes the rows' keys and times, kept in `plan`, and marks the rows it returns. */
+void run_for_keys(Target *target, SPIPlanPtr *plan, char *(*statement)(const Target *), Row *const *rows,
+                  int count, int expected);
 
-/* Makes those of the rows skipped that the target has newer. */
-void skip_overtaken(Target *target, Row *const *rows, int count);
+/*
+ * A plan that is kept stays until the table is analyzed, and may have been made when that was empty. So it is
+ * to find rows by their index, whatever the table's size. To be called before each execution: should the plan
+ * be out of date, it is made here, and what triggers run is planned as ever.
+ */
+void plan_by_index(SPIPlanPtr plan);
+
+/* Looks which of the rows' keys are there. */
+void look_for_rows(Target *target, Row *const *rows, int count);
+
+/* The fault of an event that was written and is not there. */
+const PgError *swallowed(const Target *target);
 
 void free_plans(Target *target);
 

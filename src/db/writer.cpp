@@ -1,3 +1,20 @@
+/*
+ * The way of a batch, from deliveries to outcomes:
+ *
+ *   write_deliveries()
+ *     prepare_targets()   opens the catalog, locks the tables, has deliveries mapped by it
+ *     collect_rows()      makes a row of each event, in the order of arrival
+ *     convert_rows()      has the columns' types read the values, as the table's owner
+ *     attempt()           quickly: all rows at once; what fails is raised, or tried again with care
+ *       lock_writers()      keeps other writers from being waited for in a circle
+ *       write_segment()     sorts the rows into runs, and
+ *         write_run()         writes each by one statement (upsert.h, deletions.h)
+ *     settle()            carefully: what fails as a whole is halved, in the order of arrival, until a single
+ *                         event is at fault
+ *     retry_refused()     an event may have waited for a later one
+ *     write_dead_letters()
+ */
+
 #include "core/json_text.h"
 #include "core/monitoring.h"
 #include "core/parser.h"
@@ -12,34 +29,56 @@
 #include "db/deletions.h"
 #include "db/guard.h"
 #include "db/identity.h"
+#include "db/spi.h"
 #include "db/upsert.h"
 #include "db/writer.h"
+extern "C" {
+#include "storage/lock.h"
+}
 
 namespace cxone_sync {
 
 namespace {
 
-bool reached_rows = false;
+/*
+ * How long an attempt waits for a lock on a row. Others may wait for us meanwhile, so it is short: who meets
+ * a lock that is held for longer lets go of everything and comes again. It also ends any circle of writers,
+ * long before deadlock_timeout.
+ */
+constexpr const char *quick_lock_timeout = "10ms";
+constexpr const char *careful_lock_timeout = "1ms";
+constexpr int waiting_lock_timeout_ms = 100;
 
-/* The working set for one target, all of it in `context`. */
-struct Writer {
-    MemoryContext context;
-    Target *target;
-    Row *rows; /* every event for the target, by arrival */
-    int row_count;
-};
+/* How often the refused events of a batch are tried again: so long may a chain of them be that arrived in the
+ * wrong order. */
+constexpr int max_retry_rounds = 16;
 
-/* One call's deliveries and the targets that they need. */
+/* One call's deliveries, and what they need. */
 struct Batch {
     MemoryContext context;
     Delivery *const *deliveries;
     int count;
-    Postponed *postponed;
-    Catalog catalog; /* a copy: a trigger may make the catalog change */
-    bool *needs;     /* parallel to its targets */
+    Pace pace;
+    WriteResult *result;
+    const Catalog *catalog; /* pinned: a trigger may make another one be read */
+    bool *needs;            /* parallel to its targets */
+    Row *rows;              /* every event that is to be written or given up, in the order of arrival */
+    int row_count;
+    int *first_rows; /* of each delivery, and behind the last */
+    Row **order;     /* room for as many: those that are being written */
+    LOCKMODE *held;  /* writer locks, parallel to the catalog's */
+    int lock_timeout_ms; /* the session's, 0: none */
+    bool takes_writer_locks;
+    bool keeps_key_order; /* other writers are at work in the same tables */
+    bool is_careful;      /* rows that are there are found by UPDATE, not by INSERT */
 };
 
 /* ---- subtransactions ---- */
+
+bool is_lock(const PgError &error)
+{
+    return error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+}
 
 /* As in_any_subtransaction(), but a transient error goes on upwards, since no event is to blame. */
 template <typename Work> bool in_subtransaction(MemoryContext context, PgError &error, Work work)
@@ -51,21 +90,23 @@ template <typename Work> bool in_subtransaction(MemoryContext context, PgError &
     return false;
 }
 
-/* ---- dead letters ---- */
-
-void give_up_row(Writer *writer, Row *row, const Fault &fault)
+/* Locks the table as an object, if nobody else holds that lock. */
+bool try_lock(Oid relation, TableLock lock, LOCKMODE mode)
 {
-    add_dead_letter(row->delivery, row->event, writer->target->config.name, fault);
+    LOCKTAG tag;
+
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, relation, lock);
+    return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-void give_up_row(Writer *writer, Row *row, const PgError &error, const char *column)
+/* Leaves the delivery out: it is to be written later. */
+void postpone(Batch *batch, Delivery *delivery, const PgError &error)
 {
-    /* undefined, or not allowed: what is known of the table may be out of date */
-    if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == MAKE_SQLSTATE('4', '2', '0', '0', '0'))
-        doubt_target(writer->target);
-    give_up_row(
-        writer, row,
-        {.sqlstate = error.sqlstate(), .message = error.message, .hint = error.hint, .column = column});
+    if (delivery->is_postponed)
+        return;
+    delivery->is_postponed = true;
+    batch->result->postponed++;
+    batch->result->postponed_by = error;
 }
 
 /* ---- events to rows ---- */
@@ -102,470 +143,663 @@ void map_again_if_changed(Delivery *delivery)
     });
 }
 
-void collect_rows(Writer *writer, const Batch *batch, std::uint16_t target)
+void clip_view(char *target, std::size_t size, std::string_view text)
 {
-    int row_count = 0;
+    clip_text(target, size, std::string_view(text).empty() ? "" : pnstrdup(text.data(), text.size()));
+}
 
-    for (int i = 0; i < batch->count; i++) {
-        for (const Event &event : batch->deliveries[i]->events)
-            row_count += event.target == target;
-    }
-    writer->rows = static_cast<Row *>(palloc_extended(std::max(row_count, 1) * sizeof(Row), MCXT_ALLOC_HUGE));
-    writer->row_count = 0;
+const PgError *fault_of(const Refusal &refusal)
+{
+    auto *fault = static_cast<PgError *>(palloc0(sizeof(PgError)));
+    const char *state = refusal.sqlstate;
+
+    fault->sqlerrcode = MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
+    clip_view(fault->message, sizeof(fault->message), refusal.message);
+    clip_view(fault->column, sizeof(fault->column), refusal.column);
+    return fault;
+}
+
+const PgError *fault_of(const TargetProblem &problem)
+{
+    auto *fault = static_cast<PgError *>(palloc0(sizeof(PgError)));
+
+    fault->sqlerrcode = problem.sqlerrcode;
+    strlcpy(fault->message, problem.message, sizeof(fault->message));
+    strlcpy(fault->hint, problem.hint, sizeof(fault->hint));
+    return fault;
+}
+
+bool is_undefined(int sqlerrcode)
+{
+    return sqlerrcode == ERRCODE_UNDEFINED_TABLE || sqlerrcode == ERRCODE_UNDEFINED_FUNCTION ||
+           sqlerrcode == ERRCODE_UNDEFINED_OBJECT || sqlerrcode == ERRCODE_INVALID_SCHEMA_NAME;
+}
+
+const PgError *fault_of(const Target *target, const PgError &error)
+{
+    auto *fault = static_cast<PgError *>(palloc(sizeof(PgError)));
+
+    *fault = error;
+    /* undefined, or not allowed: what is known of the table may be out of date */
+    if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == MAKE_SQLSTATE('4', '2', '0', '0', '0'))
+        doubt_catalog();
+    if (is_undefined(error.sqlerrcode) && target->has_triggers)
+        strlcpy(fault->hint,
+                "Triggers run with search_path = pg_catalog, pg_temp: name the schema, or run ALTER FUNCTION "
+                "... SET search_path = ... for the trigger's function.",
+                sizeof(fault->hint));
+    return fault;
+}
+
+int count_events(const Batch *batch)
+{
+    std::size_t count = 0;
+
+    for (int i = 0; i < batch->count; i++)
+        count += batch->deliveries[i]->events.size();
+    return static_cast<int>(count);
+}
+
+/* What is known of the event before anything is tried. */
+const PgError *known_fault(const Event &event, const Target *target)
+{
+    if (target != nullptr && target->problem.sqlerrcode != 0)
+        return fault_of(target->problem);
+    return event.refusal.sqlstate != nullptr ? fault_of(event.refusal) : nullptr;
+}
+
+void collect_rows(Batch *batch)
+{
+    const int most = Max(count_events(batch), 1);
+
+    batch->rows = static_cast<Row *>(
+        palloc_extended(most * sizeof(Row), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+    batch->order = static_cast<Row **>(palloc_extended(most * sizeof(Row *), MCXT_ALLOC_HUGE));
+    batch->first_rows = static_cast<int *>(palloc((batch->count + 1) * sizeof(int)));
+    batch->row_count = 0;
     for (int i = 0; i < batch->count; i++) {
         Delivery *delivery = batch->deliveries[i];
 
+        delivery->is_letter_kept = false;
+        batch->first_rows[i] = batch->row_count;
         for (Event &event : delivery->events) {
-            if (event.target != target || delivery->is_postponed)
+            event.outcome = Outcome::pending;
+            event.fault = nullptr;
+            if (delivery->is_postponed)
                 continue;
-            writer->rows[writer->row_count] = {.event = &event,
-                                               .delivery = delivery,
-                                               .arrival = writer->row_count,
-                                               .values = nullptr,
-                                               .keys = nullptr,
-                                               .overtaken_by = nullptr,
-                                               .is_written = false,
-                                               .came_late = false};
-            writer->row_count++;
+            Row *row = &batch->rows[batch->row_count];
+            row->event = &event;
+            row->delivery = delivery;
+            row->target =
+                event.target == Event::no_target ? nullptr : batch->catalog->targets[event.target];
+            row->arrival = batch->row_count++;
+            row->fault = known_fault(event, row->target);
+            row->is_refused = row->fault != nullptr;
         }
     }
+    batch->first_rows[batch->count] = batch->row_count;
 }
 
-/* Converts rows from `next` on until one fails; `next` tells which. */
-void convert_from(Writer *writer, MemoryContext scratch, int *next)
+/* Converts rows of the target from `next` on until one fails; `next` tells which. */
+void convert_from(Batch *batch, Target *target, MemoryContext scratch, int *next)
 {
-    for (; *next < writer->row_count; (*next)++) {
-        Row *row = &writer->rows[*next];
+    for (; *next < batch->row_count; (*next)++) {
+        Row *row = &batch->rows[*next];
 
-        if (row->event->refusal.sqlstate == nullptr)
-            convert_row(writer->target, row, scratch);
+        if (row->target == target && row->fault == nullptr)
+            convert_row(target, row, scratch);
     }
 }
 
-void convert_rows(Writer *writer)
+void convert_rows_of(Batch *batch, Target *target, MemoryContext scratch)
 {
-    MemoryContext scratch =
-        AllocSetContextCreate(writer->context, "cxone_sync value", ALLOCSET_DEFAULT_SIZES);
+    const SavedIdentity saved = as_owner(target->owner);
     int next = 0;
 
-    while (next < writer->row_count) {
+    while (next < batch->row_count) {
         PgError error;
 
-        if (in_subtransaction(writer->context, error,
-                              [writer, scratch, &next] { convert_from(writer, scratch, &next); }))
+        if (in_subtransaction(batch->context, error, [batch, target, scratch, &next] {
+                convert_from(batch, target, scratch, &next);
+            }))
             break;
-        Row *row = &writer->rows[next++];
         const TargetColumn *column = column_being_converted();
-        give_up_row(writer, row, error, column ? NameStr(column->name) : error.column);
+        if (column != nullptr)
+            strlcpy(error.column, NameStr(column->name), sizeof(error.column));
+        Row *row = &batch->rows[next++];
+        row->fault = fault_of(target, error);
+        row->is_refused = true;
+    }
+    back_to(saved);
+}
+
+void convert_rows(Batch *batch)
+{
+    MemoryContext scratch =
+        AllocSetContextCreate(batch->context, "cxone_sync value", ALLOCSET_DEFAULT_SIZES);
+
+    for (int i = 0; i < batch->catalog->count; i++) {
+        if (batch->needs[i] && batch->catalog->targets[i]->problem.sqlerrcode == 0)
+            convert_rows_of(batch, batch->catalog->targets[i], scratch);
     }
     MemoryContextDelete(scratch);
 }
 
-void give_up_refused(Writer *writer)
-{
-    for (int i = 0; i < writer->row_count; i++) {
-        Row *row = &writer->rows[i];
-        const Refusal &refusal = row->event->refusal;
-
-        if (refusal.sqlstate != nullptr)
-            give_up_row(writer, row,
-                        {.sqlstate = refusal.sqlstate,
-                         .message = refusal.message,
-                         .hint = {},
-                         .column = refusal.column});
-    }
-}
-
 /* ---- order ---- */
 
-/* By key; in field order the events of one key by their time, since that is how they act. */
-int compare_rows(const void *a, const void *b, void *argument)
+/* Rows of one table and key side by side, in the order of arrival. */
+int compare_by_key(const void *a, const void *b, void *)
 {
-    const auto *target = static_cast<const Target *>(argument);
     const Row *x = *static_cast<Row *const *>(a);
     const Row *y = *static_cast<Row *const *>(b);
-    const int order = compare_keys(target, x, y);
 
+    if (x->target->config.relation != y->target->config.relation)
+        return x->target->config.relation < y->target->config.relation ? -1 : 1;
+    /* the events of targets with other keys are kept apart by their stages */
+    if (x->target != y->target && x->target->keeps_arrival)
+        return x->target->number < y->target->number ? -1 : 1;
+    const int order = compare_keys(x->target, x, y);
     if (order != 0)
         return order;
-    if (target->field_order && x->event->time != y->event->time)
-        return x->event->time < y->event->time ? -1 : 1;
-    /* of equal times the deletion wins */
-    if (target->field_order && x->event->is_deletion != y->event->is_deletion)
-        return y->event->is_deletion ? -1 : 1;
     return x->arrival < y->arrival ? -1 : 1;
 }
 
-void sort_rows(const Target *target, Row **rows, int count)
+bool have_same_key(const Row *a, const Row *b)
 {
-    qsort_arg(rows, count, sizeof(Row *), compare_rows, const_cast<Target *>(target));
+    return a->target->config.relation == b->target->config.relation &&
+           (a->target == b->target || !a->target->keeps_arrival) && compare_keys(a->target, a, b) == 0;
 }
 
-/*
- * True if every column that `old` feeds is fed by `young` too. Both list their columns in ascending order.
- * Members of extra are many fields in one, so that column is never fed for good.
- */
-bool feeds_all_of(const Target *target, const Event *young, const Event *old)
+/* Wave n holds the n-th event of each key; the rows are sorted by key. */
+void make_waves(Row *const *rows, int count)
 {
-    int y = 0;
+    for (int r = 0; r < count; r++) {
+        const bool goes_on = r > 0 && have_same_key(rows[r - 1], rows[r]);
 
-    if (deletes_rows(target) && (young->is_deletion || old->is_deletion))
-        return young->is_deletion;
-    for (int o = 0; o < old->field_count; o++) {
-        while (y < young->field_count && young->fields[y].column < old->fields[o].column)
-            y++;
-        if (y == young->field_count || young->fields[y].column != old->fields[o].column ||
-            old->fields[o].column == target->extra)
-            return false;
+        rows[r]->key_order = r;
+        rows[r]->wave = goes_on ? rows[r - 1]->wave + 1 : 0;
+        rows[r]->later = nullptr;
+        if (goes_on)
+            rows[r - 1]->later = rows[r];
     }
-    return true;
 }
 
-bool have_same_key(const Target *target, const Row *a, const Row *b)
+bool is_removal(const Row *row)
 {
-    return compare_keys(target, a, b) == 0;
-}
-
-/* True if `row`, which comes later in order, makes `last` superfluous. */
-bool replaces(const Target *target, const Row *row, const Row *last)
-{
-    /* what wins a tie in field order is the values' affair */
-    if (target->field_order && row->event->time == last->event->time &&
-        !(deletes_rows(target) && row->event->is_deletion))
-        return row->event->raw == last->event->raw;
-    return feeds_all_of(target, row->event, last->event);
+    return row->event->is_deletion && deletes_rows(row->target);
 }
 
 /*
- * True if `last` has come before and is newer; of equal times a deletion counts as that. (Where a deletion is
- * a mark in field order, it is one of several fields.)
+ * Stages keep the order of arrival where it matters between keys: deletions of a group are apart from what
+ * comes before and after them, and with keeps_arrival each target is.
  */
-bool comes_late(const Target *target, const Row *row, const Row *last)
+void make_stages(const Batch *batch, Row *const *rows, int count)
 {
-    return row->event->time < last->event->time ||
-           (row->event->time == last->event->time && last->event->is_deletion && !row->event->is_deletion &&
-            (deletes_rows(target) || !target->field_order));
+    auto **last = static_cast<const Row **>(palloc0(Max(batch->catalog->count, 1) * sizeof(Row *)));
+
+    for (int r = 0; r < count; r++) {
+        const Target *target = rows[r]->target;
+        const Row *before = last[target->group];
+
+        rows[r]->stage = 0;
+        if (before != nullptr)
+            rows[r]->stage = before->stage + (is_removal(before) != is_removal(rows[r]) ||
+                                              (target->keeps_arrival && before->target != target));
+        last[target->group] = rows[r];
+    }
+    pfree(last);
+}
+
+bool is_pending(const Row *row)
+{
+    return row->event->outcome == Outcome::pending && row->fault == nullptr && row->target != nullptr &&
+           !row->delivery->is_postponed;
+}
+
+template <typename Number> int compare_numbers(Number a, Number b)
+{
+    return a < b ? -1 : a > b;
+}
+
+/* Referenced tables are written before those that reference them, and deleted from after them. */
+int compare_targets(const Row *a, const Row *b)
+{
+    int order = compare_numbers(a->stage, b->stage);
+
+    if (order == 0)
+        order = compare_numbers(a->target->rank, b->target->rank) * (is_removal(a) ? -1 : 1);
+    if (order == 0)
+        order = compare_numbers(a->target->number, b->target->number);
+    return order;
 }
 
 /*
- * Copies to `kept` the rows that no other row of the batch makes superfluous; returns how many. A row is that
- * if another one has its key, is no older and writes all its columns once more; and in row order also if it
- * is older than one that came before. Whatever the table holds, the end is the same as if all had been
- * written in turn, provided that the rows kept succeed. `rows` is sorted.
+ * As few statements as can be: each wave by sets of columns. Of rows that reference others of their table,
+ * roots most likely carry the least.
  */
-int fold(const Target *target, Row *const *rows, int count, Row **kept)
+int compare_for_speed(const void *a, const void *b)
 {
-    int kept_count = 0;
+    const Row *x = *static_cast<Row *const *>(a);
+    const Row *y = *static_cast<Row *const *>(b);
+    int order = compare_targets(x, y);
+
+    if (order == 0)
+        order = compare_numbers(x->wave, y->wave);
+    if (order == 0)
+        order = compare_numbers(is_removal(x), is_removal(y));
+    if (order == 0)
+        order = compare_numbers(x->event->field_count, y->event->field_count);
+    if (order == 0)
+        order = compare_numbers(x->event->columns_hash, y->event->columns_hash);
+    return order != 0 ? order : compare_numbers(x->key_order, y->key_order);
+}
+
+/* In the order of keys, which writers that do not take turns share. */
+int compare_for_others(const void *a, const void *b)
+{
+    const Row *x = *static_cast<Row *const *>(a);
+    const Row *y = *static_cast<Row *const *>(b);
+    const int order = compare_targets(x, y);
+
+    return order != 0 ? order : compare_numbers(x->key_order, y->key_order);
+}
+
+int compare_for_writing(const void *a, const void *b, void *argument)
+{
+    const auto *batch = static_cast<const Batch *>(argument);
+
+    return batch->keeps_key_order ? compare_for_others(a, b) : compare_for_speed(a, b);
+}
+
+/* Collects the rows from `begin` to `end` that are to be written, sorted by key; returns how many. */
+int arrange_rows(Batch *batch, int begin, int end)
+{
+    int count = 0;
+
+    for (int i = begin; i < end; i++) {
+        if (is_pending(&batch->rows[i]))
+            batch->order[count++] = &batch->rows[i];
+    }
+    make_stages(batch, batch->order, count);
+    qsort_arg(batch->order, count, sizeof(Row *), compare_by_key, nullptr);
+    make_waves(batch->order, count);
+    return count;
+}
+
+/* ---- one statement ---- */
+
+bool share_statement(const Row *a, const Row *b)
+{
+    return a->target == b->target && a->stage == b->stage && is_removal(a) == is_removal(b) &&
+           (is_removal(a) || feed_same_columns(a, b)) && a->key_order < b->key_order &&
+           !have_same_key(a, b) && !a->target->is_pruned_by_row;
+}
+
+/*
+ * Each error has to show while its statement runs: at the commit it could not be told whose it is. To be
+ * called with the caller's identity: triggers that the caller's transaction has deferred run here, and they
+ * are the caller's code. (Those of the targets cannot be deferred: as_owner() forbids that.)
+ */
+void check_constraints_at_once()
+{
+    check_spi(SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0), SPI_OK_UTILITY, "SET CONSTRAINTS");
+}
+
+void write_run(const Batch *batch, Row **rows, int count)
+{
+    Target *target = rows[0]->target;
+
+    if (target->may_lose_rows)
+        count = skip_deleted(target, rows, count);
+    if (count == 0)
+        return;
+    const SavedIdentity saved = as_owner(target->owner);
+    if (is_removal(rows[0]))
+        delete_rows(target, rows, count);
+    else
+        upsert_rows(target, rows, count,
+                    batch->is_careful || target->inserts_cost || cannot_be_inserted(target, rows[0]->event));
+    back_to(saved);
+}
+
+/* Writes the rows that arrange_rows() has collected, or raises the first error. */
+void write_rows(Batch *batch, int count)
+{
+    Row **rows = batch->order;
+    const Target *last = nullptr;
+
+    qsort_arg(rows, count, sizeof(Row *), compare_for_writing, batch);
+    for (int first = 0, next; first < count; first = next) {
+        for (next = first + 1; next < count && share_statement(rows[next - 1], rows[next]);)
+            next++;
+        /* for each, since another owner's trigger may have deferred them again */
+        if (rows[first]->target != last && rows[first]->target->has_triggers)
+            check_constraints_at_once();
+        last = rows[first]->target;
+        write_run(batch, rows + first, next - first);
+    }
+}
+
+/* ---- writers side by side ---- */
+
+/* What a batch wants of the tables of a group of targets. */
+struct GroupNeeds {
+    bool is_needed;
+    bool takes_turns;
+    bool is_mixed; /* more than one statement */
+    const Row *first;
+};
+
+/* Whether writing its rows out of the order of their keys cannot be avoided. */
+bool must_take_turns(const Batch *batch, const Row *row)
+{
+    const Target *target = row->target;
+
+    return batch->is_careful || target->takes_turns || target->other_keys || target->inserts_cost ||
+           target->is_partitioned || cannot_be_inserted(target, row->event);
+}
+
+GroupNeeds *find_needs(const Batch *batch, int count)
+{
+    auto *needs = static_cast<GroupNeeds *>(palloc0(Max(batch->catalog->count, 1) * sizeof(GroupNeeds)));
 
     for (int i = 0; i < count; i++) {
-        Row *row = rows[i];
-        Row *last = kept_count > 0 ? kept[kept_count - 1] : nullptr;
+        const Row *row = batch->order[i];
+        GroupNeeds *group = &needs[row->target->group];
 
-        row->overtaken_by = nullptr;
-        row->came_late = false;
-        if (last != nullptr && have_same_key(target, last, row)) {
-            if (comes_late(target, row, last)) {
-                row->overtaken_by = last;
-                row->came_late = true;
-                continue;
-            }
-            if (replaces(target, row, last)) {
-                last->overtaken_by = row;
-                last->came_late = last->arrival > row->arrival;
-                kept_count--;
-            }
-        }
-        kept[kept_count++] = row;
+        if (!group->is_needed)
+            *group = {.is_needed = true, .takes_turns = false, .is_mixed = false, .first = row};
+        group->takes_turns = group->takes_turns || must_take_turns(batch, row);
+        group->is_mixed = group->is_mixed || row->wave > 0 || row->target != group->first->target ||
+                          is_removal(row) != is_removal(group->first) ||
+                          !feed_same_columns(row, group->first);
     }
-    return kept_count;
+    return needs;
 }
 
-/* ---- writing ---- */
-
-void write_run(Writer *writer, Row *const *rows, int count)
+void postpone_group(Batch *batch, int group, const PgError &error)
 {
-    if (rows[0]->event->is_deletion && deletes_rows(writer->target))
-        delete_rows(writer->target, rows, count);
-    else
-        upsert_rows(writer->target, rows, count);
-}
+    for (int i = 0; i < batch->row_count; i++) {
+        const Row *row = &batch->rows[i];
 
-/* One statement for each run of rows that can share one, in the order of their keys. */
-void write_runs(Writer *writer, Row *const *rows, int count)
-{
-    for (int begin = 0, end; begin < count; begin = end) {
-        end = begin + 1;
-        while (end < count && rows[begin]->event->is_deletion == rows[end]->event->is_deletion &&
-               feed_same_columns(rows[begin], rows[end]) &&
-               !have_same_key(writer->target, rows[end - 1], rows[end]))
-            end++;
-        write_run(writer, rows + begin, end - begin);
+        if (row->target != nullptr && row->target->group == group)
+            postpone(batch, row->delivery, error);
     }
 }
 
-bool feeds_column(const Target *target, const Event *event, AttrNumber number)
+/* False if that takes too long, and the group's deliveries are postponed; they could be no more than raised
+ * before. */
+bool wait_for_turn(Batch *batch, const WriterLock *lock, LOCKMODE mode)
 {
-    if (number == target->order.number)
+    const Oid relation = lock->relation;
+    const auto wait = [relation, mode] {
+        LockDatabaseObject(RelationRelationId, relation, lock_of_writers, mode);
+    };
+    PgError error;
+
+    if (batch->pace != Pace::careful) {
+        wait();
         return true;
-    for (int i = 0; i < event->field_count; i++) {
-        if (target->columns[event->fields[i].column].number == number)
-            return true;
     }
-    return false;
-}
-
-/* True if a NOT NULL or CHECK constraint has failed over a column that the event leaves out. */
-bool concerns_absent_columns(const Target *target, const Event *event, const PgError &error)
-{
-    int number = -1;
-
-    if (error.sqlerrcode == ERRCODE_NOT_NULL_VIOLATION)
-        return !feeds_column(target, event, get_attnum(target->config.relation, error.column));
-    if (error.sqlerrcode != ERRCODE_CHECK_VIOLATION)
-        return false;
-
-    Oid constraint;
-    const Bitmapset *numbers =
-        get_relation_constraint_attnos(target->config.relation, error.constraint, true, &constraint);
-    while ((number = bms_next_member(numbers, number)) >= 0) {
-        if (!feeds_column(target, event,
-                          static_cast<AttrNumber>(number + FirstLowInvalidHeapAttributeNumber)))
-            return true;
-    }
-    return false;
-}
-
-/*
- * PostgreSQL checks these constraints on the row it would insert before it looks for a conflict. So an event
- * that leaves such a column out is tried as an UPDATE before it is given up: absent keeps.
- */
-void write_row(Writer *writer, Row *row)
-{
-    PgError error;
-
-    if (in_subtransaction(writer->context, error, [writer, row] { write_run(writer, &row, 1); }))
-        return;
-    if (row->event->is_deletion || !concerns_absent_columns(writer->target, row->event, error) ||
-        !update_row(writer->target, row))
+    if (in_any_subtransaction(batch->context, error, wait))
+        return true;
+    if (!is_lock(error))
         raise(error);
-}
-
-/* One by one until one fails; `next` tells which. */
-void write_from(Writer *writer, Row *const *rows, int count, int *next)
-{
-    for (; *next < count; (*next)++)
-        write_row(writer, rows[*next]);
+    postpone_group(batch, lock->group, error);
+    return false;
 }
 
 /*
- * The rows of one key, which have failed together: all are written one by one, or the first to fail becomes a
- * dead letter and none is written.
+ * Keeps writers of the same tables from waiting for each other in a circle. Those that write their rows in
+ * the order of keys, by one statement, do so side by side. Who needs several statements takes the tables
+ * alone if nobody else writes them, and then has the choice which order is the quickest; else it keeps to the
+ * order of keys, too, unless the rows can be in each other's way in more than their keys. A group of targets
+ * has one lock. All are taken before the first row, in one order.
  */
-void write_key(Writer *writer, Row *const *rows, int count)
+void lock_writers(Batch *batch, int count)
 {
-    PgError error;
-    int next = 0;
+    GroupNeeds *needs = find_needs(batch, count);
+    /* as long as for any other lock: nothing is held yet that others could wait for, and nobody keeps it long */
+    const int level = NewGUCNestLevel();
 
-    if (!in_subtransaction(writer->context, error,
-                           [writer, rows, count, &next] { write_from(writer, rows, count, &next); }))
-        give_up_row(writer, rows[std::min(next, count - 1)], error, error.column);
-}
+    pin_setting("lock_timeout", psprintf("%d", batch->lock_timeout_ms));
+    batch->keeps_key_order = false;
+    for (int i = 0; i < batch->catalog->count; i++) {
+        const WriterLock *lock = &batch->catalog->writer_locks[i];
+        const GroupNeeds *group = &needs[lock->group];
+        LOCKMODE mode = ExclusiveLock;
 
-/* Where to split sorted rows near their middle without parting rows of one key; 0: they have one key. */
-int middle_between_keys(const Target *target, Row *const *rows, int count)
-{
-    int middle = count / 2;
-
-    while (middle > 0 && middle < count && have_same_key(target, rows[middle - 1], rows[middle]))
-        middle++;
-    if (middle == count) {
-        middle = count / 2;
-        while (middle > 0 && have_same_key(target, rows[middle - 1], rows[middle]))
-            middle--;
+        if (!lock->is_used || !group->is_needed)
+            continue;
+        if (!group->takes_turns && (!group->is_mixed || !try_lock(lock->relation, lock_of_writers, mode))) {
+            mode = ShareLock;
+            batch->keeps_key_order |= group->is_mixed;
+        }
+        if (mode == ExclusiveLock && !group->takes_turns)
+            batch->held[i] = mode;
+        else if (wait_for_turn(batch, lock, mode))
+            batch->held[i] = mode;
     }
-    return middle;
+    AtEOXact_GUC(false, level);
+    pfree(needs);
 }
 
-/* Writes what succeeds. Of a key whose rows do not, one becomes a dead letter and none is written. */
-void write_or_bisect(Writer *writer, Row *const *rows, int count)
+/* No row is waited for any more. */
+void unlock_writers(Batch *batch)
+{
+    for (int i = 0; i < batch->catalog->count; i++) {
+        if (batch->held[i] != NoLock)
+            UnlockDatabaseObject(RelationRelationId, batch->catalog->writer_locks[i].relation, lock_of_writers,
+                                 batch->held[i]);
+        batch->held[i] = NoLock;
+    }
+}
+
+/* ---- quickly ---- */
+
+/* As they were before anything was written. */
+void reset_rows(Batch *batch, int begin, int end)
+{
+    for (int i = begin; i < end; i++) {
+        Row *row = &batch->rows[i];
+
+        if (!row->is_refused) {
+            row->event->outcome = Outcome::pending;
+            row->fault = nullptr;
+        }
+    }
+}
+
+/* All rows at once; raises the first error. */
+void write_quickly(Batch *batch)
+{
+    reset_rows(batch, 0, batch->row_count);
+    batch->is_careful = false;
+    const int count = arrange_rows(batch, 0, batch->row_count);
+    if (batch->takes_writer_locks)
+        lock_writers(batch, count);
+    else
+        batch->keeps_key_order = true;
+    write_rows(batch, count);
+    unlock_writers(batch);
+}
+
+/* ---- carefully ---- */
+
+bool write_range(Batch *batch, int begin, int end, PgError &error)
+{
+    const bool ok = in_any_subtransaction(batch->context, error, [batch, begin, end] {
+        write_rows(batch, arrange_rows(batch, begin, end));
+    });
+
+    if (!ok)
+        reset_rows(batch, begin, end);
+    return ok;
+}
+
+/* Writes what succeeds: what fails as a whole is halved. */
+void settle_rows(Batch *batch, int begin, int end)
 {
     PgError error;
 
     check_stack_depth();
     CHECK_FOR_INTERRUPTS();
-    if (count == 0 ||
-        in_subtransaction(writer->context, error, [writer, rows, count] { write_runs(writer, rows, count); }))
+    if (begin == end || write_range(batch, begin, end, error))
         return;
-    const int middle = middle_between_keys(writer->target, rows, count);
-    if (middle == 0) {
-        write_key(writer, rows, count);
+    if (is_transient(error.sqlerrcode))
+        raise(error);
+    if (end - begin == 1) {
+        batch->rows[begin].fault = fault_of(batch->rows[begin].target, error);
         return;
     }
-    write_or_bisect(writer, rows, middle);
-    write_or_bisect(writer, rows + middle, count - middle);
+    const int middle = begin + (end - begin) / 2;
+    settle_rows(batch, begin, middle);
+    settle_rows(batch, middle, end);
 }
 
-/* ---- the end of a round ---- */
-
-bool has_failed(Row *const *rows, int count)
+/* One delivery, whose events commit together: if one needs a lock that others hold, none is written. */
+void settle_delivery(Batch *batch, int index)
 {
-    for (int i = 0; i < count; i++) {
-        if (rows[i]->overtaken_by == nullptr && rows[i]->event->outcome == Outcome::dead_lettered)
-            return true;
+    const int begin = batch->first_rows[index];
+    const int end = batch->first_rows[index + 1];
+    PgError error;
+
+    if (batch->pace == Pace::waiting) {
+        settle_rows(batch, begin, end);
+        return;
     }
-    return false;
+    if (in_any_subtransaction(batch->context, error,
+                              [batch, begin, end] { settle_rows(batch, begin, end); }))
+        return;
+    if (!is_lock(error))
+        raise(error);
+    reset_rows(batch, begin, end);
+    postpone(batch, batch->deliveries[index], error);
 }
 
-/* The outcome of a row that was left out: skipped if it came late, else that of the one which overtook it. */
-void settle_left_out(Row *const *rows, int count)
+void settle_deliveries(Batch *batch, int begin, int end)
 {
-    for (int i = count - 1; i >= 0; i--) {
-        if (rows[i]->came_late)
-            rows[i]->event->outcome = Outcome::skipped;
-        else if (rows[i]->overtaken_by != nullptr)
-            rows[i]->event->outcome = rows[i]->overtaken_by->event->outcome;
+    PgError error;
+
+    check_stack_depth();
+    if (begin == end || write_range(batch, batch->first_rows[begin], batch->first_rows[end], error))
+        return;
+    if (is_transient(error.sqlerrcode) && !is_lock(error))
+        raise(error);
+    if (end - begin == 1) {
+        settle_delivery(batch, begin);
+        return;
     }
+    const int middle = begin + (end - begin) / 2;
+    settle_deliveries(batch, begin, middle);
+    settle_deliveries(batch, middle, end);
 }
 
-/*
- * Settles the keys that were written. The others had a dead letter, and without it their rows may fare
- * otherwise: those are moved to the front of `rows`, for another round; returns how many.
- */
-int settle_keys(const Target *target, Row **rows, int count)
-{
-    int again = 0;
+/* ---- what may have waited for a later event ---- */
 
-    for (int begin = 0, end; begin < count; begin = end) {
-        for (end = begin + 1; end < count && have_same_key(target, rows[begin], rows[end]);)
-            end++;
-        if (!has_failed(rows + begin, end - begin)) {
-            settle_left_out(rows + begin, end - begin);
-            continue;
-        }
-        for (int i = begin; i < end; i++) {
-            if (rows[i]->event->outcome != Outcome::dead_lettered) {
-                rows[i]->event->outcome = Outcome::pending;
-                rows[again++] = rows[i];
-            }
-        }
+bool waits_for_others(const Row *row)
+{
+    return row->fault != nullptr && !row->is_refused && !row->delivery->is_postponed &&
+           (row->fault->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION ||
+            row->fault->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ||
+            row->fault->sqlerrcode == ERRCODE_EXCLUSION_VIOLATION);
+}
+
+/* Not where a later event of its key has been applied: it would be overwritten. */
+bool is_last_of_key(const Row *row)
+{
+    for (const Row *later = row->later; later != nullptr; later = later->later) {
+        if (!waits_for_others(later))
+            return false;
     }
-    return again;
+    return true;
 }
 
-Row **allocate_rows(int count)
-{
-    return static_cast<Row **>(palloc_extended(std::max(count, 1) * sizeof(Row *), MCXT_ALLOC_HUGE));
-}
-
-/* Copies the rows that are still to be written to `rows`; returns how many. */
-int pending_rows(const Writer *writer, Row **rows)
+/* Links the events of each key, whatever has become of them. */
+void link_keys(Batch *batch)
 {
     int count = 0;
 
-    for (int i = 0; i < writer->row_count; i++) {
-        if (writer->rows[i].event->outcome == Outcome::pending)
-            rows[count++] = &writer->rows[i];
+    for (int i = 0; i < batch->row_count; i++) {
+        if (batch->rows[i].target != nullptr && !batch->rows[i].is_refused)
+            batch->order[count++] = &batch->rows[i];
+    }
+    qsort_arg(batch->order, count, sizeof(Row *), compare_by_key, nullptr);
+    make_waves(batch->order, count);
+}
+
+/* Tries these rows once more, together; their faults stay if they fail. */
+bool write_again(Batch *batch, Row *const *rows, int count)
+{
+    auto **faults = static_cast<const PgError **>(palloc(count * sizeof(PgError *)));
+    PgError error;
+
+    for (int r = 0; r < count; r++) {
+        faults[r] = rows[r]->fault;
+        rows[r]->fault = nullptr;
+        rows[r]->event->outcome = Outcome::pending;
+    }
+    const bool ok = in_any_subtransaction(batch->context, error, [batch] {
+        write_rows(batch, arrange_rows(batch, 0, batch->row_count));
+    });
+    for (int r = 0; !ok && r < count; r++)
+        rows[r]->fault = faults[r];
+    pfree(faults);
+    if (!ok && is_transient(error.sqlerrcode) && !is_lock(error))
+        raise(error);
+    return ok;
+}
+
+int collect_waiting(Batch *batch, Row **rows)
+{
+    int count = 0;
+
+    for (int i = 0; i < batch->row_count; i++) {
+        Row *row = &batch->rows[i];
+
+        if (waits_for_others(row) && is_last_of_key(row))
+            rows[count++] = row;
     }
     return count;
 }
 
-/* The end is as if all rows that are no dead letters had been written in turn. */
-void write_rows(Writer *writer)
+/*
+ * In the order of arrival an event may have been refused since it needs a later one: its parent, or a unique
+ * value that is given up later. It is tried again behind that, all such events at once, then one by one, as
+ * long as that helps.
+ */
+void retry_refused(Batch *batch)
 {
-    const Target *target = writer->target;
-    Row **rows = allocate_rows(writer->row_count);
-    Row **kept = allocate_rows(writer->row_count);
-    int count = pending_rows(writer, rows);
+    auto **rows = static_cast<Row **>(palloc_extended(Max(batch->row_count, 1) * sizeof(Row *), MCXT_ALLOC_HUGE));
 
-    if (deletes_rows(target) && count > 0) {
-        skip_deleted(target, rows, count);
-        count = pending_rows(writer, rows);
-    }
-    sort_rows(target, rows, count);
-    while (count > 0) {
-        write_or_bisect(writer, kept, fold(target, rows, count, kept));
-        count = settle_keys(target, rows, count);
+    link_keys(batch);
+    int count = collect_waiting(batch, rows);
+    bool goes_on = count > 0 && !(count > 1 && write_again(batch, rows, count));
+    for (int round = 0; goes_on && round < max_retry_rounds; round++) {
+        goes_on = false;
+        link_keys(batch);
+        count = collect_waiting(batch, rows);
+        for (int r = 0; r < count; r++) {
+            CHECK_FOR_INTERRUPTS();
+            goes_on |= write_again(batch, rows + r, 1);
+        }
     }
     pfree(rows);
-    pfree(kept);
 }
 
-bool has_deletion(const Writer *writer)
+void write_carefully(Batch *batch)
 {
-    for (int i = 0; i < writer->row_count; i++) {
-        if (writer->rows[i].event->is_deletion)
-            return true;
-    }
-    return false;
+    reset_rows(batch, 0, batch->row_count);
+    batch->is_careful = true;
+    if (batch->takes_writer_locks)
+        lock_writers(batch, arrange_rows(batch, 0, batch->row_count));
+    batch->keeps_key_order = !batch->takes_writer_locks;
+    settle_deliveries(batch, 0, batch->count);
+    retry_refused(batch);
+    unlock_writers(batch);
 }
 
-/* All events for one target that can be used. */
-void write_target(const Batch *batch, std::uint16_t index)
-{
-    Writer writer = {};
-
-    writer.context = batch->context;
-    writer.target = batch->catalog.targets[index];
-    collect_rows(&writer, batch, index);
-    if (deletes_rows(writer.target))
-        lock_against_deletions(writer.target, has_deletion(&writer));
-    const SavedIdentity saved = as_owner(writer.target->owner);
-    give_up_refused(&writer);
-    convert_rows(&writer);
-    write_rows(&writer);
-    back_to(saved);
-}
-
-/* The same for events without a target, or with one that cannot be used. */
-void give_up_events(const Batch *batch, std::uint16_t index)
-{
-    const Target *target = index == Event::no_target ? nullptr : batch->catalog.targets[index];
-
-    for (int i = 0; i < batch->count; i++) {
-        Delivery *delivery = batch->deliveries[i];
-
-        for (Event &event : delivery->events) {
-            if (event.target != index || delivery->is_postponed)
-                continue;
-            if (target == nullptr)
-                add_dead_letter(delivery, &event,
-                                delivery->only_target.empty() ? nullptr : delivery->only_target.c_str(),
-                                {event.refusal.sqlstate, event.refusal.message, {}, event.refusal.column});
-            else
-                add_dead_letter(delivery, &event, target->config.name,
-                                {unpack_sql_state(target->problem.sqlerrcode), target->problem.message,
-                                 target->problem.hint, std::string_view()});
-        }
-    }
-}
-
-/* ---- the batch ---- */
-
-void begin_events(const Batch *batch)
-{
-    for (int i = 0; i < batch->count; i++) {
-        batch->deliveries[i]->is_letter_kept = false;
-        for (Event &event : batch->deliveries[i]->events) {
-            event.outcome = Outcome::pending;
-            event.fault = nullptr;
-        }
-    }
-}
-
-void postpone_deliveries(Batch *batch, std::uint16_t index, const PgError &error)
-{
-    for (int i = 0; i < batch->count; i++) {
-        Delivery *delivery = batch->deliveries[i];
-
-        for (const Event &event : delivery->events) {
-            if (event.target != index || delivery->is_postponed)
-                continue;
-            delivery->is_postponed = true;
-            batch->postponed->count++;
-            batch->postponed->error = error;
-        }
-    }
-}
+/* ---- locks ---- */
 
 void describe_lock(const Target *target, PgError &error)
 {
@@ -575,40 +809,41 @@ void describe_lock(const Target *target, PgError &error)
     strlcpy(error.hint, "Look for who holds the lock in pg_locks.", sizeof(error.hint));
 }
 
-/* Locks the target's table as a write does, or postpones its deliveries. */
-void lock_target(Batch *batch, std::uint16_t index)
+void postpone_target(Batch *batch, std::uint16_t index)
 {
-    Target *target = batch->catalog.targets[index];
-    const Oid relation = target->config.relation;
     PgError error;
 
-    if (batch->postponed == nullptr) {
-        LockRelationOid(relation, RowExclusiveLock);
-        if (target->is_locked)
-            doubt_target(target); /* it can be looked at now */
-        return;
+    describe_lock(batch->catalog->targets[index], error);
+    for (int i = 0; i < batch->count; i++) {
+        for (const Event &event : batch->deliveries[i]->events) {
+            if (event.target == index)
+                postpone(batch, batch->deliveries[i], error);
+        }
     }
-    if (!target->is_locked && ConditionalLockRelationOid(relation, RowExclusiveLock)) {
-        target->is_blocked = false;
-        return;
-    }
-    if (!target->is_blocked && in_any_subtransaction(batch->context, error, [relation] {
-            LockRelationOid(relation, RowExclusiveLock);
-        })) {
-        if (target->is_locked)
-            doubt_target(target); /* it can be looked at now */
-        return;
-    }
-    if (error.sqlerrcode != 0 && error.sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-        raise(error);
-    target->is_blocked = true;
-    describe_lock(target, error);
-    postpone_deliveries(batch, index, error);
+}
+
+/* Locks the target's table as a write does; false if others keep it from us. */
+bool lock_table(const Batch *batch, const Target *target)
+{
+    if (batch->pace != Pace::waiting)
+        return !target->is_locked && ConditionalLockRelationOid(target->config.relation, RowExclusiveLock);
+    LockRelationOid(target->config.relation, RowExclusiveLock);
+    if (target->is_locked)
+        doubt_catalog(); /* it can be looked at now */
+    return true;
+}
+
+bool try_to_write(const Target *target)
+{
+    if (target->is_locked || !ConditionalLockRelationOid(target->config.relation, RowExclusiveLock))
+        return false;
+    UnlockRelationOid(target->config.relation, RowExclusiveLock);
+    return true;
 }
 
 void find_needed_targets(Batch *batch)
 {
-    batch->needs = static_cast<bool *>(palloc0(batch->catalog.count * sizeof(bool)));
+    batch->needs = static_cast<bool *>(palloc0(Max(batch->catalog->count, 1) * sizeof(bool)));
     for (int i = 0; i < batch->count; i++) {
         for (const Event &event : batch->deliveries[i]->events) {
             if (event.target != Event::no_target && !batch->deliveries[i]->is_postponed)
@@ -617,17 +852,24 @@ void find_needed_targets(Batch *batch)
     }
 }
 
-/* While a table is known to be locked each batch looks whether it still is, so that the state can be told. */
-void find_released_targets(Batch *batch)
+/* What others need to know as long as the last word was that a table is locked. */
+void look_at_other_tables(Batch *batch)
 {
-    for (int i = 0; i < batch->catalog.count; i++) {
-        Target *target = batch->catalog.targets[i];
+    for (int i = 0; batch->result->looks_at_tables && i < batch->catalog->count; i++) {
+        if (!batch->needs[i] && !try_to_write(batch->catalog->targets[i]))
+            batch->result->any_table_locked = true;
+    }
+}
 
-        if (batch->needs[i] || !target->is_blocked ||
-            !ConditionalLockRelationOid(target->config.relation, AccessShareLock))
+void lock_tables(Batch *batch)
+{
+    for (int i = 0; i < batch->catalog->count; i++) {
+        Target *target = batch->catalog->targets[i];
+
+        if (!batch->needs[i] || target->problem.sqlerrcode != 0 || lock_table(batch, target))
             continue;
-        UnlockRelationOid(target->config.relation, AccessShareLock);
-        target->is_blocked = false;
+        batch->result->any_table_locked = true;
+        postpone_target(batch, static_cast<std::uint16_t>(i));
     }
 }
 
@@ -640,119 +882,161 @@ void prepare_targets(Batch *batch)
     constexpr int max_turns = 10;
 
     for (int turn = 0; turn < max_turns; turn++) {
-        const Catalog &now = open_catalog();
-
-        batch->catalog.count = now.count;
-        batch->catalog.targets = static_cast<Target **>(palloc(std::max(now.count, 1) * sizeof(Target *)));
-        std::copy_n(now.targets, now.count, batch->catalog.targets);
+        batch->catalog = &open_catalog();
         for (int i = 0; i < batch->count; i++)
             map_again_if_changed(batch->deliveries[i]);
         find_needed_targets(batch);
-        find_released_targets(batch);
-        for (int i = 0; i < batch->catalog.count; i++) {
-            Target *target = batch->catalog.targets[i];
-
-            if (batch->needs[i] && target->problem.sqlerrcode == 0)
-                lock_target(batch, static_cast<std::uint16_t>(i));
-            else if (batch->needs[i] && turn == 0)
-                doubt_target(target);
+        lock_tables(batch);
+        for (int i = 0; turn == 0 && i < batch->catalog->count; i++) {
+            /* what ails it may be over without an invalidation */
+            if (batch->needs[i] && batch->catalog->targets[i]->problem.sqlerrcode != 0)
+                doubt_catalog();
         }
-        if (!catalog_is_stale())
+        if (!catalog_is_stale()) {
+            pin_catalog(batch->context);
+            look_at_other_tables(batch);
+            find_needed_targets(batch);
             return;
+        }
     }
     ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                     errmsg("the definitions of the targets keep changing")));
 }
 
-/*
- * Each error has to show while its statement runs: at the commit it could not be told whose it is. To be
- * called with the caller's identity: triggers that the caller's transaction has deferred run here, and they
- * are the caller's code. (Those of the targets cannot be deferred: as_owner() forbids that.)
- */
-void check_constraints_at_once()
-{
-    if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
-        elog(ERROR, "could not set constraints immediate");
-}
-
-/* An event must never be answered for that nobody has looked at. */
-void check_all_settled(const Batch *batch)
+bool deletes_from(const Batch *batch, std::uint16_t index)
 {
     for (int i = 0; i < batch->count; i++) {
         for (const Event &event : batch->deliveries[i]->events) {
-            if (event.outcome == Outcome::pending && !batch->deliveries[i]->is_postponed)
-                elog(ERROR, "an event was neither written nor given up");
+            if (event.target == index && event.is_deletion && !batch->deliveries[i]->is_postponed)
+                return deletes_rows(batch->catalog->targets[index]);
         }
     }
+    return false;
 }
 
 /*
- * Rows of a table that two targets share are not written in one order of their keys, so writers of such a
- * table follow one another.
+ * Keeps writers that delete rows apart from those that write some: a deletion that another transaction has
+ * not committed yet cannot be seen, and its row would come back. The lock goes with the transaction.
  */
-void lock_shared_tables(const Batch *batch)
+void lock_against_deletions(Batch *batch)
 {
-    for (int i = 0; i < batch->catalog.count; i++) {
-        const Target *target = batch->catalog.targets[i];
+    for (int i = 0; i < batch->catalog->count; i++) {
+        const Target *target = batch->catalog->targets[i];
 
-        if (batch->needs[i] && target->shares_table)
-            LockDatabaseObject(RelationRelationId, target->config.relation, lock_of_sharers, ExclusiveLock);
+        if (!batch->needs[i] || !target->may_lose_rows || target->problem.sqlerrcode != 0)
+            continue;
+        const LOCKMODE mode =
+            deletes_from(batch, static_cast<std::uint16_t>(i)) ? ExclusiveLock : ShareLock;
+        check_isolation(target);
+        if (batch->pace != Pace::careful)
+            LockDatabaseObject(RelationRelationId, target->config.relation, lock_of_deletions, mode);
+        else if (!try_lock(target->config.relation, lock_of_deletions, mode))
+            postpone_target(batch, static_cast<std::uint16_t>(i));
     }
+}
+
+/* ---- the batch ---- */
+
+/* An event must never be answered for that nobody has looked at. */
+void give_up_refused(Batch *batch)
+{
+    int count = 0;
+
+    for (int i = 0; i < batch->row_count; i++) {
+        Row *row = &batch->rows[i];
+
+        if (row->delivery->is_postponed)
+            continue;
+        if (row->fault != nullptr)
+            batch->order[count++] = row;
+        else if (row->event->outcome == Outcome::pending)
+            elog(ERROR, "an event was neither written nor given up");
+    }
+    if (count > 0)
+        write_dead_letters(batch->order, count);
+}
+
+/* Locks that are held for longer are waited for without keeping others from writing. */
+void write_waiting(Batch *batch)
+{
+    const int level = NewGUCNestLevel();
+    PgError error;
+
+    if (batch->lock_timeout_ms == 0 || batch->lock_timeout_ms > waiting_lock_timeout_ms)
+        pin_setting("lock_timeout", psprintf("%d", waiting_lock_timeout_ms));
+    bool ok = in_any_subtransaction(batch->context, error, [batch] { write_quickly(batch); });
+    if (!ok && !is_transient(error.sqlerrcode))
+        ok = in_any_subtransaction(batch->context, error, [batch] { write_carefully(batch); });
+    AtEOXact_GUC(false, level);
+    if (ok)
+        return;
+    if (!is_lock(error))
+        raise(error);
+    batch->takes_writer_locks = false;
+    if (in_any_subtransaction(batch->context, error, [batch] { write_quickly(batch); }))
+        return;
+    if (is_transient(error.sqlerrcode))
+        raise(error);
+    write_carefully(batch);
+}
+
+void write_all(Batch *batch)
+{
+    if (batch->pace == Pace::quick)
+        write_quickly(batch);
+    else if (batch->pace == Pace::careful)
+        write_carefully(batch);
+    else
+        write_waiting(batch);
+}
+
+void begin_batch(Batch *batch)
+{
+    batch->result->reached_rows = batch->result->any_table_locked = false;
+    batch->result->postponed = 0;
+    batch->takes_writer_locks = true;
+    for (int i = 0; i < batch->count; i++)
+        batch->deliveries[i]->is_postponed = false;
 }
 
 void write_batch(Batch *batch)
 {
-    lock_shared_tables(batch);
-    for (int i = 0; i < batch->catalog.count; i++) {
-        Target *target = batch->catalog.targets[i];
-        const auto index = static_cast<std::uint16_t>(i);
+    const int level = NewGUCNestLevel();
 
-        if (!batch->needs[i] || target->is_locked)
-            continue;
-        check_owner_again(target);
-        if (target->problem.sqlerrcode != 0) {
-            give_up_events(batch, index);
-            continue;
-        }
-        /* for each, since another owner's trigger may have deferred them again */
-        if (target->has_triggers)
-            check_constraints_at_once();
-        write_target(batch, index);
+    batch->lock_timeout_ms = LockTimeout;
+    if (batch->pace != Pace::waiting)
+        pin_setting("lock_timeout", batch->pace == Pace::quick ? quick_lock_timeout : careful_lock_timeout);
+    batch->held = static_cast<LOCKMODE *>(palloc0(Max(batch->catalog->count, 1) * sizeof(LOCKMODE)));
+    lock_against_deletions(batch);
+    for (int i = 0; i < batch->catalog->count; i++) {
+        if (batch->needs[i])
+            check_owner_again(batch->catalog->targets[i]);
     }
-    give_up_events(batch, Event::no_target);
-    check_all_settled(batch);
+    collect_rows(batch);
+    convert_rows(batch);
+    write_all(batch);
+    give_up_refused(batch);
+    AtEOXact_GUC(false, level);
 }
 
 } // namespace
 
-bool write_reached_rows() noexcept
+void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteResult *result)
 {
-    return reached_rows;
-}
-
-void write_deliveries(Delivery *const *deliveries, int count, Postponed *postponed)
-{
-    reached_rows = false;
     const MemoryContext caller_context = CurrentMemoryContext;
     Batch batch = {};
 
     batch.context = AllocSetContextCreate(caller_context, "cxone_sync batch", ALLOCSET_DEFAULT_SIZES);
     batch.deliveries = deliveries;
     batch.count = count;
-    batch.postponed = postponed;
+    batch.pace = pace;
+    batch.result = result;
     MemoryContextSwitchTo(batch.context);
-    for (int i = 0; i < count; i++)
-        deliveries[i]->is_postponed = false;
-    if (postponed != nullptr)
-        postponed->count = 0;
+    begin_batch(&batch);
     prepare_targets(&batch);
-    for (int i = 0; i < batch.catalog.count; i++)
-        pin_target(batch.catalog.targets[i], batch.context);
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
+    connect_spi();
     MemoryContextSwitchTo(batch.context);
-    begin_events(&batch);
-    reached_rows = true;
+    result->reached_rows = true;
     write_batch(&batch);
     SPI_finish();
     MemoryContextSwitchTo(caller_context);

@@ -6,33 +6,34 @@
 
 namespace cxone_sync {
 
-/* Deliveries that were left out, because a table is locked by others. */
-struct Postponed {
-    int count = 0;
-    PgError error; /* why, for the last of them */
+/* How write_deliveries() meets locks and faults. */
+enum class Pace {
+    quick,   /* any fault or lock that is met is raised: the caller rolls back and comes again, carefully */
+    careful, /* faults become dead letters; what needs a lock that others hold is postponed, without a wait */
+    waiting  /* as quick, then if need be as careful, but locks are waited for: nothing is raised for a fault */
+};
+
+struct WriteResult {
+    bool reached_rows; /* if not, an error concerns every delivery */
+    int postponed;     /* deliveries that were left out, since others hold a lock that they need */
+    PgError postponed_by; /* why, for the last of them */
+    bool any_table_locked; /* others hold a lock on the table of some target that the deliveries need */
+    bool looks_at_tables;  /* set by the caller: or on that of any other target */
 };
 
 /*
  * Writes all events of the deliveries in the current transaction: into their targets, or into dead_letters if
- * the event is at fault or its target cannot be used, and sets each event's outcome. An event at fault is
- * found by bisection with subtransactions, 2 log2(n) statements, and its neighbours are written all the same.
+ * the event is at fault or its target cannot be used, and sets each event's outcome. What is left is what the
+ * events would have left one after the other, in the order of arrival, each in its own transaction; only may
+ * an event that waits for a later one of them be applied.
  *
- * Deliveries that were mapped by another version of the catalog are mapped again. Targets are written in the
- * order of their names and rows in the order of their keys, whatever statement they belong to, so that two
- * writers never wait for each other in a circle.
- *
- * A delivery with events for a table that is locked is marked as postponed and told of in `postponed`; if
- * that is null the lock is waited for. The first to meet a lock waits for lock_timeout, later ones not at
- * all.
+ * Deliveries that were mapped by another version of the catalog are mapped again. With Pace::quick and
+ * Pace::careful a delivery with events for a table that is locked is marked as postponed.
  *
  * Raises an error, and then nothing is to be committed, if the deliveries should be sent again: what
- * open_catalog() raises, or a transient error (dead_letters.h).
+ * open_catalog() raises, or a transient error (dead_letters.h); with Pace::quick also what the statements
+ * raise. `result` tells then how far it came.
  */
-void write_deliveries(Delivery *const *deliveries, int count, Postponed *postponed);
-
-/*
- * Whether the last write_deliveries() got as far as single rows: if not, its error concerns every delivery.
- */
-bool write_reached_rows() noexcept;
+void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteResult *result);
 
 } // namespace cxone_sync

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <climits>
+#include <iterator>
+#include <set>
 #include <sys/resource.h>
 
 #include "db/catalog.h"
@@ -27,6 +29,10 @@ namespace {
 constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a serialization race */
 /* For writing deliveries one by one after a failed batch. */
 constexpr std::int64_t alone_budget_us = 2'000'000;
+/* Deliveries that may wait for locks at the same time; and between two tries. */
+constexpr std::size_t max_waiting = 1000;
+constexpr std::int64_t first_waiting_pause_us = 10'000;
+constexpr std::int64_t longest_waiting_pause_us = 100'000;
 /* Between two counts of the dead letters; and they are not to take more than a twentieth of our time. */
 constexpr std::int64_t letters_pause_us = 5'000'000;
 constexpr std::int64_t letters_pause_factor = 20;
@@ -274,11 +280,12 @@ void Intake::run()
         listen();
         if (stop_requested() && accepting_)
             begin_stop();
+        write_waiting();
         write_batch();
         probe_database();
         count_dead_letters();
         Timestamp due_at;
-        if (!accepting_ && !batch_is_due(due_at)) {
+        if (!accepting_ && !batch_is_due(due_at) && waiting_.empty()) {
             tell_journal(Journal::at_end);
             return;
         }
@@ -328,7 +335,7 @@ long Intake::milliseconds_to_wait()
         until = std::min(until, journal_.refusals_due_at());
     until = std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
                       statistics_due_at_, upgrade_due_at_, check_due_at_, probe_due_at_, letters_due_at_,
-                      journal_.due_at()});
+                      journal_.due_at(), waiting_.empty() ? INT64_MAX : waiting_due_at_});
     if (until == INT64_MAX)
         return -1;
     return static_cast<long>(std::clamp<std::int64_t>((until - now() + 999) / 1000, 0, max_delay_ms));
@@ -380,21 +387,35 @@ void Intake::tell_journal(Timestamp at)
 /* ---- writing ---- */
 
 /* One transaction for all; true if it was committed. */
-bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
+bool Intake::write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgError &error)
 {
     Delivery *const *first = deliveries.data();
     const int count = static_cast<int>(deliveries.size());
+    WriteResult *result = &written_;
     PgError ignored;
+
+    result->looks_at_tables = journal_.is_failing();
+    result->reached_rows = false;
+    const bool ok = in_transaction("writing deliveries", error, [first, count, pace, result] {
+        check_read_write();
+        write_deliveries(first, count, pace, result);
+    });
+    guarded(ignored, [] { release_advisory_locks(); });
+    statistics_.count(ok ? Counter::commits : Counter::rollbacks);
+    return ok;
+}
+
+/* As quickly as it goes; what is at fault, or locked, takes a second transaction, with care. */
+bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
+{
     bool ok = false;
 
-    for (int attempt = 0; attempt <= max_retries; attempt++) {
-        ok = in_transaction("writing deliveries", error, [this, first, count] {
-            check_read_write();
-            write_deliveries(first, count, &postponed_);
-        });
-        guarded(ignored, [] { release_advisory_locks(); });
-        statistics_.count(ok ? Counter::commits : Counter::rollbacks);
-        if (ok || ERRCODE_TO_CATEGORY(error.sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
+    for (int attempt = 0; !ok && attempt <= max_retries; attempt++) {
+        ok = write_at(Pace::quick, deliveries, error);
+        if (!ok && written_.reached_rows &&
+            (!is_transient(error.sqlerrcode) || error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE))
+            ok = write_at(Pace::careful, deliveries, error);
+        if (ERRCODE_TO_CATEGORY(error.sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
             break;
     }
     return ok;
@@ -409,6 +430,76 @@ void Intake::gather()
         gathering_.end(queue_.gather(gathering_.expected(), wait_us));
 }
 
+std::vector<Delivery *> Intake::deliveries_of_batch() const
+{
+    std::vector<Delivery *> deliveries;
+
+    for (const QueuedDelivery &queued : batch_)
+        deliveries.push_back(queued.delivery.get());
+    return deliveries;
+}
+
+/* Others hold a lock that it needs: it is tried again for cxone_sync.lock_timeout, and holds up nobody. */
+bool Intake::may_wait(QueuedDelivery &queued)
+{
+    const Timestamp at = now();
+
+    if (queued.give_up_at == 0)
+        queued.give_up_at = at + settings::lock_timeout_ms * std::int64_t{1000};
+    return at < queued.give_up_at && waiting_.size() < max_waiting;
+}
+
+/* What comes behind a delivery that waits, and has one of its keys, waits as well: of equal times the later
+ * one is to win. */
+void Intake::hold_back()
+{
+    std::set<std::pair<std::uint16_t, std::string_view>> keys;
+    const auto concerns = [&keys](const QueuedDelivery &queued) {
+        const std::vector<Event> &events = queued.delivery->events;
+        return std::any_of(events.begin(), events.end(), [&keys](const Event &event) {
+            return keys.count({event.target, event.key}) > 0;
+        });
+    };
+
+    if (waiting_.empty())
+        return;
+    for (const QueuedDelivery &queued : waiting_) {
+        for (const Event &event : queued.delivery->events)
+            keys.insert({event.target, event.key});
+    }
+    for (auto queued = batch_.begin(); queued != batch_.end();) {
+        if (!concerns(*queued) || !may_wait(*queued)) {
+            ++queued;
+            continue;
+        }
+        for (const Event &event : queued->delivery->events)
+            keys.insert({event.target, event.key});
+        waiting_.push_back(std::move(*queued));
+        queued = batch_.erase(queued);
+    }
+}
+
+/* Once more, without a wait, those that others kept from being written. */
+void Intake::write_waiting()
+{
+    PgError error;
+
+    if (waiting_.empty() || now() < waiting_due_at_)
+        return;
+    batch_.clear();
+    batch_.swap(waiting_);
+    if (write_at(Pace::careful, deliveries_of_batch(), error)) {
+        finish(0, batch_.size(), true);
+        note_written();
+    } else {
+        note_write_failure(error);
+        finish(0, batch_.size(), false);
+    }
+    waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
+    waiting_due_at_ = now() + waiting_pause_us_;
+    publish_mapping();
+}
+
 void Intake::write_batch()
 {
     Timestamp due_at;
@@ -419,31 +510,30 @@ void Intake::write_batch()
     Gauges &gauges = statistics_.gauges();
     batch_.clear();
     queue_.take(static_cast<unsigned>(settings::batch_size), batch_);
+    hold_back();
+    if (batch_.empty())
+        return;
     gauges.oldest_in_batch = batch_.front().delivery->received;
     gauges.batch_began = now();
     statistics_.count(Counter::batches);
 
-    std::vector<Delivery *> deliveries;
-    for (const QueuedDelivery &queued : batch_)
-        deliveries.push_back(queued.delivery.get());
-
     PgError error;
-    if (write(deliveries, error)) {
+    if (write(deliveries_of_batch(), error)) {
         /* counted before they are answered: those that are come back at once */
         const Timestamp at = now();
         gathering_.begin(gauges.queued_deliveries + batch_.size(), last_commit_us(), at - gauges.batch_began,
                          at);
         finish(0, batch_.size(), true);
         note_written();
-    } else if (write_reached_rows() && batch_.size() > 1) {
-        /* a lock on one row, say, is no reason to send the other deliveries back */
+    } else if (written_.reached_rows && batch_.size() > 1) {
+        /* a full disk behind one table, say, is no reason to send the other deliveries back */
         write_alone();
     } else {
         /* first, so that whoever is sent back can see why */
         note_write_failure(error);
         finish(0, batch_.size(), false);
     }
-    gauges.oldest_in_batch = 0;
+    gauges.oldest_in_batch = waiting_.empty() ? 0 : waiting_.front().delivery->received;
     gauges.batch_began = 0;
     publish_mapping();
     report_statistics(false);
@@ -477,7 +567,17 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
     PgError ignored;
 
     answers_.clear();
+    gave_up_ = false;
     for (std::size_t i = begin; i < end; i++) {
+        if (committed && batch_[i].delivery->is_postponed) {
+            if (may_wait(batch_[i])) {
+                if (waiting_.empty())
+                    waiting_due_at_ = now() + (waiting_pause_us_ = first_waiting_pause_us);
+                waiting_.push_back(std::move(batch_[i]));
+                continue;
+            }
+            gave_up_ = true;
+        }
         const Delivery &delivery = *batch_[i].delivery;
         Answer answer{.ticket = batch_[i].ticket,
                       .committed = committed && !delivery.is_postponed,
@@ -679,9 +779,9 @@ void Intake::count_dead_letters()
 
 void Intake::note_written()
 {
-    if (postponed_.count > 0) {
-        note_write_failure(postponed_.error);
-    } else if (!a_target_is_blocked()) {
+    if (gave_up_) {
+        note_write_failure(written_.postponed_by);
+    } else if (!written_.any_table_locked && waiting_.empty()) {
         failed_probes_ = 0;
         note_success();
     }
@@ -728,6 +828,8 @@ void Intake::stop() noexcept
     try {
         queue_.close();
         queue_.take(INT_MAX, batch_);
+        std::move(waiting_.begin(), waiting_.end(), std::back_inserter(batch_));
+        waiting_.clear();
         /* first, as it needs no memory: what stays under way would be sent back by all workers */
         for (const QueuedDelivery &queued : batch_) {
             if (queued.delivery)

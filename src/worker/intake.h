@@ -66,7 +66,12 @@ private:
     void gather();
     void write_batch();
     void write_alone();
+    std::vector<Delivery *> deliveries_of_batch() const;
+    bool write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgError &error);
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
+    void write_waiting();
+    bool may_wait(QueuedDelivery &queued);
+    void hold_back();
     void finish(std::size_t begin, std::size_t end, bool committed);
     void tell_delivery(const Delivery &delivery, const Answer &answer, Timestamp at);
 
@@ -95,7 +100,11 @@ private:
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
     std::vector<Answer> answers_;
     Gathering gathering_;
-    Postponed postponed_;                                   /* of the last transaction */
+    std::vector<QueuedDelivery> waiting_; /* for locks that others hold, the oldest first */
+    std::int64_t waiting_due_at_ = 0;     /* when they are tried again */
+    std::int64_t waiting_pause_us_ = 0;
+    WriteResult written_ = {}; /* of the last transaction */
+    bool gave_up_ = false;     /* a delivery that waited for a lock, in the last batch */
     bool has_started_ = false;                              /* and has said so */
     std::string listen_problem_ = "the worker is starting"; /* why nobody listens for webhooks */
     bool accepting_ = true;                                 /* no stop has been asked for */
