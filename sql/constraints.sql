@@ -139,6 +139,8 @@ ALTER TABLE cxone_sync.dead_letters RENAME TO moved;
 SELECT cxone_sync.ingest('{"events": [{"no": "id"}]}');
 SELECT cxone_sync.ingest('{"events": [{"id": "good"}]}');
 ALTER TABLE cxone_sync.moved RENAME TO dead_letters;
+ALTER TABLE cxone_sync.dead_letters OWNER TO cxone_sync;
+SELECT cxone_sync.ingest('{"events": [{"no": "id"}]}');
 ALTER TABLE cxone_sync.dead_letters OWNER TO CURRENT_USER;
 SELECT cxone_sync.ingest('{"events": [{"no": "id"}]}');
 

@@ -184,7 +184,7 @@ WHERE r.result IS DISTINCT FROM x.result ORDER BY set, key, target, permutation 
 SELECT count(*) AS strangers FROM results AS r LEFT JOIN expected AS x USING (target, set, key) WHERE x.result IS NULL;
 -- tombstones keep the newest deletion of each key
 SELECT t.target, t.key, t.deleted_ts FROM (SELECT c.name AS target, key, deleted_ts FROM cxone_sync.tombstones JOIN cxone_sync.target_config AS c USING (relation)) AS t FULL JOIN
-    (SELECT target, CASE target WHEN 'deleted' THEN id_of(set, permutation, key) ELSE format('{%s,%s}', id_of(set, permutation, key / 2), key % 2) END AS key, max(time) AS deleted_ts
+    (SELECT target, CASE target WHEN 'deleted' THEN id_of(set, permutation, key) ELSE format('{%s,%s}', key % 2, id_of(set, permutation, key / 2)) END AS key, max(time) AS deleted_ts
      FROM events, generate_series(1, 4) AS permutation, unnest('{deleted,paired}'::text[]) AS target WHERE is_deletion GROUP BY 1, 2) AS x USING (target, key)
 WHERE t.deleted_ts IS DISTINCT FROM x.deleted_ts LIMIT 5;
 

@@ -28,15 +28,39 @@ END
 $$;
 
 /*
- * The worker writes as the owner of what it writes to, never as a superuser: a trigger on a table is somebody's
- * code. So the tables need an owner who is none. The role is left in place by DROP EXTENSION, as roles belong to
- * the cluster and not to a database.
+ * The worker writes events as the owner of the table, never as a superuser: a trigger on a table is somebody's code. So
+ * contact_records, and the tables that users give it, have an owner who is none. The extension's own tables belong to the
+ * superuser who installs it, so that nobody else can put code on them.
+ *
+ * The role is left in place by DROP EXTENSION, as roles belong to the cluster and not to a database. One that is there
+ * already may be somebody's who means to get at what it will own, so only a superuser may have made somebody a member.
  */
 DO $$
+DECLARE
+    found text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'cxone_sync') THEN
         CREATE ROLE cxone_sync NOLOGIN;
-        COMMENT ON ROLE cxone_sync IS 'owns the tables of the extension cxone_sync; its worker writes as this role';
+        COMMENT ON ROLE cxone_sync IS 'owns contact_records, and tables that are given to it; the worker of the extension cxone_sync writes as this role';
+    END IF;
+    IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'cxone_sync'
+               AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'role cxone_sync exists already and can do more than own tables',
+            HINT = 'Run ALTER ROLE cxone_sync NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS, or rename the role, if it is not meant for this extension.';
+    END IF;
+    SELECT pg_catalog.string_agg(pg_catalog.format('%s (granted by %s)', coalesce(u.rolname, m.member::text), coalesce(g.rolname, m.grantor::text)), ', ')
+    INTO found
+    FROM pg_catalog.pg_auth_members AS m
+    LEFT JOIN pg_catalog.pg_roles AS u ON u.oid = m.member
+    LEFT JOIN pg_catalog.pg_roles AS g ON g.oid = m.grantor
+    WHERE m.roleid = 'cxone_sync'::pg_catalog.regrole::oid
+        AND (g.rolsuper IS NOT TRUE OR (m.admin_option AND u.rolsuper IS NOT TRUE));
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'role cxone_sync exists already and has members that a superuser did not make, or that may make others',
+            DETAIL = 'Members: ' || found || '.',
+            HINT = 'Run REVOKE cxone_sync FROM each of them, and GRANT it anew as a superuser, without ADMIN OPTION; or rename the role, if it is not meant for this extension.';
     END IF;
 END
 $$;
@@ -134,9 +158,6 @@ COMMENT ON COLUMN dead_letters.column_name IS 'the column that refused its value
 COMMENT ON COLUMN dead_letters.attempts IS 'how often it was tried';
 COMMENT ON COLUMN dead_letters.last_attempt_at IS 'when it was last tried';
 COMMENT ON COLUMN dead_letters.payload IS 'the event''s JSON text, byte for byte';
-
-ALTER TABLE schema_versions OWNER TO cxone_sync;
-ALTER TABLE dead_letters OWNER TO cxone_sync;
 
 SELECT pg_catalog.pg_extension_config_dump('schema_versions', '');
 SELECT pg_catalog.pg_extension_config_dump('dead_letters', '');

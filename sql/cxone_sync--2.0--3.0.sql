@@ -2,7 +2,15 @@
 
 \echo Use "ALTER EXTENSION cxone_sync UPDATE TO '3.0'" to load this file. \quit
 
-/* A user may have a column of that name already: of another type it stays a column like any other. */
+/* What these tables have of others' code would run as a superuser below. */
+CREATE FUNCTION check_own_tables() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_check_own_tables';
+SELECT check_own_tables();
+DROP FUNCTION check_own_tables();
+
+/*
+ * A user may have a column of that name already: of another type it stays a column like any other. One that an earlier
+ * installation or a user has left keeps its order in time; ours is known by its place, between two tables of the first script.
+ */
 DO $$
 DECLARE
     present oid := pg_catalog.to_regclass('cxone_sync.contact_records');
@@ -12,6 +20,13 @@ BEGIN
         ALTER TABLE cxone_sync.contact_records ADD COLUMN extra jsonb;
         COMMENT ON COLUMN cxone_sync.contact_records.extra IS
             'what events carry and no column takes: absent keeps a member, null makes it null';
+    END IF;
+    IF present > 'cxone_sync.schema_versions'::pg_catalog.regclass::oid AND present < 'cxone_sync.dead_letters'::pg_catalog.regclass::oid
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
+                        WHERE attrelid = present AND attname = 'field_times' AND NOT attisdropped) THEN
+        ALTER TABLE cxone_sync.contact_records ADD COLUMN field_times jsonb;
+        COMMENT ON COLUMN cxone_sync.contact_records.field_times IS
+            'times of fields that differ from updated_ts, so that partial events converge; the sync writes it';
     END IF;
 END
 $$;
@@ -27,7 +42,7 @@ CREATE TABLE target_config (
     type_path     text NOT NULL DEFAULT '/eventType',
     root_path     text NOT NULL DEFAULT '',
     delete_types  text[] CHECK (pg_catalog.cardinality(delete_types) > 0 AND pg_catalog.array_position(delete_types, NULL) IS NULL),
-    mark_column   text CHECK (mark_column IS NULL OR delete_types IS NOT NULL),
+    mark_column   text,
     kept_columns  text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(kept_columns, NULL) IS NULL)
 );
 COMMENT ON TABLE target_config IS 'what add_target() and change_target() have set; read it as the view targets';
@@ -35,7 +50,7 @@ COMMENT ON COLUMN target_config.name IS 'name of the target';
 COMMENT ON COLUMN target_config.relation IS 'the table that it writes';
 COMMENT ON COLUMN target_config.key_columns IS 'columns that identify a row; a unique constraint spans just them';
 COMMENT ON COLUMN target_config.order_column IS 'timestamptz column for the time of the newest event applied';
-COMMENT ON COLUMN target_config.event_types IS 'types of the events that it takes; null: all';
+COMMENT ON COLUMN target_config.event_types IS 'types of the events that it takes; null: all that no other target names';
 COMMENT ON COLUMN target_config.type_path IS 'JSON pointer to an event''s type';
 COMMENT ON COLUMN target_config.root_path IS 'JSON pointer to the object in an event whose members feed the columns of their names';
 COMMENT ON COLUMN target_config.delete_types IS 'types of the events that delete a row, or mark it as deleted';
@@ -53,9 +68,6 @@ COMMENT ON TABLE field_map IS 'columns that are fed from elsewhere than the key 
 COMMENT ON COLUMN field_map.target IS 'name of the target';
 COMMENT ON COLUMN field_map.column_name IS 'column of the target''s table; its order column for the event''s time';
 COMMENT ON COLUMN field_map.paths IS 'JSON pointers into the event; the first that is there and not null counts';
-
-ALTER TABLE target_config OWNER TO cxone_sync;
-ALTER TABLE field_map OWNER TO cxone_sync;
 
 CREATE FUNCTION config_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_config_changed';
@@ -87,8 +99,10 @@ CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON fi
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed();
 COMMENT ON TRIGGER config_changed ON field_map IS 'makes a change effective for the next delivery';
 
-SELECT pg_catalog.pg_extension_config_dump('target_config', '');
-SELECT pg_catalog.pg_extension_config_dump('field_map', '');
+-- A table that is gone would be restored as its number, which may be another's by then.
+SELECT pg_catalog.pg_extension_config_dump('target_config', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = relation)');
+SELECT pg_catalog.pg_extension_config_dump('field_map',
+    'WHERE target IN (SELECT name FROM cxone_sync.target_config JOIN pg_catalog.pg_class ON pg_class.oid = relation)');
 
 CREATE FUNCTION add_target(
     name text, relation regclass, key_columns text[], order_column text DEFAULT 'updated_ts',
@@ -100,13 +114,13 @@ COMMENT ON FUNCTION add_target(text, regclass, text[], text, text[], text, text,
     'sends events to a table from the next delivery on; the caller must own the table or belong to the role that does';
 
 CREATE FUNCTION change_target(
-    name text, relation regclass, key_columns text[], order_column text DEFAULT 'updated_ts',
-    event_types text[] DEFAULT NULL, root_path text DEFAULT '', type_path text DEFAULT '/eventType',
-    delete_types text[] DEFAULT NULL, mark_column text DEFAULT NULL, kept_columns text[] DEFAULT '{}')
+    name text, relation regclass DEFAULT NULL, key_columns text[] DEFAULT NULL, order_column text DEFAULT NULL,
+    event_types text[] DEFAULT NULL, root_path text DEFAULT NULL, type_path text DEFAULT NULL,
+    delete_types text[] DEFAULT NULL, mark_column text DEFAULT NULL, kept_columns text[] DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_change_target';
 COMMENT ON FUNCTION change_target(text, regclass, text[], text, text[], text, text, text[], text, text[]) IS
-    'replaces all that add_target() has set for this target; its field_map stays';
+    'changes what is given and keeps the rest; {} clears event_types, delete_types and kept_columns, an empty text mark_column; tells each change in a notice';
 
 CREATE FUNCTION remove_target(name text) RETURNS void
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_remove_target';
@@ -127,7 +141,8 @@ REVOKE ALL ON FUNCTION
     remove_target(text), map_field(text, text, text[]), unmap_field(text, text)
 FROM PUBLIC;
 
-CREATE FUNCTION target_states(OUT name text, OUT field_order boolean, OUT extra boolean, OUT problem text, OUT hint text)
+CREATE FUNCTION target_states(
+    OUT name text, OUT field_order boolean, OUT extra boolean, OUT problem text, OUT hint text, OUT warning text)
 RETURNS SETOF record
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_target_states';
 COMMENT ON FUNCTION target_states() IS 'what the catalog says of each target';
@@ -135,7 +150,13 @@ REVOKE ALL ON FUNCTION target_states() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION target_states() TO pg_monitor;
 
 CREATE VIEW targets AS
-SELECT c.*, CASE WHEN s.field_order THEN 'field' ELSE 'row' END AS time_order, s.extra AS keeps_extra, s.problem, s.hint
+SELECT c.*, CASE WHEN s.field_order THEN 'field' ELSE 'row' END AS time_order, s.extra AS keeps_extra,
+    CASE WHEN c.event_types IS NULL THEN
+        (SELECT pg_catalog.array_agg(DISTINCT t ORDER BY t)
+         FROM target_config AS o, LATERAL pg_catalog.unnest(o.event_types || o.delete_types) AS t
+         WHERE o.name <> c.name AND t <> ALL (coalesce(c.delete_types, '{}')))
+    END AS left_to_others,
+    s.problem, s.hint, s.warning
 FROM target_config c LEFT JOIN target_states() s USING (name)
 ORDER BY c.name <> 'contact_records', c.name;
 COMMENT ON VIEW targets IS 'which events go to which table, and whether that works';
@@ -143,7 +164,7 @@ COMMENT ON COLUMN targets.name IS 'name of the target';
 COMMENT ON COLUMN targets.relation IS 'the table that it writes';
 COMMENT ON COLUMN targets.key_columns IS 'columns that identify a row; a unique constraint spans just them';
 COMMENT ON COLUMN targets.order_column IS 'timestamptz column for the time of the newest event applied';
-COMMENT ON COLUMN targets.event_types IS 'types of the events that it takes; null: all';
+COMMENT ON COLUMN targets.event_types IS 'types of the events that it takes; null: all that no other target names';
 COMMENT ON COLUMN targets.type_path IS 'JSON pointer to an event''s type';
 COMMENT ON COLUMN targets.root_path IS 'JSON pointer to the object in an event whose members feed the columns of their names';
 COMMENT ON COLUMN targets.delete_types IS 'types of the events that delete a row, or mark it as deleted';
@@ -152,8 +173,10 @@ COMMENT ON COLUMN targets.kept_columns IS 'columns that no event writes';
 COMMENT ON COLUMN targets.time_order IS
     'field: newer fields win one by one, as the table has a column field_times; row: an older event changes nothing';
 COMMENT ON COLUMN targets.keeps_extra IS 'whether the table has a column extra for what no other column takes';
+COMMENT ON COLUMN targets.left_to_others IS 'types that it leaves to the targets that name them, having no event_types of its own';
 COMMENT ON COLUMN targets.problem IS 'why its events are dead letters; null: they are not';
 COMMENT ON COLUMN targets.hint IS 'what to do about it';
+COMMENT ON COLUMN targets.warning IS 'what may not be meant; its events are applied';
 GRANT SELECT ON targets TO pg_monitor;
 
 /* Not where a dump is restored, which brings its own. */
@@ -164,11 +187,14 @@ FROM pg_catalog.to_regclass('cxone_sync.contact_records') AS relation WHERE rela
 /* ---- dead letters ---- */
 
 ALTER TABLE dead_letters ALTER COLUMN target DROP NOT NULL;
-ALTER TABLE dead_letters ADD COLUMN hint text, ADD COLUMN history jsonb NOT NULL DEFAULT '[]';
+ALTER TABLE dead_letters ADD COLUMN hint text, ADD COLUMN history jsonb NOT NULL DEFAULT '[]', ADD COLUMN detail text,
+    ADD COLUMN constraint_name text;
 COMMENT ON COLUMN dead_letters.target IS 'the target that it was meant for; null: none takes it';
 UPDATE dead_letters SET target = 'contact_records'; -- there was no other, and it was the table's name
 COMMENT ON COLUMN dead_letters.hint IS 'what to do about it';
 COMMENT ON COLUMN dead_letters.history IS 'earlier attempts: when, SQLSTATE and message, the last 20 of them';
+COMMENT ON COLUMN dead_letters.detail IS 'further information of the error';
+COMMENT ON COLUMN dead_letters.constraint_name IS 'the constraint that was violated, where known';
 
 /*
  * Partial events in any order. A target with a side column field_times keeps, beside the time of the row in its order
@@ -228,14 +254,10 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_replay_dea
 COMMENT ON FUNCTION replay_dead_letters(bigint[], text, text, integer) IS
     'applies dead letters anew, those that failed least often first, and one that another session replays not at all: what succeeds is deleted, what fails again stays with one more attempt';
 
-CREATE FUNCTION purge_dead_letters(older_than interval) RETURNS bigint
-LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-    WITH purged AS (DELETE FROM cxone_sync.dead_letters WHERE received_at < now() - older_than RETURNING 1)
-    SELECT count(*) FROM purged
-$$;
-COMMENT ON FUNCTION purge_dead_letters(interval) IS 'deletes the dead letters that arrived longer ago; returns how many';
-ALTER FUNCTION purge_dead_letters(interval) OWNER TO cxone_sync;
+CREATE FUNCTION purge_dead_letters(older_than interval, force boolean DEFAULT false) RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_purge_dead_letters';
+COMMENT ON FUNCTION purge_dead_letters(interval, boolean) IS
+    'deletes the dead letters that arrived longer ago, less than an hour only with force; returns how many';
 
 CREATE FUNCTION simulate(
     payload jsonb, OUT event integer, OUT target text, OUT outcome text, OUT event_key text, OUT event_time timestamptz,
@@ -245,7 +267,7 @@ LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_sim
 COMMENT ON FUNCTION simulate(jsonb) IS
     'what ingest() would do, a row for each event and target: it is written and taken back, triggers included, so that nothing stays but numbers drawn from sequences';
 
-REVOKE ALL ON FUNCTION replay_dead_letters(bigint[], text, text, integer), purge_dead_letters(interval), simulate(jsonb)
+REVOKE ALL ON FUNCTION replay_dead_letters(bigint[], text, text, integer), purge_dead_letters(interval, boolean), simulate(jsonb)
 FROM PUBLIC;
 
 /* ---- what no column takes ---- */
@@ -309,28 +331,43 @@ REVOKE ALL ON FUNCTION unmapped_keys(), reset_unmapped_keys() FROM PUBLIC;
 /* ---- deletions ---- */
 
 CREATE TABLE tombstones (
-    relation   regclass NOT NULL,
-    key        text NOT NULL,
-    deleted_ts timestamptz NOT NULL,
-    PRIMARY KEY (relation, key)
+    relation    regclass NOT NULL,
+    key_columns text[] NOT NULL,
+    key         text NOT NULL,
+    deleted_ts  timestamptz NOT NULL,
+    PRIMARY KEY (relation, key_columns, key)
 );
 COMMENT ON TABLE tombstones IS 'keys that events have deleted, so that a late event does not bring the row back';
 COMMENT ON COLUMN tombstones.relation IS 'the table';
+COMMENT ON COLUMN tombstones.key_columns IS 'the columns of the key, in the order of the table';
 COMMENT ON COLUMN tombstones.key IS 'the key''s text; of several columns an array''s';
 COMMENT ON COLUMN tombstones.deleted_ts IS 'time of the newest deletion: events up to it are skipped';
-ALTER TABLE tombstones OWNER TO cxone_sync;
-SELECT pg_catalog.pg_extension_config_dump('tombstones', '');
+SELECT pg_catalog.pg_extension_config_dump('tombstones', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = relation)');
 
-CREATE FUNCTION purge_tombstones(older_than interval) RETURNS bigint
-LANGUAGE sql STRICT VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-    WITH purged AS (DELETE FROM cxone_sync.tombstones WHERE deleted_ts < now() - older_than RETURNING 1)
-    SELECT count(*) FROM purged
-$$;
-COMMENT ON FUNCTION purge_tombstones(interval) IS
-    'forgets deletions older than any event that may still come; returns how many';
-ALTER FUNCTION purge_tombstones(interval) OWNER TO cxone_sync;
-REVOKE ALL ON FUNCTION purge_tombstones(interval) FROM PUBLIC;
+/* What we know of tables goes with them, and follows their columns, in the transaction that drops or renames them. */
+CREATE FUNCTION tables_dropped() RETURNS event_trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_tables_dropped';
+COMMENT ON FUNCTION tables_dropped() IS 'forgets the deletions in tables that are dropped';
+CREATE FUNCTION names_changed() RETURNS event_trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_names_changed';
+COMMENT ON FUNCTION names_changed() IS 'renames columns in tombstones and in field_times, and tells that a target follows its table';
+REVOKE ALL ON FUNCTION tables_dropped(), names_changed() FROM PUBLIC;
+
+CREATE EVENT TRIGGER cxone_sync_tables ON sql_drop EXECUTE FUNCTION tables_dropped();
+ALTER EVENT TRIGGER cxone_sync_tables ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cxone_sync_tables IS 'forgets the deletions in tables that are dropped';
+CREATE EVENT TRIGGER cxone_sync_names ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER INDEX', 'ALTER SEQUENCE', 'ALTER TYPE')
+    EXECUTE FUNCTION names_changed();
+ALTER EVENT TRIGGER cxone_sync_names ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cxone_sync_names IS
+    'keeps what is known of renamed columns, and tells that a target follows its table';
+
+CREATE FUNCTION purge_tombstones(older_than interval, force boolean DEFAULT false) RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_purge_tombstones';
+COMMENT ON FUNCTION purge_tombstones(interval, boolean) IS
+    'forgets deletions older than any event that may still come, less than an hour only with force; returns how many';
+REVOKE ALL ON FUNCTION purge_tombstones(interval, boolean) FROM PUBLIC;
 
 /* ---- the registration with CXone ---- */
 
@@ -343,7 +380,6 @@ COMMENT ON COLUMN unregistration.since IS 'when it was called';
 COMMENT ON COLUMN unregistration.caller IS 'by whom';
 CREATE UNIQUE INDEX unregistration_one_row ON unregistration ((true));
 COMMENT ON INDEX unregistration_one_row IS 'at most one row';
-ALTER TABLE unregistration OWNER TO cxone_sync;
 SELECT pg_catalog.pg_extension_config_dump('unregistration', '');
 
 CREATE FUNCTION register_data_action() RETURNS void

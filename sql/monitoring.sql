@@ -94,11 +94,9 @@ BEGIN
 END
 $$;
 CALL wait_for_letters('constraint 1');
-SET ROLE cxone_sync;
 INSERT INTO cxone_sync.dead_letters (received_at, target, sqlstate, message, payload)
 SELECT now(), 'contact_records', s, 'by hand', '{}'
 FROM unnest('{22P02,22001,22,23502,02000,3F000,42P17,55000,P0001,XX000,0A000,40001}'::text[]) s;
-RESET ROLE;
 CALL wait_for_letters('value 3, constraint 2, target 4, raised 1, other 3');
 BEGIN;
 DELETE FROM cxone_sync.dead_letters;

@@ -4,6 +4,7 @@ SET client_min_messages = warning;
 SET datestyle = 'ISO';
 SET timezone = 'UTC';
 CREATE EXTENSION cxone_sync;
+ALTER TABLE cxone_sync.contact_records DROP COLUMN field_times; -- for its order in time to be that of rows
 CREATE SCHEMA test;
 GRANT USAGE ON SCHEMA test TO PUBLIC;
 SET search_path = test;

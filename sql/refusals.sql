@@ -62,13 +62,13 @@ SELECT * FROM outcome('{"events": [{"id": 1}]}');
 SELECT problem, hint FROM cxone_sync.targets;
 -- another table in its place
 CREATE TABLE cxone_sync.contact_records (id text PRIMARY KEY, updated_ts timestamptz, phone text);
-SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}');
+SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records');
 ROLLBACK;
 BEGIN;
 DROP TABLE cxone_sync.contact_records;
 CREATE TABLE cxone_sync.contact_records (id text PRIMARY KEY, updated_ts timestamptz, phone text);
 ALTER TABLE cxone_sync.contact_records OWNER TO cxone_sync;
-SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}');
+SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records');
 SELECT reply FROM outcome('{"events": [{"id": 1, "phone": "5", "email": "x"}]}');
 SELECT id, phone FROM cxone_sync.contact_records;
 ROLLBACK;

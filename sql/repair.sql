@@ -61,7 +61,20 @@ SELECT deliver('{"eventType": "Case", "id": 1, "n": "x"}', '{"eventType": "Case"
 SELECT * FROM cxone_sync.replay_dead_letters(ids => '{2,3,99}');
 SELECT * FROM cxone_sync.replay_dead_letters('{}');
 SELECT * FROM cxone_sync.replay_dead_letters(target => 'contact_records');
+SET client_min_messages = notice;
+\set VERBOSITY default
 SELECT * FROM cxone_sync.replay_dead_letters(target => 'nobody');
+SELECT * FROM cxone_sync.replay_dead_letters(target => 'case');
+SELECT * FROM cxone_sync.replay_dead_letters(target => 'contact_record');
+SELECT * FROM cxone_sync.replay_dead_letters(sqlstate => 'nope');
+SELECT * FROM cxone_sync.replay_dead_letters(sqlstate => '22p02');
+SELECT * FROM cxone_sync.replay_dead_letters(sqlstate => '');
+\set VERBOSITY terse
+-- one that is no more, but has letters, is none
+UPDATE cxone_sync.dead_letters SET target = 'former' WHERE id = 6;
+SELECT * FROM cxone_sync.replay_dead_letters(target => 'former', sqlstate => '99999');
+UPDATE cxone_sync.dead_letters SET target = NULL WHERE id = 6;
+SET client_min_messages = warning;
 SELECT * FROM cxone_sync.replay_dead_letters(sqlstate => '22P02');
 SELECT * FROM cxone_sync.replay_dead_letters(sqlstate => '23514', ids => '{1,2}', target => 'cases');
 -- those that failed least often come first
@@ -166,12 +179,30 @@ DROP TRIGGER trouble ON cases;
 SELECT afresh();
 SELECT deliver('{"eventType": "Case"}', '{"eventType": "Case"}', '{"eventType": "Case"}');
 UPDATE cxone_sync.dead_letters SET received_at = now() - (id || ' days')::interval;
-SELECT cxone_sync.purge_dead_letters('1 week'), cxone_sync.purge_dead_letters(NULL);
+SELECT cxone_sync.purge_dead_letters('1 week');
 SELECT cxone_sync.purge_dead_letters('36 hours');
 SELECT id FROM dead;
-INSERT INTO cxone_sync.tombstones VALUES ('cases', 'old', now() - interval '2 days'), ('cases', 'new', now()), ('cxone_sync.contact_records', 'old', now() - interval '2 days');
+INSERT INTO cxone_sync.tombstones VALUES ('cases', '{id}', 'old', now() - interval '2 days'), ('cases', '{id}', 'new', now()), ('cxone_sync.contact_records', '{id}', 'old', now() - interval '2 days');
 SELECT cxone_sync.purge_tombstones('1 day');
 SELECT relation, key FROM cxone_sync.tombstones;
+-- what deletes by a slip is refused: the past, nothing at all, seconds for days
+SELECT cxone_sync.purge_dead_letters('-1 day');
+SELECT cxone_sync.purge_tombstones('-1 day');
+SELECT cxone_sync.purge_dead_letters(NULL);
+SELECT cxone_sync.purge_tombstones(NULL);
+\set VERBOSITY default
+SELECT cxone_sync.purge_dead_letters('90');
+\set VERBOSITY terse
+SELECT cxone_sync.purge_tombstones('90');
+SELECT cxone_sync.purge_dead_letters('59 minutes 59 seconds', force => false);
+SELECT cxone_sync.purge_dead_letters('59 minutes', NULL);
+-- by the instant that is meant, which lies ahead, though twelve months count as 360 days where intervals are compared
+SELECT interval '-12 months 362 days' > '1 day';
+SELECT cxone_sync.purge_dead_letters('-12 months 362 days', true);
+SELECT cxone_sync.purge_dead_letters('-1 microsecond', true);
+SELECT id FROM dead;
+SELECT relation, key FROM cxone_sync.tombstones;
+SELECT cxone_sync.purge_dead_letters('1 hour'), cxone_sync.purge_dead_letters('0', force => true), cxone_sync.purge_tombstones('1 hour'), cxone_sync.purge_tombstones('0', force => true);
 TRUNCATE cxone_sync.tombstones;
 
 ---- what an event would do
@@ -245,7 +276,7 @@ UPDATE cxone_sync.dead_letters SET payload = replace(payload, '100', '10');
 SET ROLE regress_owner;
 SELECT outcome, new_sqlstate FROM cxone_sync.replay_dead_letters();
 SELECT target, outcome FROM cxone_sync.simulate('{"events": [{"eventType": "Both", "id": 2}]}');
-SELECT cxone_sync.purge_dead_letters('-1 day'), cxone_sync.purge_tombstones('-1 day');
+SELECT cxone_sync.purge_dead_letters('0', true), cxone_sync.purge_tombstones('0', true);
 SELECT * FROM cxone_sync.dead_letters;
 RESET ROLE;
 SELECT id, n, seen_by FROM cases;

@@ -734,8 +734,8 @@ void check_caller_owns(Oid relation)
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 
     if (!HeapTupleIsValid(tuple)) {
-        /* it is gone: then it is for whoever administers the extension */
-        if (!has_privs_of_role(GetUserId(), own_table("target_config").owner))
+        /* it is gone: then it is for whoever administers the extension's tables */
+        if (!has_privs_of_role(GetUserId(), get_role_oid(extension_name, true)))
             ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                             errmsg("the table of this target does not exist"),
                             errhint("Only members of the role cxone_sync may change it.")));

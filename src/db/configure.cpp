@@ -6,6 +6,7 @@
 #include "db/catalog.h"
 #include "db/extension.h"
 #include "db/identity.h"
+#include "db/near_miss.h"
 #include "db/shared_state.h"
 extern "C" {
 #include "commands/trigger.h"
@@ -34,12 +35,25 @@ constexpr const char *add_statement =
     "INSERT INTO cxone_sync.target_config (name, relation, key_columns, order_column, event_types, "
     "root_path, "
     "type_path, delete_types, mark_column, kept_columns) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+/* null keeps what is set; what is empty clears what may be null */
 constexpr const char *change_statement =
-    "UPDATE cxone_sync.target_config SET relation = $2, key_columns = $3, order_column = $4, event_types = "
-    "$5, "
-    "root_path = $6, type_path = $7, delete_types = $8, mark_column = $9, kept_columns = $10 WHERE name = $1";
-/* what they say of the key no longer holds */
-constexpr const char *forget_statement = "DELETE FROM cxone_sync.tombstones WHERE relation = $1";
+    "UPDATE cxone_sync.target_config AS c SET relation = coalesce($2, c.relation), "
+    "key_columns = coalesce($3, c.key_columns), order_column = coalesce($4, c.order_column), "
+    "event_types = nullif(coalesce($5, c.event_types), '{}'), root_path = coalesce($6, c.root_path), "
+    "type_path = coalesce($7, c.type_path), delete_types = nullif(coalesce($8, c.delete_types), '{}'), "
+    "mark_column = nullif(coalesce($9, c.mark_column), ''), kept_columns = coalesce($10, c.kept_columns) "
+    "WHERE c.name = $1";
+/* in the order of the parameters, as people read it */
+constexpr const char *show_query =
+    "SELECT v.parameter, v.value FROM cxone_sync.target_config AS c, LATERAL (VALUES "
+    "('relation', c.relation::text), ('key_columns', c.key_columns::text), ('order_column', c.order_column), "
+    "('event_types', coalesce(c.event_types::text, 'all')), "
+    "('root_path', coalesce(nullif(c.root_path, ''), 'empty')), "
+    "('type_path', coalesce(nullif(c.type_path, ''), 'empty')), "
+    "('delete_types', coalesce(c.delete_types::text, 'none')), "
+    "('mark_column', coalesce(c.mark_column, 'none')), "
+    "('kept_columns', coalesce(nullif(c.kept_columns::text, '{}'), 'none'))) AS v (parameter, value) "
+    "WHERE c.name = $1";
 constexpr const char *remove_statement = "DELETE FROM cxone_sync.target_config WHERE name = $1";
 constexpr const char *remove_map_statement = "DELETE FROM cxone_sync.field_map WHERE target = $1";
 constexpr const char *map_statement =
@@ -87,30 +101,106 @@ Target *require_own_target(const char *name)
     return target;
 }
 
-bool has_key_columns(const Target *target, ArrayType *columns)
+bool is_in(const List *names, const char *name)
 {
-    Datum *names;
-    bool *nulls;
-    int count;
+    ListCell *cell;
 
-    deconstruct_array(columns, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &count);
-    if (count != list_length(target->config.key_columns))
-        return false;
-    for (int i = 0; i < count; i++) {
-        if (nulls[i] || strcmp(TextDatumGetCString(names[i]),
-                               static_cast<char *>(list_nth(target->config.key_columns, i))) != 0)
-            return false;
+    foreach (cell, names) {
+        if (strcmp(static_cast<char *>(lfirst(cell)), name) == 0)
+            return true;
     }
-    return true;
+    return false;
+}
+
+/* ---- what is refused of the arguments, whatever the table is like ---- */
+
+bool is_empty(const ArrayType *array)
+{
+    return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) == 0;
+}
+
+/* By their place. */
+void check_arrays(FunctionCallInfo fcinfo)
+{
+    static const struct {
+        int place;
+        const char *name;
+    } arrays[] = {{2, "key_columns"}, {4, "event_types"}, {7, "delete_types"}, {9, "kept_columns"}};
+
+    for (const auto &argument : arrays) {
+        if (!PG_ARGISNULL(argument.place) && array_contains_nulls(PG_GETARG_ARRAYTYPE_P(argument.place)))
+            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                            errmsg("\"%s\" must not contain nulls", argument.name)));
+    }
+    if (!PG_ARGISNULL(2) && is_empty(PG_GETARG_ARRAYTYPE_P(2)))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"key_columns\" must not be empty"),
+                        errhint("Name the columns of the table's primary key, or of a unique constraint.")));
+}
+
+/* Of a new target; a change clears them so. */
+void check_not_empty(FunctionCallInfo fcinfo)
+{
+    for (const int place : {4, 7}) {
+        if (!PG_ARGISNULL(place) && is_empty(PG_GETARG_ARRAYTYPE_P(place)))
+            ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                            errmsg("\"%s\" must not be empty", place == 4 ? "event_types" : "delete_types"),
+                            errhint("Leave it out for %s.", place == 4 ? "all types" : "none")));
+    }
+}
+
+[[noreturn]] void refuse_argument(const char *message, const char *hint)
+{
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message), errhint("%s", hint)));
+}
+
+/* `named`: in the call at hand. What was kept of an earlier table does no harm. */
+void check_kept_columns(const TargetConfig &config, bool named)
+{
+    ListCell *cell;
+
+    foreach (cell, config.kept_columns) {
+        const char *column = static_cast<char *>(lfirst(cell));
+
+        if (strcmp(column, config.order_column) == 0)
+            refuse_argument(psprintf("order column \"%s\" must not be among \"kept_columns\"", column),
+                            "Events have to write their time, or none of them is older than the row.");
+        if (is_in(config.key_columns, column))
+            refuse_argument(psprintf("key column \"%s\" must not be among \"kept_columns\"", column),
+                            "Rows are found by their key.");
+        if (config.mark_column != nullptr && strcmp(column, config.mark_column) == 0)
+            refuse_argument(psprintf("mark column \"%s\" must not be among \"kept_columns\"", column),
+                            "Deletions have to write it.");
+        if (named && SearchSysCacheExists1(RELOID, ObjectIdGetDatum(config.relation)))
+            check_column_exists(config.relation, column);
+    }
+}
+
+void check_types(const TargetConfig &config)
+{
+    ListCell *cell;
+
+    foreach (cell, config.delete_types) {
+        const char *type = static_cast<char *>(lfirst(cell));
+
+        if (is_in(config.event_types, type))
+            refuse_argument(psprintf("type \"%s\" is both in \"event_types\" and in \"delete_types\"", type),
+                            "An event either writes a row or deletes one.");
+    }
+    if (config.mark_column != nullptr && config.delete_types == NIL)
+        refuse_argument(
+            "\"mark_column\" needs \"delete_types\"",
+            "Name the types of the events that mark a row as deleted, or clear it: mark_column => ''.");
 }
 
 /* After a change: refuses what would make dead letters of all events. */
-void check_configured(const char *name)
+void check_configured(const char *name, bool kept_columns_named)
 {
     CommandCounterIncrement();
     const Target *target = require_target(name);
     TargetProblem problem;
 
+    check_types(target->config);
+    check_kept_columns(target->config, kept_columns_named);
     check_usable(target);
     if (find_conflict(target, problem))
         ereport(ERROR,
@@ -133,6 +223,54 @@ void check_not_null(FunctionCallInfo fcinfo)
     }
 }
 
+/* ---- what a change has changed ---- */
+
+struct Shown {
+    int count;
+    char *parameters[target_parameters];
+    char *values[target_parameters];
+    MemoryContext context;
+};
+
+/* Of the rows of show_query. */
+void keep_shown(void *result)
+{
+    auto *shown = static_cast<Shown *>(result);
+    MemoryContext context = MemoryContextSwitchTo(shown->context);
+
+    for (uint64 i = 0; i < SPI_processed && i < target_parameters; i++) {
+        shown->parameters[i] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+        shown->values[i] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2);
+        shown->count++;
+    }
+    MemoryContextSwitchTo(context);
+}
+
+Shown show(const char *name)
+{
+    Shown shown = {.count = 0, .parameters = {}, .values = {}, .context = CurrentMemoryContext};
+    Oid type = TEXTOID;
+    Datum value = CStringGetTextDatum(name);
+
+    (void)execute_as_owner("target_config", show_query, 1, &type, &value, nullptr, keep_shown, &shown);
+    return shown;
+}
+
+void tell_changes(const char *name, const Shown &before, const Shown &after)
+{
+    bool any = false;
+
+    for (int i = 0; i < before.count && i < after.count; i++) {
+        if (strcmp(before.values[i], after.values[i]) == 0)
+            continue;
+        any = true;
+        ereport(NOTICE, (errmsg("target \"%s\": %s was %s, is now %s", name, before.parameters[i],
+                                before.values[i], after.values[i])));
+    }
+    if (!any)
+        ereport(NOTICE, (errmsg("target \"%s\": nothing has changed", name)));
+}
+
 } // namespace
 
 Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
@@ -141,6 +279,10 @@ Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
+    if (name[0] == '\0')
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("target name must not be empty")));
+    check_arrays(fcinfo);
+    check_not_empty(fcinfo);
     watch_catalog();
     (void)open_catalog();
     if (find_target(name) != nullptr)
@@ -148,27 +290,25 @@ Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
                         errhint("cxone_sync.change_target() changes it.")));
     check_caller_owns(PG_GETARG_OID(1));
     change_configuration(add_statement, &arguments);
-    check_configured(name);
+    check_configured(name, true);
     PG_RETURN_VOID();
 }
 
 Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
 {
-    check_not_null(fcinfo);
+    if (PG_ARGISNULL(0))
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("\"name\" must not be null")));
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
-    Target *before = require_own_target(name);
-    Arguments relation = {.count = 1,
-                          .values = {ObjectIdGetDatum(before->config.relation)},
-                          .nulls = {' '},
-                          .types = {REGCLASSOID}};
-    const bool same_key = has_key_columns(before, PG_GETARG_ARRAYTYPE_P(2));
-    check_caller_owns(PG_GETARG_OID(1));
+    check_arrays(fcinfo);
+    (void)require_own_target(name);
+    if (!PG_ARGISNULL(1))
+        check_caller_owns(PG_GETARG_OID(1));
+    const Shown before = show(name);
     change_configuration(change_statement, &arguments);
-    if (!same_key)
-        change_configuration(forget_statement, &relation);
-    check_configured(name);
+    check_configured(name, !PG_ARGISNULL(9));
+    tell_changes(name, before, show(name));
     PG_RETURN_VOID();
 }
 
@@ -187,10 +327,12 @@ Datum cxone_sync_map_field(PG_FUNCTION_ARGS)
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
-    (void)require_own_target(name);
+    const Oid relation = require_own_target(name)->config.relation;
+    if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
+        check_column_exists(relation, text_to_cstring(PG_GETARG_TEXT_PP(1)));
     arguments.types[2] = TEXTARRAYOID;
     change_configuration(map_statement, &arguments);
-    check_configured(name);
+    check_configured(name, false);
     PG_RETURN_VOID();
 }
 
@@ -231,10 +373,11 @@ Datum cxone_sync_target_states(PG_FUNCTION_ARGS)
         const Target *target = catalog.targets[i];
         const bool is_fine = target->problem.sqlerrcode == 0;
         const char *problem = target->is_locked ? "its table is locked" : target->problem.message;
-        Datum values[] = {CStringGetTextDatum(target->config.name), BoolGetDatum(target->field_order),
-                          BoolGetDatum(target->extra >= 0), CStringGetTextDatum(problem),
-                          CStringGetTextDatum(target->problem.hint)};
-        bool nulls[] = {false, target->is_locked, target->is_locked, is_fine && !target->is_locked, is_fine};
+        Datum values[] = {CStringGetTextDatum(target->config.name),  BoolGetDatum(target->field_order),
+                          BoolGetDatum(target->extra >= 0),          CStringGetTextDatum(problem),
+                          CStringGetTextDatum(target->problem.hint), 0};
+        bool nulls[] = {false, target->is_locked, target->is_locked, is_fine && !target->is_locked, is_fine,
+                        true};
 
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }

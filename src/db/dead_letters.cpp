@@ -183,7 +183,7 @@ void write_dead_letters(Row *const *rows, int count)
             fresh[fresh_count++] = rows[r];
         }
     }
-    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
+    const SavedIdentity saved = as_owner(own_table("dead_letters", RowExclusiveLock).owner);
     write_letters(&insert_plan, insert_statement, letter_id, fresh, fresh_count, SPI_OK_INSERT);
     write_letters(&retry_plan, retry_statement, letter_columns, again, again_count, SPI_OK_UPDATE);
     back_to(saved);
@@ -204,7 +204,7 @@ DeadLetterCounts count_open_dead_letters()
     DeadLetterCounts counts = {};
     char statement[160];
 
-    if (!ConditionalLockRelationOid(own_table("dead_letters").relation, AccessShareLock))
+    if (!ConditionalLockRelationOid(own_table("dead_letters", NoLock).relation, AccessShareLock))
         return counts;
     snprintf(statement, sizeof(statement),
              "SELECT sqlstate, count(*) FROM (SELECT sqlstate FROM cxone_sync.dead_letters LIMIT %lld) AS l "

@@ -1,8 +1,19 @@
 #include "core/monitoring.h"
 
 #include "db/extension.h"
+#include "db/guard.h"
 #include "db/identity.h"
 #include "db/shared_state.h"
+extern "C" {
+#include "catalog/pg_depend.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_proc.h"
+#include "utils/reltrigger.h"
+}
+
+extern "C" {
+PG_FUNCTION_INFO_V1(cxone_sync_check_own_tables);
+}
 
 namespace cxone_sync {
 
@@ -95,6 +106,73 @@ void check_encoding()
                         errhint("Create a database with ENCODING 'UTF8' and set cxone_sync.database.")));
 }
 
+/* ---- whose code is on our tables ---- */
+
+bool refuse(PgError &error, const char *message, const char *hint)
+{
+    error.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+    clip_text(error.message, sizeof(error.message), message);
+    clip_text(error.hint, sizeof(error.hint), hint);
+    return false;
+}
+
+bool belongs_to_superuser(Oid function)
+{
+    HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+
+    if (!HeapTupleIsValid(tuple))
+        elog(ERROR, "cache lookup failed for function %u", function);
+    const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->proowner;
+    ReleaseSysCache(tuple);
+    return superuser_arg(owner);
+}
+
+/*
+ * A condition may call any function, and what a foreign key does to the rows that refer to ours fires the
+ * triggers there.
+ */
+bool is_trusted(const Trigger &trigger)
+{
+    return trigger.tgqual == nullptr && belongs_to_superuser(trigger.tgfoid) &&
+           (!OidIsValid(trigger.tgconstrrelid) || superuser_arg(owner_of(trigger.tgconstrrelid)));
+}
+
+/*
+ * Whether the table and all that runs when it is written are superusers'; if not, `error` says so. Most code
+ * on a table, such as defaults, constraints, indexes, rules and policies, only its owner can put there; but
+ * others can be granted TRIGGER and REFERENCES. What an owner has left who was none is not searched for, but
+ * for rules and children, which cost nothing to see.
+ */
+bool runs_our_code_only(Relation table, PgError &error)
+{
+    const char *name = RelationGetRelationName(table);
+    const TriggerDesc *triggers = table->trigdesc;
+
+    if (!superuser_arg(table->rd_rel->relowner))
+        return refuse(
+            error,
+            psprintf("table \"cxone_sync.%s\" is owned by role \"%s\", who is no superuser", name,
+                     GetUserNameFromId(table->rd_rel->relowner, true)),
+            psprintf("Look what triggers, rules, defaults, constraints and indexes it has been given. "
+                     "Then run ALTER TABLE cxone_sync.%s OWNER TO a superuser.",
+                     name));
+    for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
+        if (!is_trusted(triggers->triggers[i]))
+            return refuse(
+                error,
+                psprintf("trigger \"%s\" on table \"cxone_sync.%s\" may run code of others than superusers",
+                         triggers->triggers[i].tgname, name),
+                "Drop it, or the foreign key that it serves, and revoke TRIGGER and REFERENCES on the table. "
+                "A "
+                "superuser's trigger needs a superuser's function, and no WHEN.");
+    }
+    if (table->rd_rules != nullptr ||
+        (table->rd_rel->relhassubclass && find_inheritance_children(RelationGetRelid(table), NoLock) != NIL))
+        return refuse(error, psprintf("table \"cxone_sync.%s\" has rules or child tables", name),
+                      "Drop them.");
+    return true;
+}
+
 } // namespace
 
 void lock_extension()
@@ -143,20 +221,31 @@ Oid owner_of(Oid relation)
     return owner;
 }
 
-OwnTable own_table(const char *name)
+bool find_own_table(const char *name, LOCKMODE lock, OwnTable &table, PgError &error)
 {
-    const Oid relation = get_relname_relid(name, get_namespace_oid(extension_name, false));
+    const Oid schema = get_namespace_oid(extension_name, true);
 
-    if (!OidIsValid(relation))
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("table \"cxone_sync.%s\" does not exist", name),
-                        errhint("It may have been renamed: give it its name back.")));
-    const Oid owner = owner_of(relation);
-    if (superuser_arg(owner))
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("table \"cxone_sync.%s\" is owned by a superuser", name),
-                        errhint("Run ALTER TABLE cxone_sync.%s OWNER TO cxone_sync.", name)));
-    return {relation, owner};
+    table.relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+    if (OidIsValid(table.relation) && lock != NoLock)
+        LockRelationOid(table.relation, lock);
+    Relation relation = OidIsValid(table.relation) ? RelationIdGetRelation(table.relation) : nullptr;
+    if (!RelationIsValid(relation))
+        return refuse(error, psprintf("table \"cxone_sync.%s\" does not exist", name),
+                      "It may have been renamed: give it its name back.");
+    table.owner = relation->rd_rel->relowner;
+    const bool is_ours = runs_our_code_only(relation, error);
+    RelationClose(relation);
+    return is_ours;
+}
+
+OwnTable own_table(const char *name, LOCKMODE lock)
+{
+    OwnTable table;
+    PgError error;
+
+    if (!find_own_table(name, lock, table, error))
+        raise(error);
+    return table;
 }
 
 uint64 execute_as_owner(const char *table, const char *statement, int count, Oid *types, Datum *values,
@@ -164,7 +253,7 @@ uint64 execute_as_owner(const char *table, const char *statement, int count, Oid
 {
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
-    const SavedIdentity saved = as_owner(own_table(table).owner);
+    const SavedIdentity saved = as_owner(own_table(table, read ? AccessShareLock : RowExclusiveLock).owner);
     const int result = SPI_execute_with_args(statement, count, types, values, nulls, false, 0);
     if (result < 0)
         elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
@@ -177,3 +266,32 @@ uint64 execute_as_owner(const char *table, const char *statement, int count, Oid
 }
 
 } // namespace cxone_sync
+
+/* Nobody can put code on the tables until the script is done. */
+Datum cxone_sync_check_own_tables(PG_FUNCTION_ARGS)
+{
+    using namespace cxone_sync;
+    ScanKeyData keys[2];
+    PgError error;
+
+    Relation catalog = table_open(DependRelationId, AccessShareLock);
+    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(ExtensionRelationId));
+    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(get_extension_oid(extension_name, false)));
+    SysScanDesc scan =
+        systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, lengthof(keys), keys);
+    for (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple); tuple = systable_getnext(scan)) {
+        const auto *member = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
+
+        if (member->classid != RelationRelationId || get_rel_relkind(member->objid) != RELKIND_RELATION)
+            continue;
+        Relation table = table_open(member->objid, ShareRowExclusiveLock);
+        if (!runs_our_code_only(table, error))
+            raise(error);
+        table_close(table, NoLock);
+    }
+    systable_endscan(scan);
+    table_close(catalog, AccessShareLock);
+    PG_RETURN_VOID();
+}

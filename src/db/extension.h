@@ -1,6 +1,6 @@
 #pragma once
 
-#include "db/pg.h"
+#include "db/guard.h"
 
 namespace cxone_sync {
 
@@ -29,16 +29,24 @@ bool upgrade_extension();
 /* What lock_extension() found as the extension's version; empty if there is none. */
 const char *found_extension_version() noexcept;
 
-/* A table of the extension, and its owner, who is no superuser; raises 55000 otherwise. */
+/*
+ * A table of the extension, locked until the transaction ends, and its owner, a superuser. Raises 55000, with
+ * a hint, if it is not there, or if others than superusers own it or may have put code on it: a statement
+ * would run that as its owner. Whoever writes the table needs RowExclusiveLock, which keeps new triggers
+ * away.
+ */
 struct OwnTable {
     Oid relation;
     Oid owner;
 };
-OwnTable own_table(const char *name);
+OwnTable own_table(const char *name, LOCKMODE lock = AccessShareLock);
+
+/* The same, but false, with the reason in `error`. */
+bool find_own_table(const char *name, LOCKMODE lock, OwnTable &table, PgError &error);
 
 /*
- * Runs a statement as the owner of the extension's own `table`; returns how many rows it has found or
- * changed. With `read`, that gets what it has found, in SPI_tuptable.
+ * Runs a statement as the owner of the extension's own `table`, in a security-restricted operation; returns
+ * how many rows it has found or changed. With `read`, that gets what it has found, in SPI_tuptable.
  */
 uint64 execute_as_owner(const char *table, const char *statement, int count = 0, Oid *types = nullptr,
                         Datum *values = nullptr, const char *nulls = nullptr, void (*read)(void *) = nullptr,

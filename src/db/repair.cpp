@@ -9,6 +9,7 @@
 #include "db/extension.h"
 #include "db/held_delivery.h"
 #include "db/identity.h"
+#include "db/near_miss.h"
 #include "db/text.h"
 #include "db/upsert.h"
 #include "db/writer.h"
@@ -18,6 +19,8 @@ extern "C" {
 
 extern "C" {
 PG_FUNCTION_INFO_V1(cxone_sync_replay_dead_letters);
+PG_FUNCTION_INFO_V1(cxone_sync_purge_dead_letters);
+PG_FUNCTION_INFO_V1(cxone_sync_purge_tombstones);
 PG_FUNCTION_INFO_V1(cxone_sync_simulate);
 }
 
@@ -32,6 +35,7 @@ constexpr const char *select_statement =
     "$3) "
     "ORDER BY d.attempts, d.id LIMIT $4 FOR UPDATE SKIP LOCKED";
 constexpr const char *delete_statement = "DELETE FROM cxone_sync.dead_letters d WHERE d.id = ANY ($1)";
+constexpr const char *of_target_query = "SELECT FROM cxone_sync.dead_letters d WHERE d.target = $1 LIMIT 1";
 
 struct Letters {
     int count;
@@ -56,6 +60,42 @@ Delivery *delivery_of_letter(HeapTuple tuple, TupleDesc description)
     return delivery;
 }
 
+void check_sqlstate(const char *sqlstate)
+{
+    if (strlen(sqlstate) == 5 && strspn(sqlstate, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5)
+        return;
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"%s\" is not an SQLSTATE", sqlstate),
+                    errhint("It has five digits or capital letters, such as 22P02.")));
+}
+
+/* A name that means nothing is a slip, rather than a target without letters. */
+void tell_if_unknown(const char *name)
+{
+    NearMiss nearest = near_miss_of(name);
+    Oid type = TEXTOID;
+    Datum value = CStringGetTextDatum(name);
+    const Catalog &catalog = open_catalog();
+
+    if (find_target(name) != nullptr ||
+        execute_as_owner("dead_letters", of_target_query, 1, &type, &value) > 0)
+        return;
+    for (int i = 0; i < catalog.count; i++)
+        try_name(nearest, catalog.targets[i]->config.name);
+    ereport(NOTICE, (errmsg("target \"%s\" does not exist and has no dead letters", name),
+                     nearest.name != nullptr ? errhint("Perhaps you meant \"%s\".", nearest.name) : 0));
+}
+
+/* The arguments are numbers, target, sqlstate, most. */
+void check_replay(FunctionCallInfo fcinfo)
+{
+    if (!PG_ARGISNULL(2))
+        check_sqlstate(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+    if (!PG_ARGISNULL(3) && PG_GETARG_INT32(3) < 0)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"most\" must not be negative")));
+    if (!PG_ARGISNULL(1))
+        tell_if_unknown(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+}
+
 /* The arguments of a call: numbers, target, sqlstate, most. */
 Letters read_letters(FunctionCallInfo fcinfo)
 {
@@ -71,7 +111,7 @@ Letters read_letters(FunctionCallInfo fcinfo)
     }
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
-    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
+    const SavedIdentity saved = as_owner(own_table("dead_letters", RowExclusiveLock).owner);
     if (SPI_execute_with_args(select_statement, lengthof(types), types, values, nulls, false, 0) !=
         SPI_OK_SELECT)
         elog(ERROR, "could not read dead letters: %s", SPI_result_code_string(SPI_result));
@@ -99,11 +139,43 @@ void delete_applied(const Letters &letters)
     Datum array = PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
-    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
+    const SavedIdentity saved = as_owner(own_table("dead_letters", RowExclusiveLock).owner);
     if (SPI_execute_with_args(delete_statement, 1, &type, &array, nullptr, false, 0) != SPI_OK_DELETE)
         elog(ERROR, "could not delete dead letters: %s", SPI_result_code_string(SPI_result));
     back_to(saved);
     SPI_finish();
+}
+
+/*
+ * What is older than the arguments of a purge say. What they mean is an instant: by that a slip is told, not
+ * by the interval, whose months and days have no length of their own.
+ */
+TimestampTz limit_of_purge(FunctionCallInfo fcinfo)
+{
+    const TimestampTz now = GetCurrentTransactionStartTimestamp();
+
+    if (PG_ARGISNULL(0))
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("\"older_than\" must not be null")));
+    const TimestampTz limit = DatumGetTimestampTz(
+        DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(now), PG_GETARG_DATUM(0)));
+    const bool is_forced = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+    if (limit > now)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"older_than\" must be positive"),
+                        errhint("What is older than 90 days goes with '90 days'.")));
+    if (limit > now - USECS_PER_HOUR && !is_forced)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("\"older_than\" is %g seconds",
+                               static_cast<double>(now - limit) / static_cast<double>(USECS_PER_SEC)),
+                        errhint("Write '90 days' for days. Less than an hour needs force => true.")));
+    return limit;
+}
+
+Datum purge(FunctionCallInfo fcinfo, const char *table, const char *statement)
+{
+    Oid type = TIMESTAMPTZOID;
+    Datum limit = TimestampTzGetDatum(limit_of_purge(fcinfo));
+
+    return Int64GetDatum(static_cast<int64>(execute_as_owner(table, statement, 1, &type, &limit)));
 }
 
 const char *outcome_name(const Delivery *delivery)
@@ -198,6 +270,7 @@ Datum cxone_sync_replay_dead_letters(PG_FUNCTION_ARGS)
 
     watch_catalog();
     (void)open_catalog();
+    check_replay(fcinfo);
     const Letters letters = read_letters(fcinfo);
     if (letters.count == 0)
         return 0;
@@ -215,6 +288,16 @@ Datum cxone_sync_replay_dead_letters(PG_FUNCTION_ARGS)
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }
     return 0;
+}
+
+Datum cxone_sync_purge_dead_letters(PG_FUNCTION_ARGS)
+{
+    return purge(fcinfo, "dead_letters", "DELETE FROM cxone_sync.dead_letters WHERE received_at < $1");
+}
+
+Datum cxone_sync_purge_tombstones(PG_FUNCTION_ARGS)
+{
+    return purge(fcinfo, "tombstones", "DELETE FROM cxone_sync.tombstones WHERE deleted_ts < $1");
 }
 
 /* Writes as ingest() does, and takes it back. */
