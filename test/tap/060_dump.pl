@@ -54,8 +54,8 @@ CREATE TABLE crm.cases (id bigint PRIMARY KEY, status text, extra jsonb, updated
 ALTER TABLE crm.cases OWNER TO crm;
 SELECT cxone_sync.add_target('cases', 'crm.cases', '{id}', event_types => '{Case}', root_path => '/data', delete_types => '{Gone}');
 SELECT cxone_sync.map_field('cases', 'status', '/data/state', '/state');
-SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{Contact}', kept_columns => '{sync_status,phone}');
 ALTER TABLE cxone_sync.contact_records ADD phone text NOT NULL DEFAULT 'none', ADD details jsonb CHECK (jsonb_typeof(details) = 'object');
+SELECT cxone_sync.change_target('contact_records', event_types => '{Contact}', kept_columns => '{sync_status,phone}');
 COMMENT ON COLUMN cxone_sync.contact_records.phone IS 'our own';
 CREATE INDEX by_email ON cxone_sync.contact_records (lower(email));
 CREATE FUNCTION crm.stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.phone := lower(NEW.phone); RETURN NEW; END';
@@ -68,6 +68,20 @@ sql($node, "UPDATE cxone_sync.schema_versions SET applied_at = '2020-02-02T02:02
 my $original = contents_of($node, 'postgres');
 my $last_letter = sql($node, 'SELECT max(id) FROM cxone_sync.dead_letters');
 
+# What speaks of tables that are gone would be restored as numbers, which may be other tables' there: it is not in a dump.
+# Such tombstones are left where event triggers were off when the table was dropped.
+sql($node, <<'SQL');
+CREATE TABLE crm.gone (id bigint PRIMARY KEY, note text, updated_ts timestamptz);
+ALTER TABLE crm.gone OWNER TO crm;
+SELECT cxone_sync.add_target('gone', 'crm.gone', '{id}', event_types => '{Went}');
+SELECT cxone_sync.map_field('gone', 'note', '/text');
+INSERT INTO cxone_sync.tombstones VALUES ('crm.gone', '{id}', '1', now());
+ALTER EVENT TRIGGER cxone_sync_tables DISABLE;
+DROP TABLE crm.gone;
+ALTER EVENT TRIGGER cxone_sync_tables ENABLE ALWAYS;
+SQL
+is(sql($node, 'SELECT (SELECT count(*) FROM cxone_sync.tombstones), (SELECT count(*) FROM cxone_sync.targets), (SELECT count(*) FROM cxone_sync.field_map)'), '2|3|2', 'a table that is gone, with what is known of it');
+
 # ---- into a new database, a new cluster, and one format after the other ----
 
 run_ok('pg_dump', 'pg_dump', '-Fc', '-f', "$directory/dump", $node->connstr('postgres'));
@@ -79,7 +93,8 @@ cmp_ok(sql($node, 'SELECT max(id) FROM cxone_sync.dead_letters', 'fresh'), '>', 
 is(sql($node, q(SELECT cxone_sync.ingest('{"events":[{"eventType":"Contact","id":"c1","email":"old","timestamp":"2025-01-01T00:00:00Z"},
 	{"eventType":"Contact","id":"c2","email":"new","timestamp":"2026-02-01T00:00:00Z"},{"eventType":"Case","data":{"id":2,"state":"late"},"timestamp":"2025-01-01T00:00:00Z"},
 	{"eventType":"Case","data":{"id":4},"state":"new"}]}')), 'fresh'),
-	'{"applied": 2, "skipped": 2, "received": 4, "dead_lettered": 0}', 'events go on in the order of their time, by the same configuration, and what was deleted stays so');
+	'{"applied": 3, "skipped": 1, "received": 4, "dead_lettered": 0}', 'events go on, by the same configuration, and what was deleted stays so');
+is(sql($node, "SELECT email, updated_ts = '2026-01-02T03:04:05.678901Z', extra->>'eventType' FROM cxone_sync.contact_records WHERE id = 'c1'", 'fresh'), 'c1\@example.org|t|Contact', 'in the order of the time of their fields');
 is(sql($node, 'SELECT status FROM crm.cases WHERE id = 4', 'fresh'), 'new', 'by the same mapping');
 
 # a dump of what was restored is the same again

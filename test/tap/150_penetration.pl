@@ -114,14 +114,15 @@ foreach my $text (q{'; DROP TABLE public.canary; --}, q{"; DROP TABLE public.can
 {
 	my $quoted = "\$q\$$text\$q\$";
 	psql_fails("SELECT cxone_sync.remove_target($quoted)", 'does not exist', 'remove_target');
-	psql_fails("SELECT cxone_sync.map_field('contact_records', $quoted, '/x')", 'has no column', 'map_field: column');
+	psql_fails("SELECT cxone_sync.map_field('contact_records', $quoted, '/x')", 'does not exist', 'map_field: column');
 	psql_fails("SELECT cxone_sync.map_field('contact_records', 'email', $quoted)", 'JSON pointer', 'map_field: pointer');
 	psql_fails("SELECT cxone_sync.add_target('t', $quoted, '{id}')", 'invalid|syntax|does not exist', 'add_target: relation');
 	psql_fails("SELECT cxone_sync.add_target('t', 'public.plain', ARRAY[$quoted]::name[])", 'has no column', 'add_target: key');
 	psql_fails("SELECT cxone_sync.add_target('t', 'public.plain', '{id}', order_column => $quoted)", 'has no column', 'add_target: order');
 	psql_fails("SELECT cxone_sync.add_target('t', 'public.plain', '{id}', event_types => '{x}', root_path => $quoted)", 'JSON pointer', 'add_target: root');
 	psql_fails("CALL cxone_sync.fill_from_extra('contact_records', $quoted)", 'has no column|no column', 'fill_from_extra');
-	is(sql($node, "SELECT count(*) FROM cxone_sync.replay_dead_letters(target => $quoted, sqlstate => $quoted)"), '0', 'replay_dead_letters');
+	is(sql($node, "SELECT count(*) FROM cxone_sync.replay_dead_letters(target => $quoted)"), '0', 'replay_dead_letters');
+	psql_fails("SELECT * FROM cxone_sync.replay_dead_letters(sqlstate => $quoted)", 'is not an SQLSTATE', 'replay_dead_letters: SQLSTATE');
 }
 is_unharmed('SQL in arguments');
 
@@ -176,7 +177,7 @@ wait_for_state($node, 'running');
 is(counts_of(deliver_known({ id => 'path', email => 'a@b.c', first_name => 'x' }, { id => 'path', email => undef }, { eventType => 'p', id => 'path' })), '3 0 0', 'deliveries with that path');
 is(counts_of(deliver_known({ email => 'no key' })), '0 0 1', 'and a dead letter');
 sql($node, "SET search_path = $path; SELECT * FROM cxone_sync.targets; SELECT * FROM cxone_sync.unmapped_keys; SELECT * FROM cxone_sync.simulate('{\"events\":[{\"eventType\":\"c\",\"id\":\"s\"}]}');
-	SELECT cxone_sync.ingest('{\"events\":[{\"eventType\":\"c\",\"id\":\"i\"}]}'); SELECT count(*) FROM cxone_sync.replay_dead_letters(); SELECT cxone_sync.purge_dead_letters('1s'), cxone_sync.purge_tombstones('1s');
+	SELECT cxone_sync.ingest('{\"events\":[{\"eventType\":\"c\",\"id\":\"i\"}]}'); SELECT count(*) FROM cxone_sync.replay_dead_letters(); SELECT cxone_sync.purge_dead_letters('1s', true), cxone_sync.purge_tombstones('1s', true);
 	SELECT cxone_sync.change_target('pointers', 'public.plain', '{id}', event_types => '{p,q}'); SELECT * FROM cxone_sync.dead_letters_open, cxone_sync.sync_status, cxone_sync.data_action");
 is(sql($node, 'SELECT string_agg(DISTINCT what, $$ $$) FROM public.loot'), '', 'none of his functions and operators has been called');
 sql($node, "ALTER DATABASE postgres RESET search_path; ALTER ROLE cxone_sync RESET search_path; DROP OPERATOR public.= (text, text)");
@@ -374,6 +375,119 @@ like((session_of('evil_nobody', "SELECT cxone_sync.value_from_extra('clean', 'id
 sql($node, "CREATE ROLE evil_caller LOGIN; GRANT EXECUTE ON FUNCTION cxone_sync.ingest, cxone_sync.simulate TO evil_caller; INSERT INTO cxone_sync.contact_records (id, email, updated_ts) VALUES ('private', 'private\@b.c', now())");
 my ($code, $out, $err) = session_of('evil_caller', "SELECT * FROM cxone_sync.simulate('{\"events\":[{\"eventType\":\"c\",\"id\":\"private\",\"timestamp\":\"2001-01-01T00:00:00Z\"}]}')");
 unlike("$out $err", qr/private\@b\.c/, 'simulate shows outcomes, not rows');
+
+# ---- a member of the role cxone_sync, who owns contact_records, but none of the extension's own tables ----
+
+sql($node, <<'SQL');
+CREATE ROLE evil_member LOGIN IN ROLE cxone_sync;
+CREATE SCHEMA evil AUTHORIZATION evil_member;
+CREATE TABLE public.salaries (id text PRIMARY KEY, amount int, updated_ts timestamptz);
+CREATE ROLE paymaster; ALTER TABLE public.salaries OWNER TO paymaster;
+INSERT INTO public.salaries VALUES ('ceo', 100, '2026-01-01');
+SET ROLE evil_member;
+CREATE FUNCTION evil.rise() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+	IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN ALTER ROLE evil_member SUPERUSER; END IF; RETURN true; END $$;
+CREATE FUNCTION evil.rise_by_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.rise(); RETURN coalesce(NEW, OLD); END $$;
+SQL
+my %own = (schema_versions => 'version', dead_letters => 'id', target_config => 'name', field_map => 'target, column_name', tombstones => 'relation, key_columns, key', unregistration => 'since');
+# what each of them is written by, and so the superuser who owns it would run
+my %written_by = (
+	dead_letters => q(SELECT cxone_sync.ingest('{"events":[{"eventType":"nobody"}]}')),
+	target_config => q(SELECT cxone_sync.change_target('pointers', event_types => '{p}')),
+	field_map => q(SELECT cxone_sync.map_field('pointers', 'note', '/note')),
+	tombstones => q(SELECT cxone_sync.purge_tombstones('1 day')),
+	unregistration => q(SELECT cxone_sync.register_data_action()),
+	schema_versions => q(SELECT cxone_sync.ingest('{"events":[]}')));
+my $refused = qr/may run code of others than superusers/;
+set_settings($node, api_url => "https://127.0.0.1:1", endpoint_url => "https://127.0.0.1:1/webhook", client_id => "x", client_secret_file => secret_file("client", "x"));
+foreach my $table (sort keys %own)
+{
+	my ($key) = $own{$table} =~ /^(\w+)/;
+	# to which no foreign key can refer
+	my $has_key = $table ne 'unregistration';
+	my @doors = (
+		"CREATE TRIGGER evil BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION evil.rise_by_trigger()",
+		'CREATE RULE evil AS ON INSERT TO %s DO ALSO SELECT evil.rise()', 'CREATE POLICY evil ON %s USING (evil.rise())', 'ALTER TABLE %s OWNER TO evil_member', 'ALTER TABLE %s OWNER TO cxone_sync',
+		'ALTER TABLE %s ADD COLUMN evil boolean DEFAULT evil.rise()', 'ALTER TABLE %s ADD CHECK (evil.rise())', 'CREATE INDEX ON %s ((1)) WHERE evil.rise()', 'CREATE TABLE evil.child () INHERITS (%s)',
+		"ALTER TABLE %s ALTER COLUMN $key SET DEFAULT evil.rise()", 'CREATE STATISTICS evil.s ON (evil.rise()) FROM %s', 'CREATE PUBLICATION evil FOR TABLE %s', $has_key ? "CREATE TABLE evil.refers (x text REFERENCES %s)" : (),
+		'ALTER TABLE %s ENABLE ROW LEVEL SECURITY', 'ALTER TABLE %s DISABLE TRIGGER ALL', 'GRANT TRIGGER ON %s TO evil_member', 'INSERT INTO %s DEFAULT VALUES', 'UPDATE %s SET ' . "$key = DEFAULT", 'DELETE FROM %s', 'TRUNCATE %s', 'DROP TABLE %s',
+		'SELECT * FROM %s');
+	my @open = grep { my ($code, $out, $err) = session_of('evil_member', sprintf $_, "cxone_sync.$table"); $err !~ /must be owner|permission denied/ } @doors;
+	is("@open", '', "$table: a member puts nothing on it");
+
+	# not even with what a careless superuser grants: then it is not written before the code is gone
+	my $columns = $own{$table};
+	foreach my $case (
+		[ 'TRIGGER', 'a trigger', $doors[0] ],
+		[ 'TRIGGER', 'a condition', 'CREATE TRIGGER evil BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW WHEN (evil.rise()) EXECUTE FUNCTION suppress_redundant_updates_trigger()' ],
+		[ 'TRIGGER', 'a statement trigger', 'CREATE TRIGGER evil AFTER INSERT OR UPDATE OR DELETE ON %s EXECUTE FUNCTION evil.rise_by_trigger()' ],
+		[ 'REFERENCES', 'a foreign key', "CREATE TABLE evil.refers AS SELECT $columns FROM %s WITH NO DATA; ALTER TABLE evil.refers ADD FOREIGN KEY ($columns) REFERENCES %s ON DELETE CASCADE; CREATE TRIGGER evil AFTER DELETE ON evil.refers FOR EACH ROW EXECUTE FUNCTION evil.rise_by_trigger()" ])
+	{
+		my ($privilege, $what, $do) = @$case;
+		next if $privilege eq 'REFERENCES' && !$has_key;
+		sql($node, "GRANT SELECT, $privilege ON cxone_sync.$table TO evil_member");
+		my ($code, $out, $err) = session_of('evil_member', $do =~ s/%s/cxone_sync.$table/gr);
+		is("$code $err", '0 ', "$table: $what by whom it was granted");
+		psql_fails($written_by{$table}, $refused, 'it is not written');
+		sql($node, "REVOKE ALL ON cxone_sync.$table FROM evil_member; DROP TABLE IF EXISTS evil.refers; DROP TRIGGER IF EXISTS evil ON cxone_sync.$table");
+		is(scalar(($node->psql('postgres', $written_by{$table}))[0]), 0, 'but again without that');
+	}
+}
+is_unharmed('code on the own tables');
+# deliveries are sent again rather than written by that
+sql($node, 'GRANT TRIGGER ON cxone_sync.dead_letters TO evil_member; SET ROLE evil_member; CREATE TRIGGER evil BEFORE INSERT ON cxone_sync.dead_letters FOR EACH ROW EXECUTE FUNCTION evil.rise_by_trigger()');
+retry_is(deliver_known({}), 'a delivery with a dead letter');
+is(counts_of(deliver_known({ id => 'member' })), '1 0 0', 'one without');
+sql($node, 'DROP TRIGGER evil ON cxone_sync.dead_letters; REVOKE TRIGGER ON cxone_sync.dead_letters FROM evil_member');
+is(counts_of(deliver_known({})), '0 0 1', 'which is taken when the trigger is gone');
+# a superuser's own trigger is the superuser's matter
+sql($node, "CREATE FUNCTION public.ring() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NOTIFY letters; RETURN NULL; END'; CREATE TRIGGER ring AFTER INSERT ON cxone_sync.dead_letters EXECUTE FUNCTION public.ring()");
+is(counts_of(deliver_known({})), '0 0 1', "a superuser's trigger");
+sql($node, 'DROP TRIGGER ring ON cxone_sync.dead_letters');
+# nor is there a way to other people's tables by the configuration
+my ($member_code, $member_out, $member_err) = session_of('evil_member', "INSERT INTO cxone_sync.target_config (name, relation, key_columns, order_column, event_types) VALUES ('mine', 'public.salaries', '{id}', 'updated_ts', '{Raise}')");
+like($member_err, qr/permission denied for table target_config/, 'a member cannot write the configuration');
+sql($node, 'GRANT EXECUTE ON FUNCTION cxone_sync.add_target, cxone_sync.change_target TO evil_member');
+like((session_of('evil_member', "SELECT cxone_sync.add_target('mine', 'public.salaries', '{id}', event_types => '{Raise}')"))[2], qr/must be owner of table salaries/, "nor make somebody's table a target");
+like((session_of('evil_member', "SELECT cxone_sync.change_target('contact_records', 'public.salaries')"))[2], qr/must be owner of table salaries/, 'nor by a change');
+is(counts_of(deliver_known({ eventType => 'Raise', id => 'ceo', amount => 1 })), '0 0 1', 'an event for it');
+is(sql($node, 'SELECT amount FROM public.salaries'), '100', 'is not written there');
+
+# The scripts of an upgrade run as a superuser: nothing of a member's runs in them.
+sql($node, 'CREATE DATABASE upgraded');
+sql($node, <<'SQL', 'upgraded');
+CREATE EXTENSION cxone_sync VERSION '1.0';
+CREATE SCHEMA evil AUTHORIZATION evil_member;
+SET ROLE evil_member;
+CREATE FUNCTION evil.rise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN ALTER ROLE evil_member SUPERUSER; END IF; RETURN NEW; END $$;
+SQL
+foreach my $hop ([ '1.0', '2.0' ], [ '2.0', '3.0' ])
+{
+	my ($from, $to) = @$hop;
+	foreach my $table ('schema_versions', 'dead_letters')
+	{
+		my $upgrade = "ALTER EXTENSION cxone_sync UPDATE TO '$to'";
+		my $trigger = "CREATE TRIGGER evil BEFORE INSERT OR UPDATE ON cxone_sync.$table FOR EACH ROW EXECUTE FUNCTION evil.rise()";
+		sql($node, "INSERT INTO cxone_sync.dead_letters (received_at, target, sqlstate, message, payload) VALUES (now(), 'contact_records', '22P02', 'x', '{}')", 'upgraded');
+		isnt(($node->psql('upgraded', "SET ROLE evil_member; $trigger"))[0], 0, "$from to $to: a member puts no trigger on $table");
+		sql($node, "GRANT TRIGGER ON cxone_sync.$table TO evil_member; SET ROLE evil_member; $trigger", 'upgraded');
+		like(($node->psql('upgraded', $upgrade))[2], $refused, 'where it was granted, the upgrade is refused');
+		# as the tables of versions that were never released belonged to the role
+		sql($node, "ALTER TABLE cxone_sync.$table OWNER TO cxone_sync", 'upgraded');
+		like(($node->psql('upgraded', $upgrade))[2], qr/table "cxone_sync.$table" is owned by role "cxone_sync", who is no superuser\nHINT:  Look what triggers/, 'and where the table is not the installer\'s');
+		sql($node, "ALTER TABLE cxone_sync.$table OWNER TO $superuser", 'upgraded');
+		like(($node->psql('upgraded', $upgrade))[2], $refused, 'also when it has been given back with the trigger');
+		sql($node, "DROP TRIGGER evil ON cxone_sync.$table; REVOKE TRIGGER ON cxone_sync.$table FROM evil_member", 'upgraded');
+	}
+	is(sql($node, 'SELECT extversion FROM pg_extension WHERE extname = $$cxone_sync$$', 'upgraded'), $from, 'nothing has been upgraded');
+	sql($node, "SET ROLE evil_member; CREATE TRIGGER evil BEFORE INSERT OR UPDATE ON cxone_sync.contact_records FOR EACH ROW EXECUTE FUNCTION evil.rise()", 'upgraded');
+	sql($node, "ALTER EXTENSION cxone_sync UPDATE TO '$to'", 'upgraded');
+	sql($node, 'DROP TRIGGER evil ON cxone_sync.contact_records', 'upgraded');
+}
+is(sql($node, "SELECT rolsuper FROM pg_roles WHERE rolname = 'evil_member'"), 'f', 'the member is no superuser');
+sql($node, 'DROP DATABASE upgraded');
+is_unharmed('a member of cxone_sync');
 
 # ---- a schema that was there before CREATE EXTENSION ----
 

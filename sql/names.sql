@@ -1,0 +1,180 @@
+-- What is known of tables follows their names and columns, and goes with them.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+SET datestyle = 'ISO';
+SET timezone = 'UTC';
+CREATE EXTENSION cxone_sync;
+CREATE ROLE regress_owner;
+CREATE ROLE regress_other;
+CREATE SCHEMA test;
+GRANT USAGE, CREATE ON SCHEMA test TO PUBLIC;
+SET search_path = test;
+CREATE FUNCTION deliver(VARIADIC events jsonb[]) RETURNS text LANGUAGE sql AS $$
+    SELECT format('%s: %s applied, %s skipped, %s dead', c -> 'received', c -> 'applied', c -> 'skipped', c -> 'dead_lettered')
+    FROM cxone_sync.ingest(jsonb_build_object('events', to_jsonb(events))) c
+$$;
+CREATE FUNCTION event(type text, day integer, fields jsonb) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_object('eventType', type, 'timestamp', format('2026-01-0%sT00:00:00Z', day)) || fields
+$$;
+-- Days instead of microseconds.
+CREATE FUNCTION days(times jsonb) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_object_agg(key, CASE jsonb_typeof(value) WHEN 'number' THEN to_jsonb(extract(day FROM to_timestamp(value::bigint / 1e6))) WHEN 'object' THEN test.days(value) ELSE value END) FROM jsonb_each(times)
+$$;
+\pset format unaligned
+\pset tuples_only on
+\pset null '(null)'
+SELECT cxone_sync.change_target('contact_records', event_types => '{contact}');
+
+---- a column in field order keeps its times under its new name, and newer fields go on to win one by one
+SET ROLE regress_owner;
+CREATE TABLE fields (id integer PRIMARY KEY, a text, b text, c text, extra jsonb, field_times jsonb, updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('fields', 'fields', '{id}', event_types => '{f}', delete_types => '{g}');
+SELECT deliver(event('f', 1, '{"id": 1, "a": "1", "b": "1", "x": 1}'), event('f', 9, '{"id": 1, "c": "9", "y": 9}'), event('f', 9, '{"id": 2, "a": "9"}'));
+SELECT id, a, b, c, extra, days(field_times) FROM fields ORDER BY id;
+SELECT xmin AS before FROM fields WHERE id = 2 \gset
+SET ROLE regress_owner;
+ALTER TABLE fields RENAME a TO a2;
+RESET ROLE;
+SELECT id, a2, days(field_times) FROM fields ORDER BY id;
+-- rows without a time of their own for it are left alone
+SELECT xmin = :'before' AS untouched FROM fields WHERE id = 2;
+SELECT deliver(event('f', 5, '{"id": 1, "a2": "5", "b": "5"}'));
+SELECT id, a2, b, days(field_times) FROM fields WHERE id = 1;
+-- in the transaction that renames, and back with it; two that exchange their names
+BEGIN;
+ALTER TABLE fields RENAME a2 TO a3;
+SELECT days(field_times) FROM fields WHERE id = 1;
+ROLLBACK;
+SELECT days(field_times) FROM fields WHERE id = 1;
+SELECT deliver(event('f', 7, '{"id": 1, "b": "7"}'));
+BEGIN;
+ALTER TABLE fields RENAME a2 TO swap;
+ALTER TABLE fields RENAME b TO a2;
+ALTER TABLE fields RENAME swap TO b;
+COMMIT;
+SELECT a2, b, days(field_times) FROM fields WHERE id = 1;
+-- a name that a column had before that is gone: its time is not the new one's
+ALTER TABLE fields DROP COLUMN b;
+ALTER TABLE fields RENAME c TO b;
+SELECT a2, b, days(field_times) FROM fields WHERE id = 1;
+-- times of members of extra are no column's
+ALTER TABLE fields RENAME extra TO other;
+SELECT days(field_times) FROM fields WHERE id = 1;
+ALTER TABLE fields RENAME a2 TO extra;
+SELECT days(field_times) FROM fields WHERE id = 1;
+ALTER TABLE fields RENAME extra TO a;
+ALTER TABLE fields RENAME other TO extra;
+-- the column of the times itself
+ALTER TABLE fields RENAME field_times TO times;
+ALTER TABLE fields RENAME a TO a4;
+ALTER TABLE fields RENAME times TO field_times;
+ALTER TABLE fields RENAME a4 TO a;
+-- by another command that PostgreSQL allows
+SELECT deliver(event('f', 3, '{"id": 3, "a": "3"}'), event('f', 9, '{"id": 3, "b": "9"}'));
+ALTER VIEW fields RENAME COLUMN a TO a5;
+SELECT days(field_times) FROM fields WHERE id = 3;
+ALTER TABLE IF EXISTS nowhere RENAME a TO b;
+
+---- triggers are the owner's code: they run as the owner, also where a superuser renames
+SET ROLE regress_owner;
+CREATE TABLE seen (who name);
+CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO test.seen VALUES (current_user); RETURN NEW; END $$;
+CREATE TRIGGER see BEFORE UPDATE ON fields FOR EACH ROW EXECUTE FUNCTION see();
+RESET ROLE;
+ALTER TABLE fields RENAME a5 TO a;
+SELECT DISTINCT who FROM seen;
+-- whoever may not rename a column does nothing else either
+SET ROLE regress_other;
+ALTER TABLE fields RENAME a TO mine;
+RESET ROLE;
+SELECT days(field_times) FROM fields WHERE id = 3;
+DROP TRIGGER see ON fields;
+-- a superuser's table is no target, and nobody's trigger on it runs
+ALTER TABLE fields OWNER TO CURRENT_USER;
+ALTER TABLE fields RENAME a TO a6;
+SELECT days(field_times) FROM fields WHERE id = 3;
+ALTER TABLE fields RENAME a6 TO a;
+ALTER TABLE fields OWNER TO regress_owner;
+
+---- partitions, and tables of a type: the command names another relation
+SET ROLE regress_owner;
+CREATE TABLE parts (id integer, region text, a text, b text, field_times jsonb, updated_ts timestamptz, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+CREATE TABLE part_eu PARTITION OF parts FOR VALUES IN ('eu');
+CREATE TYPE shape AS (id integer, a text, b text, field_times jsonb, updated_ts timestamptz);
+CREATE TABLE shaped OF shape (PRIMARY KEY (id));
+CREATE TABLE above (a text);
+ALTER TABLE shaped NOT OF;
+ALTER TABLE shaped OF shape;
+CREATE TABLE child (id integer PRIMARY KEY, b text, field_times jsonb, updated_ts timestamptz) INHERITS (above);
+RESET ROLE;
+SELECT cxone_sync.add_target('parts', 'parts', '{id,region}', event_types => '{p}'), cxone_sync.add_target('shaped', 'shaped', '{id}', event_types => '{s}'), cxone_sync.add_target('child', 'child', '{id}', event_types => '{c}');
+SELECT deliver(event(t, 1, '{"id": 1, "region": "eu", "a": "1"}'), event(t, 9, '{"id": 1, "region": "eu", "b": "9"}')) FROM unnest('{p,s,c}'::text[]) AS t;
+ALTER TABLE parts RENAME a TO renamed;
+ALTER TYPE shape RENAME ATTRIBUTE a TO renamed CASCADE;
+ALTER TABLE above RENAME a TO renamed;
+SELECT tableoid::regclass, renamed, days(field_times) FROM parts UNION ALL SELECT tableoid::regclass, renamed, days(field_times) FROM shaped UNION ALL SELECT tableoid::regclass, renamed, days(field_times) FROM child;
+SELECT cxone_sync.remove_target(t) FROM unnest('{parts,shaped,child}'::text[]) AS t;
+
+---- a target follows its table, which is told
+SET client_min_messages = notice;
+CREATE SCHEMA "Else where";
+ALTER TABLE fields RENAME TO renamed;
+ALTER TABLE renamed SET SCHEMA "Else where";
+ALTER TABLE "Else where".renamed SET SCHEMA test;
+ALTER INDEX renamed RENAME TO fields;
+ALTER TABLE parts RENAME TO no_target;
+ALTER TABLE fields ADD COLUMN later text;
+SET client_min_messages = warning;
+DROP SCHEMA "Else where";
+
+---- tombstones go with their table, whoever drops it, and by whatever command
+INSERT INTO cxone_sync.tombstones SELECT r::regclass, '{id}', 'k', now() FROM unnest('{fields,part_eu,shaped,child,cxone_sync.contact_records}'::text[]) AS r;
+SET ROLE regress_owner;
+DROP TYPE shape CASCADE;
+DROP TABLE no_target;
+RESET ROLE;
+SELECT relation, key FROM cxone_sync.tombstones ORDER BY relation::text;
+-- a table that somebody has locked is no reason to wait, nor is one that is gone or another's
+CREATE TABLE fleeting (id integer);
+ALTER TABLE cxone_sync.tombstones RENAME TO hidden;
+DROP TABLE fleeting;
+ALTER TABLE fields RENAME a TO without_tombstones;
+ALTER TABLE fields RENAME without_tombstones TO a;
+ALTER TABLE cxone_sync.hidden RENAME TO tombstones;
+CREATE TABLE fleeting (id integer);
+ALTER TABLE cxone_sync.tombstones OWNER TO regress_other;
+DROP TABLE fleeting;
+ALTER TABLE cxone_sync.tombstones OWNER TO CURRENT_USER;
+CREATE TABLE fleeting (id integer);
+ALTER TABLE cxone_sync.target_config RENAME TO hidden;
+ALTER TABLE fleeting RENAME id TO other;
+ALTER TABLE cxone_sync.hidden RENAME TO target_config;
+DROP TABLE fleeting;
+-- an error is told, and keeps no table
+CREATE TABLE fleeting (id integer);
+INSERT INTO cxone_sync.tombstones VALUES ('fleeting', '{id}', 'k', now());
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+CREATE TRIGGER fail BEFORE DELETE ON cxone_sync.tombstones FOR EACH ROW EXECUTE FUNCTION fail();
+DROP TABLE fleeting;
+SELECT to_regclass('fleeting');
+DROP TRIGGER fail ON cxone_sync.tombstones;
+-- also in a session that acts as a replica
+INSERT INTO cxone_sync.tombstones VALUES ('child', '{id}', 'replica', now());
+SET session_replication_role = replica;
+DROP TABLE child;
+RESET session_replication_role;
+SELECT count(*) FROM cxone_sync.tombstones WHERE key = 'replica';
+-- they are event triggers, and nothing else
+SELECT cxone_sync.tables_dropped();
+DROP OWNED BY regress_owner CASCADE;
+SELECT relation, key FROM cxone_sync.tombstones WHERE relation <> 'cxone_sync.contact_records'::regclass AND EXISTS (SELECT FROM pg_class WHERE oid = relation);
+DROP SCHEMA test CASCADE;
+DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
+-- without the extension nothing is left to look at
+SET search_path = public;
+CREATE TABLE fleeting (id integer);
+ALTER TABLE fleeting RENAME id TO other;
+DROP TABLE fleeting;
+DROP ROLE regress_owner, regress_other;
