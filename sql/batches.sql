@@ -44,7 +44,7 @@ TRUNCATE cxone_sync.contact_records;
 SELECT deliver('{"id": 1, "email": "table", "timestamp": "2026-01-05T00:00:00Z"}');
 SELECT deliver('{"id": 1, "email": "a", "timestamp": "2026-01-03T00:00:00Z"}', '{"id": 1, "lastName": "b", "timestamp": "2026-01-06T00:00:00Z"}', '{"id": 1, "n": 4, "timestamp": "2026-01-04T00:00:00Z"}');
 TABLE contact;
--- an event that a later one of the delivery replaces counts as that one does
+-- an event counts as it would by itself, also where a later one of the delivery replaces it
 SELECT deliver('{"id": 1, "email": "older", "timestamp": "2026-01-01T00:00:00Z"}', '{"id": 1, "email": "newer", "timestamp": "2026-01-07T00:00:00Z"}');
 SELECT deliver('{"id": 1, "email": "older", "timestamp": "2026-01-01T00:00:00Z"}', '{"id": 1, "email": "older", "timestamp": "2026-01-02T00:00:00Z"}');
 TABLE contact;
@@ -63,7 +63,7 @@ SELECT deliver('{"id": 7, "small": 7, "timestamp": "2026-01-01T00:00:00Z"}', '{"
 SELECT deliver('{"id": 8, "small": 100}', '{"id": 8, "small": 101}', '{"id": 8, "n": "x"}');
 TABLE contact;
 SELECT * FROM dead;
--- a bad event that a good one replaces is never written
+-- a bad event is a dead letter, also where a good one follows
 SELECT deliver('{"id": 9, "small": 100, "timestamp": "2026-01-01T00:00:00Z"}', '{"id": 9, "small": 9, "timestamp": "2026-01-02T00:00:00Z"}');
 SELECT id, small FROM contact WHERE id = '9';
 

@@ -81,12 +81,8 @@ DECLARE
     arrival constant timestamptz := timestamptz '3000-01-01 00:00:00Z' + delivery * interval '1 second';
     counts jsonb;
     dead integer[];
-    times timestamptz[] := '{}';
     outcomes text[] := '{}';
-    replaced_by integer[] := array_fill(NULL::integer, ARRAY[count]);
-    late boolean[] := array_fill(false, ARRAY[count]);
-    last_of jsonb := '{}';
-    last_one integer;
+    event_time timestamptz;
     e jsonb;
     old test.model;
     new test.model;
@@ -95,50 +91,35 @@ BEGIN
     counts := cxone_sync.ingest(jsonb_build_object('events', to_jsonb(events)));
     dead := ARRAY(SELECT (payload::jsonb ->> 'number')::integer FROM cxone_sync.dead_letters ORDER BY 1);
 
+    -- the rules, one event after the other: what is unreadable is refused, older is skipped, else what it carries is set, unless its
+    -- constraint refuses that
     FOR i IN 1..count LOOP
         e := events[i];
-        times[i] := CASE WHEN (e ->> 'number')::integer <> ALL (dead) THEN coalesce((e ->> 'timestamp')::timestamptz, arrival) END;
-        IF times[i] IS NULL THEN
-            outcomes[i] := 'dead_lettered';
-            IF test.fault(e) IS NULL THEN RETURN NEXT format('good event is a dead letter: %s', e); END IF;
-            CONTINUE;
-        ELSIF test.fault(e) = 'unreadable' THEN
-            RETURN NEXT format('bad event is no dead letter: %s', e);
-        END IF;
-
-        -- the rules: older is skipped, else what it carries is set
         SELECT * INTO old FROM test.model WHERE id = e ->> 'id';
-        IF old.updated_ts > times[i] THEN
+        IF test.fault(e) = 'unreadable' THEN
+            outcomes[i] := 'dead_lettered';
+            CONTINUE;
+        END IF;
+        event_time := coalesce((e ->> 'timestamp')::timestamptz, arrival);
+        IF old.updated_ts > event_time THEN
             outcomes[i] := 'skipped';
+        ELSIF test.fault(e) IS NOT NULL THEN
+            outcomes[i] := 'dead_lettered';
         ELSE
             outcomes[i] := 'applied';
             IF old.id IS NULL THEN old.sync_status := 'pending'; END IF;
             new := jsonb_populate_record(old, test.columns_of(e));
-            new.updated_ts := times[i];
+            new.updated_ts := event_time;
             IF test.extra_of(e) IS NOT NULL THEN new.extra := coalesce(old.extra, '{}') || test.extra_of(e); END IF;
             DELETE FROM test.model WHERE id = new.id;
             INSERT INTO test.model SELECT new.*;
         END IF;
-
-        -- which events make others of the delivery superfluous
-        last_one := last_of ->> (e ->> 'id');
-        IF times[i] < times[last_one] THEN
-            late[i] := true;
-        ELSE
-            IF ARRAY(SELECT jsonb_object_keys(test.columns_of(e))) @> ARRAY(SELECT jsonb_object_keys(test.columns_of(events[last_one])))
-               AND test.extra_of(events[last_one]) IS NULL AND last_one IS NOT NULL THEN
-                replaced_by[last_one] := i;
-            END IF;
-            last_of := last_of || jsonb_build_object(e ->> 'id', i);
-        END IF;
     END LOOP;
 
-    -- such an event counts as the one which replaces it, and is the only one that its constraints do not see
-    FOR i IN REVERSE count..1 LOOP
-        IF replaced_by[i] IS NOT NULL THEN
-            outcomes[i] := outcomes[replaced_by[i]];
-        ELSIF outcomes[i] <> 'dead_lettered' AND NOT late[i] AND test.fault(events[i]) IS NOT NULL THEN
-            RETURN NEXT format('refused event is no dead letter: %s', events[i]);
+    FOR i IN 1..count LOOP
+        IF (outcomes[i] = 'dead_lettered') <> ((events[i] ->> 'number')::integer = ANY (dead)) THEN
+            RETURN NEXT format('delivery %s: event is %s, but in the model %s: %s', delivery,
+                               CASE WHEN outcomes[i] = 'dead_lettered' THEN 'no dead letter' ELSE 'a dead letter' END, outcomes[i], events[i]);
         END IF;
     END LOOP;
 
