@@ -93,7 +93,8 @@ struct Delivery {
     std::string only_target;                /* a dead letter is replayed for its own target alone */
     std::int64_t dead_letter = 0;           /* its number, if it is one that is replayed */
     bool is_letter_kept = false;            /* that one has failed once more */
-    bool is_postponed = false;              /* not written now, but to be sent again */
+    bool is_postponed = false;              /* not written now, since others hold a lock that it needs */
+    bool needs_locked_table = false;        /* and that is one on a whole table */
     std::pmr::monotonic_buffer_resource arena{1024};
     std::vector<Event> events; /* those of one event stand side by side */
     std::vector<UnmappedKey> unmapped;

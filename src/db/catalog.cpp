@@ -478,8 +478,7 @@ bool have_same_keys(const Target *a, const Target *b)
 /* Whether what is written to one may matter to what is written to the other. */
 bool are_related(const Target *a, const Target *b)
 {
-    return a->config.relation == b->config.relation ||
-           list_member_oid(a->references, b->config.relation) ||
+    return a->config.relation == b->config.relation || list_member_oid(a->references, b->config.relation) ||
            list_member_oid(b->references, a->config.relation);
 }
 

@@ -4,8 +4,8 @@
 #include "db/dead_letters.h"
 #include "db/extension.h"
 #include "db/identity.h"
-#include "db/spi.h"
 #include "db/shared_state.h"
+#include "db/spi.h"
 #include "db/text.h"
 extern "C" {
 #include "utils/array.h"
@@ -78,7 +78,8 @@ Value value_of(const Row *row, int column)
     case received_at:
         return {TimestampTzGetDatum(arrival_of(row)), false};
     case target_name:
-        return text_value(row->target != nullptr ? row->target->config.name : row->delivery->only_target.c_str());
+        return text_value(row->target != nullptr ? row->target->config.name
+                                                 : row->delivery->only_target.c_str());
     case event_key:
         return text_value(event->key);
     case event_time:

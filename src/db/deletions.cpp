@@ -3,6 +3,7 @@
 #include "db/deletions.h"
 #include "db/extension.h"
 #include "db/identity.h"
+#include "db/insert_triggers.h"
 #include "db/spi.h"
 #include "db/statements.h"
 #include "db/text.h"
@@ -31,7 +32,8 @@ void order_key(const Target *target, int *order)
     for (int k = 0; k < target->key_count; k++) {
         int place = k;
 
-        for (; place > 0 && key_column(target, order[place - 1]).number > key_column(target, k).number; place--)
+        for (; place > 0 && key_column(target, order[place - 1]).number > key_column(target, k).number;
+             place--)
             order[place] = order[place - 1];
         order[place] = k;
     }
@@ -186,7 +188,7 @@ int skip_deleted(const Target *target, Row **rows, int count)
     return choose(rows, count, rows, [](const Row *row) { return row->event->outcome != Outcome::skipped; });
 }
 
-void delete_rows(Target *target, Row *const *rows, int count)
+bool delete_rows(Target *target, Row *const *rows, int count)
 {
     auto **chosen = static_cast<Row **>(palloc(count * sizeof(Row *)));
 
@@ -198,16 +200,28 @@ void delete_rows(Target *target, Row *const *rows, int count)
     int left = choose(rows, count, chosen, [](const Row *row) { return !row->is_written; });
     if (left > 0)
         look_for_rows(target, chosen, left);
-    for (int r = 0; r < left; r++)
+    for (int r = 0; r < left; r++) {
+        /* it may be there by another key */
+        if (chosen[r]->is_present || !target->has_insert_triggers)
+            continue;
+        if (!chosen[r]->is_alone)
+            raise_other_key(target);
+        if (take_key_from_triggers(target, chosen[r]))
+            return false;
+    }
+    for (int r = 0; r < left; r++) {
         settle_undeleted(target, chosen[r]);
+    }
     if (target->field_order) {
-        left = choose(chosen, left, chosen, [](const Row *row) { return row->is_newer && !row->is_repeated; });
+        left =
+            choose(chosen, left, chosen, [](const Row *row) { return row->is_newer && !row->is_repeated; });
         if (left > 0)
             run_for_keys(target, &target->reset_plan, reset_statement, chosen, left, SPI_OK_UPDATE);
     }
     keep_tombstones(target, chosen,
                     choose(rows, count, chosen, [](const Row *row) { return row->fault == nullptr; }));
     pfree(chosen);
+    return true;
 }
 
 } // namespace cxone_sync

@@ -26,8 +26,9 @@ int skip_deleted(const Target *target, Row **rows, int count);
 /*
  * Deletes the rows of these events, which have different keys, unless they are newer, and keeps the keys and
  * times. In field order a newer row loses the fields that are not newer. Sets the outcomes, or the fault of
- * an event whose row is still there. SPI must be connected, as the owner of the table.
+ * an event whose row is still there. Returns false if a single row has got another key by a trigger, and
+ * nothing has been written. SPI must be connected, as the owner of the table.
  */
-void delete_rows(Target *target, Row *const *rows, int count);
+bool delete_rows(Target *target, Row *const *rows, int count);
 
 } // namespace cxone_sync

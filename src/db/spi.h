@@ -44,7 +44,8 @@ inline void run_spi(SPIPlanPtr plan, Datum *values, const char *nulls, int expec
 }
 
 /* For statements that run too rarely to be kept. */
-inline void run_spi(const char *statement, int count, Oid *types, Datum *values, const char *nulls, int expected)
+inline void run_spi(const char *statement, int count, Oid *types, Datum *values, const char *nulls,
+                    int expected)
 {
     check_spi(SPI_execute_with_args(statement, count, types, values, nulls, false, 0), expected, statement);
 }

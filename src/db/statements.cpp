@@ -156,7 +156,8 @@ void append_key_pruning(StringInfo sql, const Target *target)
 }
 
 /* For statements with a parameter for each of these columns. */
-void append_column_pruning(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
+void append_column_pruning(StringInfo sql, const Target *target, const TargetColumn *const *columns,
+                           int count)
 {
     auto *parameters = static_cast<int *>(palloc0(target->key_count * sizeof(int)));
 
@@ -301,11 +302,43 @@ const char *extra_of(const Target *target, const TargetColumn *const *columns, i
     return find_column(columns, count, column) ? psprintf("%s.%s", row, name_of(column)) : "NULL";
 }
 
+/*
+ * Where an event carries each column, none of them null, all have its time, and there is nothing to keep: the
+ * ordinary case, for which no function is called. Appends what has to hold of the row that `row` names, and
+ * returns true; false if that cannot be, whatever the row holds.
+ */
+bool append_has_one_time(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count,
+                         const char *row)
+{
+    const char *separator = "";
+
+    for (int i = 0; i < target->column_count; i++) {
+        const TargetColumn *column = &target->columns[i];
+
+        if (is_key(target, column))
+            continue;
+        if (is_extra(target, column) != (find_column(columns, count, column) == nullptr))
+            return false;
+        if (is_extra(target, column))
+            continue;
+        appendStringInfo(sql, "%s%s.%s IS NOT NULL", separator, row, name_of(column));
+        separator = " AND ";
+    }
+    return separator[0] != '\0';
+}
+
 void append_merged_times(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
 {
     const char *order = order_name(target);
     const TargetColumn *extra = target->extra >= 0 ? &target->columns[target->extra] : nullptr;
+    StringInfoData whole;
 
+    initStringInfo(&whole);
+    const bool may_be_whole = append_has_one_time(&whole, target, columns, count, "excluded");
+    if (may_be_whole)
+        appendStringInfo(sql, "CASE WHEN excluded.%s > t.%s AND t.%s IS NULL%s AND %s THEN NULL ELSE ", order,
+                         order, contract::field_times_column,
+                         extra ? psprintf(" AND t.%s IS NULL", name_of(extra)) : "", whole.data);
     appendStringInfo(sql, "cxone_sync.merge_field_times(t.%s, t.%s, excluded.%s, ",
                      contract::field_times_column, order, order);
     append_timed_names(sql, target);
@@ -313,19 +346,25 @@ void append_merged_times(StringInfo sql, const Target *target, const TargetColum
     append_null_tests(sql, target, columns, count, null_to_merge);
     appendStringInfoString(sql, ", ");
     append_null_tests(sql, target, columns, count, null_proposed);
-    appendStringInfo(sql, ", %s, %s)", extra ? psprintf("t.%s", name_of(extra)) : "NULL",
-                     extra_of(target, columns, count, "excluded"));
+    appendStringInfo(sql, ", %s, %s)%s", extra ? psprintf("t.%s", name_of(extra)) : "NULL",
+                     extra_of(target, columns, count, "excluded"), may_be_whole ? " END" : "");
 }
 
 void append_first_times(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
 {
+    StringInfoData whole;
+
+    initStringInfo(&whole);
+    const bool is_whole = append_has_one_time(&whole, target, columns, count, "s");
+    if (is_whole)
+        appendStringInfo(sql, "CASE WHEN %s THEN NULL ELSE ", whole.data);
     appendStringInfo(sql, "cxone_sync.merge_field_times(NULL, NULL, s.%s, ", order_name(target));
     append_timed_names(sql, target);
     appendStringInfoString(sql, ", ");
     append_null_tests(sql, target, columns, count, null_at_first);
     appendStringInfoString(sql, ", ");
     append_null_tests(sql, target, columns, count, null_in_source);
-    appendStringInfo(sql, ", NULL, %s)", extra_of(target, columns, count, "s"));
+    appendStringInfo(sql, ", NULL, %s)%s", extra_of(target, columns, count, "s"), is_whole ? " END" : "");
 }
 
 /* ---- what is written ---- */

@@ -15,7 +15,8 @@ namespace cxone_sync {
  */
 char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count);
 
-/* Only updates, under the same conditions; returns the numbers (from 1) of the rows that it wrote, and their times. */
+/* Only updates, under the same conditions; returns the numbers (from 1) of the rows that it wrote, and their
+ * times. */
 char *update_statement(const Target *target, const TargetColumn *const *columns, int count);
 
 /*

@@ -81,24 +81,26 @@ struct Target {
     TargetColumn *columns;
     int key_count;
     KeyColumn *keys;
-    bool text_key;             /* a single text column whose equal values are the same bytes */
-    TargetColumn order;        /* the column that holds the event's time */
-    int extra;                 /* index of the column for what no other takes, or -1 */
-    int mark;                  /* index of the column that tells of deletions, or -1 */
-    bool field_order;          /* the table has a column field_times: newer fields win one by one */
-    bool is_distributed;       /* Citus keeps its rows, on other servers */
-    bool has_triggers;         /* constraints too: they may wait for the commit, or write where others do */
-    List *ancestors;           /* OIDs of the tables whose partition the table is */
-    List *row_types;           /* OIDs of the relations behind its columns' row types */
-    bool inserts_cost;         /* an INSERT that meets a row is more than an UPDATE: it fires triggers, draws numbers */
-    bool may_swallow;          /* a trigger or a policy may drop a write without an error */
-    bool other_keys;           /* another unique index or an exclusion constraint: rows can be in each other's way */
-    bool has_deferrable;       /* constraints that are deferrable */
-    List *references;          /* OIDs of the tables that its foreign keys reference */
-    bool cascades;             /* a foreign key that references it changes or deletes rows by itself */
+    bool text_key;       /* a single text column whose equal values are the same bytes */
+    TargetColumn order;  /* the column that holds the event's time */
+    int extra;           /* index of the column for what no other takes, or -1 */
+    int mark;            /* index of the column that tells of deletions, or -1 */
+    bool field_order;    /* the table has a column field_times: newer fields win one by one */
+    bool is_distributed; /* Citus keeps its rows, on other servers */
+    bool has_triggers;   /* constraints too: they may wait for the commit, or write where others do */
+    List *ancestors;     /* OIDs of the tables whose partition the table is */
+    List *row_types;     /* OIDs of the relations behind its columns' row types */
+    bool inserts_cost; /* an INSERT that meets a row is more than an UPDATE: it fires triggers, draws numbers
+                        */
+    bool has_insert_triggers; /* BEFORE INSERT, for each row: they may change its key */
+    bool may_swallow;         /* a trigger or a policy may drop a write without an error */
+    bool other_keys; /* another unique index or an exclusion constraint: rows can be in each other's way */
+    bool has_deferrable; /* constraints that are deferrable */
+    List *references;    /* OIDs of the tables that its foreign keys reference */
+    bool cascades;       /* a foreign key that references it changes or deletes rows by itself */
     bool is_partitioned;
     Bitmapset *partition_keys; /* numbers of the columns that rows are partitioned by, at all levels */
-    bool is_pruned_by_row;     /* only a single key tells its partition: a level is hashed by several columns */
+    bool is_pruned_by_row; /* only a single key tells its partition: a level is hashed by several columns */
 
     /* with regard to the other targets */
     int number;         /* its place among them */
@@ -108,9 +110,9 @@ struct Target {
     bool takes_turns;   /* its group's rows can be in each other's way: its writers follow one another */
     bool may_lose_rows; /* a target of its table deletes rows, or has done so: tombstones count */
 
-    const int *pins;           /* of its catalog */
-    SavedPlan *plans;          /* for each set of columns seen, most recent first */
-    SPIPlanPtr present_plan;   /* these three are null until they are needed */
+    const int *pins;         /* of its catalog */
+    SavedPlan *plans;        /* for each set of columns seen, most recent first */
+    SPIPlanPtr present_plan; /* these three are null until they are needed */
     SPIPlanPtr delete_plan;
     SPIPlanPtr reset_plan;
 };

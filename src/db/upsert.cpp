@@ -2,6 +2,7 @@
 #include "core/time_value.h"
 
 #include "db/identity.h"
+#include "db/insert_triggers.h"
 #include "db/spi.h"
 #include "db/statements.h"
 #include "db/text.h"
@@ -516,13 +517,10 @@ int unwritten(Row *const *rows, int count, Row **others)
     return left;
 }
 
-void raise_other_row(const Target *target, const RowReceiver &receiver)
+void check_returned(const Target *target, const RowReceiver &receiver)
 {
     if (receiver.unexpected > 0)
-        ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-                        errmsg("a trigger of table %s has changed the key of a row", target->table),
-                        errdetail("The row that was written is not the one that the event means."),
-                        errhint("Have the trigger leave columns of the key alone.")));
+        raise_other_key(target);
     if (receiver.other_time)
         ereport(ERROR,
                 (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
@@ -539,10 +537,10 @@ int update_rows(Target *target, SavedPlan *plan, Row *const *rows, int count, Ro
     int missing = 0;
 
     ready_plan(&plan->update, target, rows[0]->event, update_statement);
-    const RowReceiver receiver = run_for_rows(plan->update, target, rows, count, parameters, receive_updated,
-                                              SPI_OK_UPDATE_RETURNING);
+    const RowReceiver receiver =
+        run_for_rows(plan->update, target, rows, count, parameters, receive_updated, SPI_OK_UPDATE_RETURNING);
     free_parameters(parameters);
-    raise_other_row(target, receiver);
+    check_returned(target, receiver);
     const int left = unwritten(rows, count, absent);
     if (left == 0)
         return 0;
@@ -564,9 +562,9 @@ void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
     if (plan->upsert == nullptr)
         plan->upsert = prepare_for(target, rows[0]->event, upsert_statement, Planning::once);
     if (returns_keys(target)) {
-        const RowReceiver receiver = run_for_rows(plan->upsert, target, rows, count, parameters, receive_key,
-                                                  SPI_OK_INSERT_RETURNING);
-        raise_other_row(target, receiver);
+        const RowReceiver receiver =
+            run_for_rows(plan->upsert, target, rows, count, parameters, receive_key, SPI_OK_INSERT_RETURNING);
+        check_returned(target, receiver);
         for (int r = 0; r < count; r++)
             written += rows[r]->is_written;
     } else {
@@ -579,8 +577,12 @@ void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
     auto **left = static_cast<Row **>(palloc(count * sizeof(Row *)));
     const int left_count = unwritten(rows, count, left);
     look(target, plan, left, left_count);
-    for (int r = 0; r < left_count; r++)
+    for (int r = 0; r < left_count; r++) {
+        /* it may be there by another key */
+        if (!left[r]->is_present && target->has_insert_triggers && !left[r]->is_alone)
+            raise_other_key(target);
         settle_unwritten(target, left[r]);
+    }
     pfree(left);
 }
 
@@ -676,7 +678,7 @@ bool feed_same_columns(const Row *a, const Row *b)
     return true;
 }
 
-void upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
+bool upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
 {
     SavedPlan *plan = plan_for(target, rows[0]->event);
 
@@ -686,13 +688,26 @@ void upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
     }
     if (!update_first) {
         insert_rows(target, plan, rows, count);
-        return;
+        return true;
     }
     auto **absent = static_cast<Row **>(palloc(count * sizeof(Row *)));
     const int absent_count = update_rows(target, plan, rows, count, absent);
+    if (absent_count > 0 && absent[0]->is_alone && target->has_insert_triggers &&
+        take_key_from_triggers(target, absent[0]))
+        return false;
     if (absent_count > 0)
         insert_rows(target, plan, absent, absent_count);
     pfree(absent);
+    return true;
+}
+
+void raise_other_key(const Target *target)
+{
+    ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+                    errmsg("a trigger of table %s has changed the key of a row", target->table),
+                    errdetail("The row that was written is not the one that the event means."),
+                    errhint("Have the trigger change a key in a way that leaves its own result alone.")));
+    pg_unreachable();
 }
 
 bool cannot_be_inserted(const Target *target, const Event *event)

@@ -22,7 +22,8 @@ struct Row {
     int key_order;
     int wave;
     int stage;
-    Row *later; /* the next event of its key; null: none */
+    Row *later;    /* the next event of its key; null: none */
+    bool is_alone; /* no other row is written with it */
 
     /* what the last statements for it have told */
     bool is_written;
@@ -46,10 +47,14 @@ const TargetColumn *column_being_converted() noexcept;
  * Writes `count` rows that feed the same columns of one target and have different keys: inserts or updates,
  * leaves rows alone that are newer or would not change, and sets each event's outcome, or its fault if the
  * table was left as it was and no reason is known that it should be. With `update_first` rows that are there
- * are not proposed as new ones: what only an INSERT needs does not concern them. SPI must be connected, as
- * the owner of the table. Raises what the statements raise.
+ * are not proposed as new ones: what only an INSERT needs does not concern them. Returns false if a single
+ * row has got another key by a trigger, and nothing has been written. SPI must be connected, as the owner of
+ * the table. Raises what the statements raise.
  */
-void upsert_rows(Target *target, Row *const *rows, int count, bool update_first);
+bool upsert_rows(Target *target, Row *const *rows, int count, bool update_first);
+
+/* Raises that a trigger has changed, or may have changed, the key of a row: one by one they can be told. */
+[[noreturn]] void raise_other_key(const Target *target);
 
 /* Whether an INSERT of such rows cannot succeed: a column that they leave out needs a value. */
 bool cannot_be_inserted(const Target *target, const Event *event);

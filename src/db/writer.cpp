@@ -64,9 +64,9 @@ struct Batch {
     bool *needs;            /* parallel to its targets */
     Row *rows;              /* every event that is to be written or given up, in the order of arrival */
     int row_count;
-    int *first_rows; /* of each delivery, and behind the last */
-    Row **order;     /* room for as many: those that are being written */
-    LOCKMODE *held;  /* writer locks, parallel to the catalog's */
+    int *first_rows;     /* of each delivery, and behind the last */
+    Row **order;         /* room for as many: those that are being written */
+    LOCKMODE *held;      /* writer locks, parallel to the catalog's */
     int lock_timeout_ms; /* the session's, 0: none */
     bool takes_writer_locks;
     bool keeps_key_order; /* other writers are at work in the same tables */
@@ -212,8 +212,7 @@ void collect_rows(Batch *batch)
 {
     const int most = Max(count_events(batch), 1);
 
-    batch->rows = static_cast<Row *>(
-        palloc_extended(most * sizeof(Row), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+    batch->rows = static_cast<Row *>(palloc_extended(most * sizeof(Row), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
     batch->order = static_cast<Row **>(palloc_extended(most * sizeof(Row *), MCXT_ALLOC_HUGE));
     batch->first_rows = static_cast<int *>(palloc((batch->count + 1) * sizeof(int)));
     batch->row_count = 0;
@@ -230,8 +229,7 @@ void collect_rows(Batch *batch)
             Row *row = &batch->rows[batch->row_count];
             row->event = &event;
             row->delivery = delivery;
-            row->target =
-                event.target == Event::no_target ? nullptr : batch->catalog->targets[event.target];
+            row->target = event.target == Event::no_target ? nullptr : batch->catalog->targets[event.target];
             row->arrival = batch->row_count++;
             row->fault = known_fault(event, row->target);
             row->is_refused = row->fault != nullptr;
@@ -275,8 +273,7 @@ void convert_rows_of(Batch *batch, Target *target, MemoryContext scratch)
 
 void convert_rows(Batch *batch)
 {
-    MemoryContext scratch =
-        AllocSetContextCreate(batch->context, "cxone_sync value", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext scratch = AllocSetContextCreate(batch->context, "cxone_sync value", ALLOCSET_DEFAULT_SIZES);
 
     for (int i = 0; i < batch->catalog->count; i++) {
         if (batch->needs[i] && batch->catalog->targets[i]->problem.sqlerrcode == 0)
@@ -362,29 +359,27 @@ template <typename Number> int compare_numbers(Number a, Number b)
 }
 
 /* Referenced tables are written before those that reference them, and deleted from after them. */
-int compare_targets(const Row *a, const Row *b)
+int compare_tables(const Row *a, const Row *b)
 {
-    int order = compare_numbers(a->stage, b->stage);
+    const int order = compare_numbers(a->stage, b->stage);
 
-    if (order == 0)
-        order = compare_numbers(a->target->rank, b->target->rank) * (is_removal(a) ? -1 : 1);
-    if (order == 0)
-        order = compare_numbers(a->target->number, b->target->number);
-    return order;
+    return order != 0 ? order : compare_numbers(a->target->rank, b->target->rank) * (is_removal(a) ? -1 : 1);
 }
 
 /*
- * As few statements as can be: each wave by sets of columns. Of rows that reference others of their table,
- * roots most likely carry the least.
+ * As few statements as can be: each wave by targets and sets of columns. Of rows that reference others of
+ * their table, roots most likely carry the least.
  */
 int compare_for_speed(const void *a, const void *b)
 {
     const Row *x = *static_cast<Row *const *>(a);
     const Row *y = *static_cast<Row *const *>(b);
-    int order = compare_targets(x, y);
+    int order = compare_tables(x, y);
 
     if (order == 0)
         order = compare_numbers(x->wave, y->wave);
+    if (order == 0)
+        order = compare_numbers(x->target->number, y->target->number);
     if (order == 0)
         order = compare_numbers(is_removal(x), is_removal(y));
     if (order == 0)
@@ -399,7 +394,7 @@ int compare_for_others(const void *a, const void *b)
 {
     const Row *x = *static_cast<Row *const *>(a);
     const Row *y = *static_cast<Row *const *>(b);
-    const int order = compare_targets(x, y);
+    const int order = compare_tables(x, y);
 
     return order != 0 ? order : compare_numbers(x->key_order, y->key_order);
 }
@@ -445,21 +440,29 @@ void check_constraints_at_once()
     check_spi(SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0), SPI_OK_UTILITY, "SET CONSTRAINTS");
 }
 
+bool write_statement(const Batch *batch, Target *target, Row **rows, int count)
+{
+    const SavedIdentity saved = as_owner(target->owner);
+    const bool done = is_removal(rows[0]) ? delete_rows(target, rows, count)
+                                          : upsert_rows(target, rows, count,
+                                                        batch->is_careful || target->inserts_cost ||
+                                                            cannot_be_inserted(target, rows[0]->event));
+    back_to(saved);
+    return done;
+}
+
 void write_run(const Batch *batch, Row **rows, int count)
 {
     Target *target = rows[0]->target;
 
-    if (target->may_lose_rows)
-        count = skip_deleted(target, rows, count);
-    if (count == 0)
-        return;
-    const SavedIdentity saved = as_owner(target->owner);
-    if (is_removal(rows[0]))
-        delete_rows(target, rows, count);
-    else
-        upsert_rows(target, rows, count,
-                    batch->is_careful || target->inserts_cost || cannot_be_inserted(target, rows[0]->event));
-    back_to(saved);
+    /* by another key the row may have been deleted */
+    for (int turn = 0; turn < 2; turn++) {
+        if (target->may_lose_rows)
+            count = skip_deleted(target, rows, count);
+        if (count == 0 || write_statement(batch, target, rows, count))
+            return;
+    }
+    raise_other_key(target);
 }
 
 /* Writes the rows that arrange_rows() has collected, or raises the first error. */
@@ -468,6 +471,8 @@ void write_rows(Batch *batch, int count)
     Row **rows = batch->order;
     const Target *last = nullptr;
 
+    for (int r = 0; r < count; r++)
+        rows[r]->is_alone = count == 1;
     qsort_arg(rows, count, sizeof(Row *), compare_for_writing, batch);
     for (int first = 0, next; first < count; first = next) {
         for (next = first + 1; next < count && share_statement(rows[next - 1], rows[next]);)
@@ -559,11 +564,13 @@ bool wait_for_turn(Batch *batch, const WriterLock *lock, LOCKMODE mode)
 void lock_writers(Batch *batch, int count)
 {
     GroupNeeds *needs = find_needs(batch, count);
-    /* as long as for any other lock: nothing is held yet that others could wait for, and nobody keeps it long */
+    /* as long as for any other lock: nothing is held yet that others could wait for, and nobody keeps it long
+     */
     const int level = NewGUCNestLevel();
 
     pin_setting("lock_timeout", psprintf("%d", batch->lock_timeout_ms));
     batch->keeps_key_order = false;
+    memset(batch->held, 0, batch->catalog->count * sizeof(LOCKMODE)); /* those of a failed attempt are gone */
     for (int i = 0; i < batch->catalog->count; i++) {
         const WriterLock *lock = &batch->catalog->writer_locks[i];
         const GroupNeeds *group = &needs[lock->group];
@@ -589,8 +596,8 @@ void unlock_writers(Batch *batch)
 {
     for (int i = 0; i < batch->catalog->count; i++) {
         if (batch->held[i] != NoLock)
-            UnlockDatabaseObject(RelationRelationId, batch->catalog->writer_locks[i].relation, lock_of_writers,
-                                 batch->held[i]);
+            UnlockDatabaseObject(RelationRelationId, batch->catalog->writer_locks[i].relation,
+                                 lock_of_writers, batch->held[i]);
         batch->held[i] = NoLock;
     }
 }
@@ -628,9 +635,8 @@ void write_quickly(Batch *batch)
 
 bool write_range(Batch *batch, int begin, int end, PgError &error)
 {
-    const bool ok = in_any_subtransaction(batch->context, error, [batch, begin, end] {
-        write_rows(batch, arrange_rows(batch, begin, end));
-    });
+    const bool ok = in_any_subtransaction(
+        batch->context, error, [batch, begin, end] { write_rows(batch, arrange_rows(batch, begin, end)); });
 
     if (!ok)
         reset_rows(batch, begin, end);
@@ -668,8 +674,7 @@ void settle_delivery(Batch *batch, int index)
         settle_rows(batch, begin, end);
         return;
     }
-    if (in_any_subtransaction(batch->context, error,
-                              [batch, begin, end] { settle_rows(batch, begin, end); }))
+    if (in_any_subtransaction(batch->context, error, [batch, begin, end] { settle_rows(batch, begin, end); }))
         return;
     if (!is_lock(error))
         raise(error);
@@ -739,9 +744,8 @@ bool write_again(Batch *batch, Row *const *rows, int count)
         rows[r]->fault = nullptr;
         rows[r]->event->outcome = Outcome::pending;
     }
-    const bool ok = in_any_subtransaction(batch->context, error, [batch] {
-        write_rows(batch, arrange_rows(batch, 0, batch->row_count));
-    });
+    const bool ok = in_any_subtransaction(
+        batch->context, error, [batch] { write_rows(batch, arrange_rows(batch, 0, batch->row_count)); });
     for (int r = 0; !ok && r < count; r++)
         rows[r]->fault = faults[r];
     pfree(faults);
@@ -770,7 +774,8 @@ int collect_waiting(Batch *batch, Row **rows)
  */
 void retry_refused(Batch *batch)
 {
-    auto **rows = static_cast<Row **>(palloc_extended(Max(batch->row_count, 1) * sizeof(Row *), MCXT_ALLOC_HUGE));
+    auto **rows =
+        static_cast<Row **>(palloc_extended(Max(batch->row_count, 1) * sizeof(Row *), MCXT_ALLOC_HUGE));
 
     link_keys(batch);
     int count = collect_waiting(batch, rows);
@@ -816,8 +821,10 @@ void postpone_target(Batch *batch, std::uint16_t index)
     describe_lock(batch->catalog->targets[index], error);
     for (int i = 0; i < batch->count; i++) {
         for (const Event &event : batch->deliveries[i]->events) {
-            if (event.target == index)
-                postpone(batch, batch->deliveries[i], error);
+            if (event.target != index)
+                continue;
+            postpone(batch, batch->deliveries[i], error);
+            batch->deliveries[i]->needs_locked_table = true;
         }
     }
 }
@@ -925,8 +932,7 @@ void lock_against_deletions(Batch *batch)
 
         if (!batch->needs[i] || !target->may_lose_rows || target->problem.sqlerrcode != 0)
             continue;
-        const LOCKMODE mode =
-            deletes_from(batch, static_cast<std::uint16_t>(i)) ? ExclusiveLock : ShareLock;
+        const LOCKMODE mode = deletes_from(batch, static_cast<std::uint16_t>(i)) ? ExclusiveLock : ShareLock;
         check_isolation(target);
         if (batch->pace != Pace::careful)
             LockDatabaseObject(RelationRelationId, target->config.relation, lock_of_deletions, mode);
@@ -996,7 +1002,7 @@ void begin_batch(Batch *batch)
     batch->result->postponed = 0;
     batch->takes_writer_locks = true;
     for (int i = 0; i < batch->count; i++)
-        batch->deliveries[i]->is_postponed = false;
+        batch->deliveries[i]->is_postponed = batch->deliveries[i]->needs_locked_table = false;
 }
 
 void write_batch(Batch *batch)

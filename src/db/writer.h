@@ -10,13 +10,14 @@ namespace cxone_sync {
 enum class Pace {
     quick,   /* any fault or lock that is met is raised: the caller rolls back and comes again, carefully */
     careful, /* faults become dead letters; what needs a lock that others hold is postponed, without a wait */
-    waiting  /* as quick, then if need be as careful, but locks are waited for: nothing is raised for a fault */
+    waiting  /* as quick, then if need be as careful, but locks are waited for: nothing is raised for a fault
+              */
 };
 
 struct WriteResult {
-    bool reached_rows; /* if not, an error concerns every delivery */
-    int postponed;     /* deliveries that were left out, since others hold a lock that they need */
-    PgError postponed_by; /* why, for the last of them */
+    bool reached_rows;     /* if not, an error concerns every delivery */
+    int postponed;         /* deliveries that were left out, since others hold a lock that they need */
+    PgError postponed_by;  /* why, for the last of them */
     bool any_table_locked; /* others hold a lock on the table of some target that the deliveries need */
     bool looks_at_tables;  /* set by the caller: or on that of any other target */
 };

@@ -394,7 +394,7 @@ bool Intake::write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgEr
     WriteResult *result = &written_;
     PgError ignored;
 
-    result->looks_at_tables = journal_.is_failing();
+    result->looks_at_tables = journal_.is_failing() || table_stays_locked_;
     result->reached_rows = false;
     const bool ok = in_transaction("writing deliveries", error, [first, count, pace, result] {
         check_read_write();
@@ -439,11 +439,16 @@ std::vector<Delivery *> Intake::deliveries_of_batch() const
     return deliveries;
 }
 
-/* Others hold a lock that it needs: it is tried again for cxone_sync.lock_timeout, and holds up nobody. */
+/*
+ * Others hold a lock that it needs: it is tried again for cxone_sync.lock_timeout, and holds up nobody. Where
+ * a table is known to be locked for longer than that, nobody waits for it once more.
+ */
 bool Intake::may_wait(QueuedDelivery &queued)
 {
     const Timestamp at = now();
 
+    if (queued.delivery->needs_locked_table && table_stays_locked_)
+        return false;
     if (queued.give_up_at == 0)
         queued.give_up_at = at + settings::lock_timeout_ms * std::int64_t{1000};
     return at < queued.give_up_at && waiting_.size() < max_waiting;
@@ -479,6 +484,12 @@ void Intake::hold_back()
     }
 }
 
+/* Of those that are not written: what is in the queue shows itself. */
+void Intake::show_oldest()
+{
+    statistics_.gauges().oldest_in_batch = waiting_.empty() ? 0 : waiting_.front().delivery->received;
+}
+
 /* Once more, without a wait, those that others kept from being written. */
 void Intake::write_waiting()
 {
@@ -497,6 +508,7 @@ void Intake::write_waiting()
     }
     waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
     waiting_due_at_ = now() + waiting_pause_us_;
+    show_oldest();
     publish_mapping();
 }
 
@@ -533,7 +545,7 @@ void Intake::write_batch()
         note_write_failure(error);
         finish(0, batch_.size(), false);
     }
-    gauges.oldest_in_batch = waiting_.empty() ? 0 : waiting_.front().delivery->received;
+    show_oldest();
     gauges.batch_began = 0;
     publish_mapping();
     report_statistics(false);
@@ -577,6 +589,7 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
                 continue;
             }
             gave_up_ = true;
+            table_stays_locked_ |= batch_[i].delivery->needs_locked_table;
         }
         const Delivery &delivery = *batch_[i].delivery;
         Answer answer{.ticket = batch_[i].ticket,
@@ -779,6 +792,7 @@ void Intake::count_dead_letters()
 
 void Intake::note_written()
 {
+    table_stays_locked_ &= written_.any_table_locked;
     if (gave_up_) {
         note_write_failure(written_.postponed_by);
     } else if (!written_.any_table_locked && waiting_.empty()) {

@@ -72,6 +72,7 @@ private:
     void write_waiting();
     bool may_wait(QueuedDelivery &queued);
     void hold_back();
+    void show_oldest();
     void finish(std::size_t begin, std::size_t end, bool committed);
     void tell_delivery(const Delivery &delivery, const Answer &answer, Timestamp at);
 
@@ -103,9 +104,10 @@ private:
     std::vector<QueuedDelivery> waiting_; /* for locks that others hold, the oldest first */
     std::int64_t waiting_due_at_ = 0;     /* when they are tried again */
     std::int64_t waiting_pause_us_ = 0;
-    WriteResult written_ = {}; /* of the last transaction */
-    bool gave_up_ = false;     /* a delivery that waited for a lock, in the last batch */
-    bool has_started_ = false;                              /* and has said so */
+    WriteResult written_ = {};        /* of the last transaction */
+    bool gave_up_ = false;            /* a delivery that waited for a lock, in the last batch */
+    bool table_stays_locked_ = false; /* one has waited for a table in vain, and that is locked still */
+    bool has_started_ = false;        /* and has said so */
     std::string listen_problem_ = "the worker is starting"; /* why nobody listens for webhooks */
     bool accepting_ = true;                                 /* no stop has been asked for */
     bool failing_to_write_ = false; /* for a reason that only another try can show to be over */

@@ -367,10 +367,10 @@ foreach my $how ('a reload', 'a restart of the worker')
 	$session->run('BEGIN; LOCK TABLE cxone_sync.contact_records');
 	my $sender = connect_to($node);
 	$sender->send(delivery_text(events_json({ eventType => 'contact', id => "isolated $how" })));
-	poll(sub { $session->run("SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") eq '1' }, 'the worker waits for a lock');
+	poll(sub { status_of($node, 'oldest_waiting') ne '' }, 'the delivery waits for a lock');
 	$session->run("INSERT INTO cxone_sync.contact_records (id, updated_ts) VALUES ('isolated $how', '2020-01-01'); COMMIT");
 	# a serializable transaction could not update a row that is younger than its snapshot
-	is(counts_of($sender->reply), '1 0 0', "and serializable by default: a row that comes while the worker waits for a lock, after $how");
+	is(counts_of($sender->reply), '1 0 0', "and serializable by default: a row that comes while the delivery waits for a lock, after $how");
 	$session->close;
 }
 sql($node, 'ALTER DATABASE postgres RESET ALL');

@@ -118,7 +118,7 @@ sql($node, <<'SQL');
 CREATE TABLE public.parts (id text, part integer, a text, b integer, extra jsonb, field_times jsonb, updated_ts timestamptz, PRIMARY KEY (id, part));
 ALTER TABLE public.parts OWNER TO cxone_sync;
 SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{c}', kept_columns => '{sync_status}');
-SELECT cxone_sync.add_target('parts', 'public.parts', '{id,part}', event_types => '{p,gone}', delete_types => '{gone}');
+SELECT cxone_sync.add_target('parts', 'public.parts', '{id,part}', event_types => '{p}', delete_types => '{gone}');
 SQL
 # whole contacts, and parts that come in pieces, are deleted, or have a value that the column refuses
 my @stream = map {

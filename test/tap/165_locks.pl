@@ -1,0 +1,177 @@
+# A lock costs only those who need it, and writers never wait for each other in a circle: two sessions of ingest() in every order of
+# their steps, by PostgreSQL's own isolationtester, and many by pgbench; and a worker that meets rows, an index and a table that others
+# lock.
+
+use strict;
+use warnings;
+
+use CxoneSync;
+use IPC::Run qw(run);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_node('locks', lock_timeout => '2s');
+my $tester = dirname_of_pgxs() . '/../../src/test/isolation/isolationtester';
+
+sub dirname_of_pgxs
+{
+	chomp(my $pgxs = `$ENV{PG_CONFIG} --pgxs`);
+	return $pgxs =~ s{/[^/]*$}{}r;
+}
+
+sql($node, <<'SQL');
+CREATE SCHEMA sam;
+GRANT USAGE ON SCHEMA sam TO cxone_sync;
+CREATE TABLE sam.plain (id text PRIMARY KEY, a text, b text, n integer CHECK (n < 10), updated_ts timestamptz);
+CREATE TABLE sam.named (id text PRIMARY KEY, email text UNIQUE, name text NOT NULL, updated_ts timestamptz);
+CREATE TABLE sam.parents (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE TABLE sam.children (id text PRIMARY KEY, parent text REFERENCES sam.parents, updated_ts timestamptz);
+ALTER TABLE sam.plain OWNER TO cxone_sync;
+ALTER TABLE sam.named OWNER TO cxone_sync;
+ALTER TABLE sam.parents OWNER TO cxone_sync;
+ALTER TABLE sam.children OWNER TO cxone_sync;
+GRANT ALL ON ALL TABLES IN SCHEMA sam TO PUBLIC;
+SELECT cxone_sync.add_target('plain', 'sam.plain', '{id}', event_types => '{plain}', delete_types => '{gone}'),
+    cxone_sync.add_target('noted', 'sam.plain', '{id}', event_types => '{noted}'),
+    cxone_sync.add_target('named', 'sam.named', '{id}', event_types => '{named}'),
+    cxone_sync.add_target('children', 'sam.children', '{id}', event_types => '{child}', delete_types => '{child gone}'),
+    cxone_sync.add_target('parents', 'sam.parents', '{id}', event_types => '{parent}', delete_types => '{parent gone}');
+SQL
+
+sub ingest { return 'SELECT cxone_sync.ingest($$' . events_json(@_) . '$$)'; }
+sub of { my ($type, $id, @members) = @_; return { eventType => $type, id => $id, timestamp => '2026-01-02T00:00:00Z', @members }; }
+
+my $setup = <<'SQL';
+TRUNCATE sam.plain, sam.named, sam.parents, sam.children, cxone_sync.tombstones, cxone_sync.dead_letters;
+INSERT INTO sam.plain (id, updated_ts) SELECT 'k' || i, '2026-01-01' FROM generate_series(1, 9, 2) AS i;
+INSERT INTO sam.named (id, name, updated_ts) SELECT 'k' || i, 'n', '2026-01-01' FROM generate_series(1, 9, 2) AS i;
+INSERT INTO sam.parents (id) SELECT 'k' || i FROM generate_series(1, 9) AS i;
+SQL
+
+# In a specification a block ends at the first brace, so the deliveries stand in functions.
+sub make_writers
+{
+	my @writers = @_;
+	sql($node, "CREATE OR REPLACE FUNCTION sam.writer$_() RETURNS jsonb LANGUAGE sql AS \$f\$ $writers[$_] \$f\$") for 0 .. $#writers;
+	return;
+}
+
+# Two writers, each in a transaction of its own, with its commit as a step: all orders in which whoever waits for the other one is
+# not asked to commit first.
+sub every_order
+{
+	my ($name, @writers) = @_;
+	make_writers(@writers);
+	my $spec = "setup { $setup }\n";
+	$spec .= "session s$_\nsetup { BEGIN; }\nstep w$_ { SELECT sam.writer$_(); }\nstep c$_ { COMMIT; }\n" for 0, 1;
+	my @orders = ('w0 c0 w1 c1', 'w0 w1 c0 c1', 'w1 c1 w0 c0', 'w1 w0 c1 c0');
+	$spec .= "permutation $_\n" for @orders;
+	my ($out, $err) = ('', '');
+	my $ok = run [ $tester, $node->connstr('postgres') ], '<', \$spec, '>', \$out, '2>', \$err;
+	ok($ok, "$name: isolationtester") or diag($err);
+	is(scalar(() = $out =~ /^starting permutation/mg), scalar @orders, "$name: all orders");
+	my @errors = $out =~ /^.*(?:ERROR|deadlock|canceling).*$/mg;
+	is("@errors", '', "$name: no deadlock, no error");
+	return;
+}
+
+# Eight sessions that take the part of three writers, again and again.
+sub many_at_once
+{
+	my ($name, @writers) = @_;
+	make_writers(@writers);
+	sql($node, $setup);
+	my $position = log_position($node);
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/script';
+	append_to_file($file, "\\set writer random(0, $#writers)\nSELECT CASE :writer " . join(' ', map { "WHEN $_ THEN sam.writer$_()" } 0 .. $#writers) . " END;\n");
+	my ($out, $err) = ('', '');
+	my $ok = run [ 'pgbench', '-n', '-c', 8, '-t', 60, '-f', $file, $node->connstr('postgres') ], '>', \$out, '2>', \$err;
+	unlink $file;
+	ok($ok, "$name: eight sessions") or diag($err);
+	like($out, qr{actually processed: 480/480}, "$name: all have written");
+	is(scalar(() = slurp_file($node->logfile, $position) =~ /deadlock detected|ERROR/g), 0, "$name: no deadlock, no error");
+	return;
+}
+
+my %writers = (
+	'the same columns' => [ map { my $n = $_; ingest(map { of('plain', "k$_", a => "w$n") } $n == 1 ? (reverse 1 .. 6) : (1 .. 6)) } 1 .. 3 ],
+	'several sets of columns' => [ map { my $n = $_; ingest(map { of('plain', "k$_", ($_ + $n) % 2 ? (a => "w$n") : (b => "w$n")) } $n == 2 ? (3, 1, 5, 2, 4) : (1 .. 5)) } 1 .. 3 ],
+	'an event at fault' => [ ingest(of('plain', 'k3', a => 'good'), of('plain', 'k3', n => 13), of('plain', 'k4'), of('plain', 'k1')), ingest(of('plain', 'k1'), of('plain', 'k3'), of('plain', 'k4', a => 'x')),
+		ingest(of('plain', 'k4', n => 99), of('plain', 'k3', b => 'y')) ],
+	'deletions and two targets of one table' => [ ingest(of('gone', 'k3'), of('plain', 'k1')), ingest(of('noted', 'k1'), of('plain', 'k3')), ingest(of('plain', 'k3', a => 'z'), of('gone', 'k1')) ],
+	'values that are unique, and rows that cannot be made' => [ ingest(of('named', 'k1', email => 'x'), of('named', 'k5', email => 'y')), ingest(of('named', 'k3', email => 'y'), of('named', 'k4', email => 'x', name => 'm')),
+		ingest(of('named', 'k5', email => 'x'), of('named', 'k1', email => 'y'), of('named', 'k2')) ],
+	'tables that reference each other' => [ ingest(of('parent gone', 'k1'), of('child', 'a', parent => 'k2')), ingest(of('parent gone', 'k2'), of('child', 'b', parent => 'k1')), ingest(of('child', 'a', parent => 'k1'), of('parent gone', 'k3')) ]);
+foreach my $kind (sort keys %writers)
+{
+	every_order($kind, @{ $writers{$kind} }[ 0, 1 ]);
+	many_at_once($kind, @{ $writers{$kind} });
+}
+
+# ---- a worker among others who hold locks ----
+
+sql($node, 'TRUNCATE sam.plain, sam.named, sam.parents, sam.children, cxone_sync.tombstones, cxone_sync.dead_letters');
+sql($node, "INSERT INTO sam.plain (id, updated_ts) SELECT 'k' || i, '2026-01-01' FROM generate_series(1, 20) AS i");
+
+# Sends all at once, so that they come in few batches; returns the replies by id.
+sub at_once
+{
+	my @events = @_;
+	my @senders = map { connect_to($node) } @events;
+	$senders[$_]->send(delivery_text(events_json($events[$_]))) for 0 .. $#events;
+	return map { $senders[$_]->reply } 0 .. $#events;
+}
+
+my $session = open_session($node);
+$session->run("BEGIN; SELECT FROM sam.plain WHERE id IN ('k1', 'k2', 'k3') FOR UPDATE");
+for my $turn (1 .. 3)
+{
+	my @replies = at_once(map { of('plain', "k$_", a => "turn $turn") } 1 .. 12);
+	retry_is($replies[$_], "turn $turn: a delivery for a row that is locked for longer than lock_timeout") for 0 .. 2;
+	is(counts_of($replies[$_]), '1 0 0', "turn $turn: its neighbour") for 3 .. 11;
+}
+is(sql($node, 'SELECT count(*) FROM cxone_sync.dead_letters'), '0', 'none is a dead letter');
+# a lock that is released in time costs nobody anything
+my $sender = connect_to($node);
+$sender->send(delivery_text(events_json(of('plain', 'k1', a => 'waited'), of('plain', 'k13', a => 'with it'))));
+poll(sub { status_of($node, 'oldest_waiting') ne '' }, 'a delivery waits for the row');
+is(counts_of(deliver($node, events_json(of('plain', 'k14')))), '1 0 0', 'another one does not');
+is(sql($node, "SELECT a IS NULL FROM sam.plain WHERE id = 'k13'"), 't', 'of one that waits nothing is written yet');
+$session->run('COMMIT');
+is(counts_of($sender->reply), '2 0 0', 'it is taken when the row is free');
+# what comes behind it with its key waits as well: of equal times the later one wins
+$session->run("BEGIN; SELECT FROM sam.plain WHERE id = 'k5' FOR UPDATE");
+my @queue = map { my $s = connect_to($node); $s->send(delivery_text(events_json(of('plain', 'k5', a => $_)))); poll(sub { status_of($node, 'oldest_waiting') ne '' }, "$_ waits"); $s } 'first';
+push @queue, map { my $s = connect_to($node); $s->send(delivery_text(events_json(of('plain', 'k5', a => $_)))); $s } 'second';
+is(counts_of(deliver($node, events_json(of('plain', 'k6')))), '1 0 0', 'with another key it is taken');
+$session->run('COMMIT');
+is(counts_of($_->reply), '1 0 0', 'taken') for @queue;
+is(sql($node, "SELECT a FROM sam.plain WHERE id = 'k5'"), 'second', 'in the order of arrival');
+
+# an index of one target; whatever else has changed in the catalog
+$session->run('BEGIN; REINDEX INDEX sam.named_pkey; CREATE FUNCTION sam.any() RETURNS integer LANGUAGE sql AS $$SELECT 1$$');
+sql($node, 'CREATE FUNCTION public.another() RETURNS integer LANGUAGE sql AS $$SELECT 1$$; ANALYZE sam.plain');
+is(counts_of(deliver($node, events_json(of('plain', 'k7', a => 'beside an index')))), '1 0 0', 'an index that is rebuilt does not concern other targets');
+my @both = at_once(of('named', 'k7', name => 'n'), of('plain', 'k8'));
+retry_is($both[0], 'a delivery that needs it');
+is(counts_of($both[1]), '1 0 0', 'and one that does not, at the same time');
+$session->run('ROLLBACK');
+is(counts_of(deliver($node, events_json(of('named', 'k7', name => 'n')))), '1 0 0', 'taken when it is rebuilt');
+
+# a trigger that calls ingest() for a table that is locked
+sql($node, <<'SQL');
+CREATE FUNCTION sam.hand_on() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM cxone_sync.ingest(jsonb_build_object('events', jsonb_build_array(jsonb_build_object('eventType', 'named', 'id', NEW.id, 'name', 'by trigger')))); RETURN NULL; END $$;
+GRANT EXECUTE ON FUNCTION cxone_sync.ingest(jsonb) TO cxone_sync;
+CREATE TRIGGER hand_on AFTER INSERT ON sam.parents FOR EACH ROW EXECUTE FUNCTION sam.hand_on();
+SQL
+$session->run('BEGIN; LOCK TABLE sam.named');
+@both = at_once(of('parent', 'new'), of('plain', 'k9'), of('plain', 'k10'));
+retry_is($both[0], 'a delivery whose trigger calls ingest() for a table that is locked');
+is(counts_of($both[$_]), '1 0 0', 'one beside it is taken') for 1, 2;
+$session->run('COMMIT');
+is(counts_of(deliver($node, events_json(of('parent', 'new')))), '1 0 0', 'taken when the table is free');
+is(sql($node, "SELECT name FROM sam.named WHERE id = 'new'"), 'by trigger', 'by both');
+$session->close;
+
+stop_and_check($node);
+done_testing();
