@@ -153,7 +153,7 @@ CREATE VIEW targets AS
 SELECT c.*, CASE WHEN s.field_order THEN 'field' ELSE 'row' END AS time_order, s.extra AS keeps_extra,
     CASE WHEN c.event_types IS NULL THEN
         (SELECT pg_catalog.array_agg(DISTINCT t ORDER BY t)
-         FROM target_config AS o, LATERAL pg_catalog.unnest(o.event_types || o.delete_types) AS t
+         FROM target_config AS o, LATERAL pg_catalog.unnest(pg_catalog.array_cat(o.event_types, o.delete_types)) AS t
          WHERE o.name <> c.name AND t <> ALL (coalesce(c.delete_types, '{}')))
     END AS left_to_others,
     s.problem, s.hint, s.warning

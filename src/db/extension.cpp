@@ -163,8 +163,7 @@ bool runs_our_code_only(Relation table, PgError &error)
                 psprintf("trigger \"%s\" on table \"cxone_sync.%s\" may run code of others than superusers",
                          triggers->triggers[i].tgname, name),
                 "Drop it, or the foreign key that it serves, and revoke TRIGGER and REFERENCES on the table. "
-                "A "
-                "superuser's trigger needs a superuser's function, and no WHEN.");
+                "A superuser's trigger needs a superuser's function, and no WHEN.");
     }
     if (table->rd_rules != nullptr ||
         (table->rd_rel->relhassubclass && find_inheritance_children(RelationGetRelid(table), NoLock) != NIL))

@@ -473,6 +473,17 @@ is(counts_of(deliver_events(event_of('note', 'granted', v => 'new'))), '0 0 1', 
 sql($node, 'GRANT UPDATE ON cyd.notes TO cyd');
 is(counts_of(deliver_events(event_of('note', 'granted', v => 'new'))), '1 0 0', 'GRANT heals that');
 
+# ---- a table is dropped, and nobody is waited for ----
+
+sql($node, "INSERT INTO cxone_sync.tombstones SELECT 'ann.orders', '{id}', k, now() FROM unnest('{free,locked}'::text[]) AS k");
+$session->run("BEGIN; SELECT FROM cxone_sync.tombstones WHERE key = 'locked' FOR UPDATE");
+sql($node, "SET statement_timeout = '60s'; DROP TABLE ann.orders CASCADE");
+is(sql($node, 'SELECT string_agg(key, $$,$$) FROM cxone_sync.tombstones WHERE key IN ($$free$$, $$locked$$)'), 'locked', 'a lock on one of its deletions holds up no DROP');
+$session->run('ROLLBACK; BEGIN; LOCK TABLE cxone_sync.tombstones');
+sql($node, "SET statement_timeout = '60s'; CREATE TABLE bob.fleeting (id int); DROP TABLE bob.fleeting");
+$session->run('ROLLBACK');
+pass('nor does a lock on all of them');
+
 is(worker_pid($node), $pid, 'all that by one process');
 $session->close;
 stop_and_check($node);

@@ -95,7 +95,7 @@ SQL
 # a server that has never heard of the extension
 sql($subscriber, <<'SQL');
 CREATE SCHEMA cxone_sync;
-CREATE TABLE cxone_sync.contact_records (id text PRIMARY KEY, external_id text, first_name text, last_name text, email text, sync_status text, extra jsonb, updated_ts timestamptz);
+CREATE TABLE cxone_sync.contact_records (id text PRIMARY KEY, external_id text, first_name text, last_name text, email text, sync_status text, extra jsonb, field_times jsonb, updated_ts timestamptz);
 CREATE SCHEMA sam;
 CREATE TABLE sam.parts (id text, part integer, v text, w text, extra jsonb, field_times jsonb, updated_ts timestamptz, PRIMARY KEY (id, part));
 CREATE TABLE sam.marked (id text PRIMARY KEY, v text, gone timestamptz, updated_ts timestamptz);

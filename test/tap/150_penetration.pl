@@ -433,6 +433,16 @@ foreach my $table (sort keys %own)
 		is(scalar(($node->psql('postgres', $written_by{$table}))[0]), 0, 'but again without that');
 	}
 }
+# nor in the moment between the look and the writing
+sql($node, 'GRANT TRIGGER ON cxone_sync.dead_letters TO evil_member');
+my ($maker, $writer) = map { open_session($node) } 1 .. 2;
+$maker->run('SET ROLE evil_member; BEGIN; CREATE TRIGGER evil BEFORE INSERT ON cxone_sync.dead_letters FOR EACH ROW EXECUTE FUNCTION evil.rise_by_trigger()');
+$writer->start($written_by{dead_letters});
+poll(sub { sql($node, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'cxone_sync.dead_letters'::regclass") eq '1' }, 'a writer that waits for whoever makes the trigger');
+$maker->run('COMMIT');
+is($writer->finish, '', 'writes nothing then');
+$_->close foreach $maker, $writer;
+sql($node, 'DROP TRIGGER evil ON cxone_sync.dead_letters; REVOKE TRIGGER ON cxone_sync.dead_letters FROM evil_member');
 is_unharmed('code on the own tables');
 # deliveries are sent again rather than written by that
 sql($node, 'GRANT TRIGGER ON cxone_sync.dead_letters TO evil_member; SET ROLE evil_member; CREATE TRIGGER evil BEFORE INSERT ON cxone_sync.dead_letters FOR EACH ROW EXECUTE FUNCTION evil.rise_by_trigger()');
