@@ -230,10 +230,10 @@ List *read_targets(MemoryContext context)
 
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
-    const OwnTable config = own_table("target_config");
+    const OwnTable config = own_table("target_config", AccessShareLock);
     config_tables[0] = config.relation;
-    config_tables[1] = own_table("field_map").relation;
-    config_tables[2] = own_table("schema_versions").relation;
+    config_tables[1] = own_table("field_map", AccessShareLock).relation;
+    config_tables[2] = own_table("schema_versions", AccessShareLock).relation;
     const SavedIdentity saved = as_owner(config.owner);
     PushActiveSnapshot(GetLatestSnapshot());
     check_is_complete();

@@ -184,7 +184,7 @@ void write_dead_letters(Row *const *rows, int count)
             fresh[fresh_count++] = rows[r];
         }
     }
-    const SavedIdentity saved = as_owner(own_table("dead_letters", RowExclusiveLock).owner);
+    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
     write_letters(&insert_plan, insert_statement, letter_id, fresh, fresh_count, SPI_OK_INSERT);
     write_letters(&retry_plan, retry_statement, letter_columns, again, again_count, SPI_OK_UPDATE);
     back_to(saved);

@@ -104,7 +104,7 @@ void keep_tombstones(const Target *target, Row *const *rows, int count)
         return;
     tombstone_keys(target, rows, count, values);
     values[3] = event_times(rows, count);
-    const SavedIdentity saved = as_owner(own_table("tombstones", RowExclusiveLock).owner);
+    const SavedIdentity saved = as_owner(own_table("tombstones").owner);
     if (plan == nullptr)
         plan = prepare_spi(keep_statement, 4, tombstone_types, Planning::once);
     run_spi(plan, values, nullptr, SPI_OK_INSERT);

@@ -32,14 +32,14 @@ const char *found_extension_version() noexcept;
 /*
  * A table of the extension, locked until the transaction ends, and its owner, a superuser. Raises 55000, with
  * a hint, if it is not there, or if others than superusers own it or may have put code on it: a statement
- * would run that as its owner. Whoever writes the table needs RowExclusiveLock, which keeps new triggers
- * away.
+ * would run that as its owner. RowExclusiveLock keeps new triggers away; AccessShareLock is for whoever only
+ * reads.
  */
 struct OwnTable {
     Oid relation;
     Oid owner;
 };
-OwnTable own_table(const char *name, LOCKMODE lock = AccessShareLock);
+OwnTable own_table(const char *name, LOCKMODE lock = RowExclusiveLock);
 
 /* The same, but false, with the reason in `error`. */
 bool find_own_table(const char *name, LOCKMODE lock, OwnTable &table, PgError &error);

@@ -111,7 +111,7 @@ Letters read_letters(FunctionCallInfo fcinfo)
     }
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
-    const SavedIdentity saved = as_owner(own_table("dead_letters", RowExclusiveLock).owner);
+    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
     if (SPI_execute_with_args(select_statement, lengthof(types), types, values, nulls, false, 0) !=
         SPI_OK_SELECT)
         elog(ERROR, "could not read dead letters: %s", SPI_result_code_string(SPI_result));
@@ -139,7 +139,7 @@ void delete_applied(const Letters &letters)
     Datum array = PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
     if (SPI_connect() != SPI_OK_CONNECT)
         elog(ERROR, "SPI_connect failed");
-    const SavedIdentity saved = as_owner(own_table("dead_letters", RowExclusiveLock).owner);
+    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
     if (SPI_execute_with_args(delete_statement, 1, &type, &array, nullptr, false, 0) != SPI_OK_DELETE)
         elog(ERROR, "could not delete dead letters: %s", SPI_result_code_string(SPI_result));
     back_to(saved);

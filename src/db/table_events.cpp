@@ -56,8 +56,8 @@ constexpr const char *rename_time_statement =
 
 constexpr const char *moved_query =
     "SELECT c.name, c.relation::text FROM cxone_sync.target_config AS c WHERE c.relation IN ("
-    "SELECT objid FROM pg_event_trigger_ddl_commands() WHERE classid = 'pg_class'::regclass AND objsubid = "
-    "0)";
+    "SELECT objid FROM pg_event_trigger_ddl_commands() "
+    "WHERE classid = 'pg_class'::regclass AND objsubid = 0)";
 
 void check_event_trigger(FunctionCallInfo fcinfo)
 {
@@ -100,17 +100,16 @@ struct Renamed {
     bool *are_targets;
 };
 
-/* In the current memory context. SPI must be connected, with the rights of the configuration's owner. */
-Renamed find_renamed(MemoryContext context)
+/* In SPI's memory context. With the rights of the configuration's owner. */
+Renamed find_renamed()
 {
     bool is_null;
 
     run(renamed_query, SPI_OK_SELECT);
     const auto count = static_cast<int>(SPI_processed);
-    Renamed renamed = {
-        .count = count,
-        .relations = static_cast<Datum *>(MemoryContextAlloc(context, Max(count, 1) * sizeof(Datum))),
-        .are_targets = static_cast<bool *>(MemoryContextAlloc(context, Max(count, 1) * sizeof(bool)))};
+    Renamed renamed = {.count = count,
+                       .relations = static_cast<Datum *>(palloc(Max(count, 1) * sizeof(Datum))),
+                       .are_targets = static_cast<bool *>(palloc(Max(count, 1) * sizeof(bool)))};
     for (int i = 0; i < count; i++) {
         renamed.relations[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null);
         renamed.are_targets[i] =
@@ -171,7 +170,7 @@ void rename_in_rows(Oid relation, const RenameStmt *statement)
 void rename_columns(const OwnTable &config, const RenameStmt *statement)
 {
     const SavedIdentity saved = as_owner(config.owner);
-    const Renamed renamed = find_renamed(CurrentMemoryContext);
+    const Renamed renamed = find_renamed();
     back_to(saved);
     if (renamed.count == 0)
         return;
