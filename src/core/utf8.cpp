@@ -9,18 +9,26 @@ namespace {
 
 using Byte = unsigned char;
 
+/* NUL is none of PostgreSQL's characters. */
+bool is_ascii(Byte byte) noexcept
+{
+    return byte != 0 && byte < 0x80;
+}
+
 const Byte *skip_ascii(const Byte *at, const Byte *end) noexcept
 {
     constexpr std::uint64_t high_bits = 0x8080808080808080;
+    constexpr std::uint64_t ones = 0x0101010101010101;
 
     while (end - at >= static_cast<std::ptrdiff_t>(sizeof(std::uint64_t))) {
         std::uint64_t word = 0;
         std::memcpy(&word, at, sizeof(word));
-        if ((word & high_bits) != 0)
+        /* the subtraction leaves a high bit where it borrows, which it does first at a NUL */
+        if (((word | (word - ones)) & high_bits) != 0)
             break;
         at += sizeof(word);
     }
-    while (at != end && *at < 0x80)
+    while (at != end && is_ascii(*at))
         at++;
     return at;
 }
@@ -73,7 +81,7 @@ bool is_valid_utf8(std::string_view text) noexcept
             return false;
         at += length;
         /* Text in other scripts comes in runs: look for ASCII words only where ASCII starts again. */
-        if (at != end && *at < 0x80)
+        if (at != end && is_ascii(*at))
             at = skip_ascii(at, end);
     }
     return true;

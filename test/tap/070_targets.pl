@@ -421,6 +421,8 @@ is(sql($node, "SELECT count(*) FROM cyd.notes WHERE id = ANY ('{" . join(',', @i
 is(sql($node, "SELECT payload || ' ' || sqlstate FROM $letters"), '{"eventType":"note","id":"broken 22P02', 'the broken one is a dead letter');
 is(sql($node, "UPDATE $letters SET payload = payload || '\"}'; SELECT outcome FROM cxone_sync.replay_dead_letters()"), 'applied', 'which can be mended and replayed');
 is(sql($node, "SELECT count(*) FROM cyd.notes WHERE id = 'broken'"), '1', 'into its table');
+refused_is(deliver($node, note_event() . "\n" . '{"eventType":"note","id":"nul"}' . "\0\n" . note_event()), 400, qr/UTF-8/, 'a NUL byte in a line, which no letter could hold');
+is(sql($node, "SELECT count(*) FROM cyd.notes WHERE id = 'nul'"), '0', 'nothing of it is written');
 is(counts_of(deliver($node, gzipped(note_event() . "\n" . note_event()), 'Content-Encoding: gzip')), '2 0 0', 'lines in gzip');
 
 $position = log_position($node);

@@ -164,6 +164,14 @@ TEST(Envelope, EachLineIsAnEnvelope)
         EXPECT_EQ(seen(body, lines_of_events), "400 no \"events\"");
     }
     EXPECT_EQ(seen("{\"id\": 1}\n{\"id\": \"\xFF\"}", bare_lines), "400 the body is not valid UTF-8");
+    /* no text can hold a NUL, so no dead letter could hold such a line */
+    const std::string nul(1, '\0');
+    for (const std::string &line :
+         {"{\"id\": 8}" + nul, nul, "{\"id\": \"a" + nul + "\"}", "x" + nul + "y"}) {
+        EXPECT_EQ(seen("{\"id\": 1}\n" + line + "\n{\"id\": 2}", bare_lines),
+                  "400 the body is not valid UTF-8");
+        EXPECT_EQ(seen(line, bare), "400 the body is not valid UTF-8");
+    }
 }
 
 TEST(Envelope, ABrokenLineIsOneRefusedEvent)
@@ -176,8 +184,7 @@ TEST(Envelope, ABrokenLineIsOneRefusedEvent)
                           "{\"id\": \"\\ud800\", \"name\": [1e400}",
                           "x",
                           "]",
-                          "{\"id\": 8}, ",
-                          std::string("{\"id\": 8}\0", 10)};
+                          "{\"id\": 8}, "};
     for (const std::string &line : broken) {
         const std::string a = "{\"id\": \"\\u0061\", \"name\": \"x\\n\"}",
                           b = "[{\"id\": 1e400}, {\"id\": \"b\"}]";

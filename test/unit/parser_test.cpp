@@ -90,6 +90,7 @@ TEST(Parser, BodiesThatAreRefused)
          "\"events\" appears more than once"},
         {"{\"events\": [" + ok + "], \"x\": \"\xFF\"}", "the body is not valid UTF-8"},
         {"{\"events\": [{\"contact_id\": \"\xED\xA0\x80\"}]}", "the body is not valid UTF-8"},
+        {"{\"events\": [" + ok + "]}\0"s, "the body is not valid UTF-8"},
         {"", "invalid JSON at byte 0: The document is empty."},
     };
     for (const auto &row : table) {
@@ -108,7 +109,6 @@ TEST(Parser, InvalidJsonIsRefusedAtItsByte)
         {ok.substr(0, ok.size() - 1), ok.size() - 1},
         {ok + "x", ok.size()},
         {ok + ok, ok.size()},
-        {ok + "\0"s, ok.size()},
         {R"({"events": [{"contact_id": "1"},]})", 32},
         {R"({"events": [{"contact_id": 1e400},]})", 34},
         {R"({"events": [{"contact_id": "1"}], "x": 01})", 40},

@@ -108,7 +108,8 @@ inline std::string encode_utf8(std::uint32_t point)
     return {static_cast<char>(0xF0 | point >> 18), tail(12), tail(6), tail(0)};
 }
 
-/* Reads whatever number the bits spell and accepts it if that number's own encoding is what was read. */
+/* Reads whatever number the bits spell and accepts it if that is not 0 and its own encoding is what was read.
+ */
 inline bool is_valid_utf8(std::string_view text)
 {
     while (!text.empty()) {
@@ -120,7 +121,7 @@ inline bool is_valid_utf8(std::string_view text)
             return false;
         for (std::size_t i = 1; i < length; i++)
             point = point << 6 | (static_cast<unsigned char>(text[i]) & 0x3Fu);
-        if (encode_utf8(point) != text.substr(0, length))
+        if (point == 0 || encode_utf8(point) != text.substr(0, length))
             return false;
         text.remove_prefix(length);
     }

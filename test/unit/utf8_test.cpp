@@ -47,13 +47,22 @@ TEST(Utf8, TheTablesEdges)
           "\xED\xA0\x80", "\xED\xBF\xBF", "\xF0\x8F\xBF\xBF", "\xF0\x90\x80", "\xF4\x90\x80\x80",
           "\xF5\x80\x80\x80", "\xFE", "\xFF", "abcdefgh\x80", "abcdefg\xC3"})
         EXPECT_FALSE(is_valid(text)) << testing::PrintToString(text);
-    EXPECT_TRUE(is_valid(std::string_view("\0", 1)));
+    for (std::size_t size = 1; size < 40; size++) {
+        for (std::size_t at = 0; at < size; at++) {
+            std::string text(size, 'x');
+            EXPECT_TRUE(is_valid(text));
+            text[at] = '\x01';
+            EXPECT_TRUE(is_valid(text)) << at << " of " << size;
+            text[at] = '\0';
+            EXPECT_FALSE(is_valid(text)) << at << " of " << size;
+        }
+    }
     EXPECT_TRUE(is_valid_utf8({}));
 }
 
 TEST(Utf8, EveryCodePoint)
 {
-    for (std::uint32_t point = 0; point <= 0x10FFFF; point++) {
+    for (std::uint32_t point = 1; point <= 0x10FFFF; point++) {
         const std::string text = reference::encode_utf8(point);
         if (!text.empty()) {
             ASSERT_TRUE(is_valid(text)) << point;
@@ -88,7 +97,7 @@ public:
         }
     }
 
-    bool one(std::uint32_t n) const { return n < 0x80; }
+    bool one(std::uint32_t n) const { return n != 0 && n < 0x80; }
     bool two(std::uint32_t n) const { return two_[n] != 0; }
     bool three(std::uint32_t n) const { return three_[n] != 0; }
 
