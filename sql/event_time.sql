@@ -84,6 +84,24 @@ FROM texts LEFT JOIN cxone_sync.contact_records c ON c.id = n::text LEFT JOIN cx
 SELECT deliver('{"id": 1, "email": "x", "timestamp": "infinity"}', '{"id": 1, "lastName": "y", "timestamp": "2021-07-28T00:00:00Z"}');
 SELECT id, email, last_name, updated_ts FROM cxone_sync.contact_records WHERE id = '1';
 
+-- where the order column is fed from a path of its own, the usual members come after it
+SELECT cxone_sync.map_field('contact_records', 'updated_ts', '/meta/at');
+TRUNCATE cxone_sync.contact_records, cxone_sync.dead_letters;
+SELECT deliver('{"id": 1, "meta": {"at": "2026-01-01T00:00:00Z"}, "timestamp": "2026-01-05T00:00:00Z"}', '{"id": 2, "meta": {"at": null}, "timestamp": "2026-01-05T00:00:00Z"}', '{"id": 3, "timestamp": "2026-01-05T00:00:00Z"}',
+    '{"id": 4, "timestamp": "2099-01-01T00:00:00Z"}', '{"id": 5, "timestamp": "soon"}');
+SELECT id, updated_ts, extra FROM cxone_sync.contact_records ORDER BY id;
+SELECT sqlstate, event_key, column_name, message FROM cxone_sync.dead_letters ORDER BY id;
+SELECT stamped('{"id": 6, "meta": {}, "timestamp": null}');
+-- of a root, its own member before the event's
+CREATE TABLE calls (id int PRIMARY KEY, "timestamp" text, updated_ts timestamptz);
+ALTER TABLE calls OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('calls', 'calls', '{id}', event_types => '{call}', root_path => '/call');
+SELECT cxone_sync.map_field('calls', 'updated_ts', '/at');
+SELECT deliver('{"eventType": "call", "call": {"id": 1, "timestamp": "2026-01-02T00:00:00Z"}, "timestamp": "2026-01-03T00:00:00Z"}', '{"eventType": "call", "call": {"id": 2}, "timestamp": "2026-01-03T00:00:00Z"}',
+    '{"eventType": "call", "call": {"id": 3, "timestamp": "text"}, "at": "2026-01-01T00:00:00Z", "timestamp": "2026-01-03T00:00:00Z"}');
+TABLE calls;
+SELECT cxone_sync.remove_target('calls');
+
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
 DROP TABLE cxone_sync.contact_records;

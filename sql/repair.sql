@@ -227,7 +227,7 @@ CREATE FUNCTION state() RETURNS text LANGUAGE sql AS $$
 $$;
 SELECT state();
 SELECT event, target, outcome, event_key, CASE WHEN event_time < '2026-02-01' THEN event_time END, CASE WHEN sqlstate IS DISTINCT FROM '22007' THEN columns END, sqlstate, message, column_name FROM cxone_sync.simulate('{"events": [
-    {"eventType": "Both", "id": 2, "n": 7.0, "day": 1767312000, "email": "a@b.c", "other": [1], "timestamp": "2026-01-02T01:00:00+01:00"},
+    {"eventType": "Both", "id": 2, "n": 7.5, "day": 1767312000, "email": "a@b.c", "other": [1], "timestamp": "2026-01-02T01:00:00+01:00"},
     {"eventType": "Both", "id": "x", "n": null, "timestamp": "2026-01-02T00:00:00Z"},
     {"eventType": "Case", "id": 1, "n": 2, "timestamp": "2026-01-04T00:00:00Z"},
     {"eventType": "Case", "id": 10, "n": 3, "timestamp": "2026-01-06T00:00:00Z"},

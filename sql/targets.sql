@@ -92,13 +92,14 @@ SELECT name FROM cxone_sync.targets;
 
 -- overlapping targets on one table
 SELECT try($$add_target('created', 'cases', '{id}', event_types => '{Created,Made}')$$);
-SELECT try($$add_target('all', 'cases', '{id}')$$);
+SELECT try($$add_target('rest', 'cases', '{id}')$$);
+SELECT try($$add_target('more', 'cases', '{id}')$$), try($$add_target('kinds', 'cases', '{id}', event_types => '{Kind}', type_path => '/kind')$$), try($$remove_target('rest')$$);
 SELECT try($$add_target('again', 'cases', '{id}', event_types => '{Updated,Made}')$$);
 SELECT try($$add_target('gone', 'cases', '{id}', event_types => '{Updated}', delete_types => '{Created}')$$);
 SELECT try($$add_target('updated', 'cases', '{id}', event_types => '{Updated}', root_path => '/data')$$);
-SELECT try($$change_target('updated', event_types => '{}')$$);
+SELECT try($$change_target('updated', event_types => '{Updated,Made}')$$);
 SELECT try($$add_target('elsewhere', 'parts', '{id,region}')$$);
-SELECT try($$change_target('elsewhere', 'cases', '{id}')$$);
+SELECT try($$change_target('elsewhere', 'cases', '{id}', event_types => '{Created}')$$);
 SELECT name, relation, key_columns, order_column, event_types, type_path, root_path, delete_types, mark_column, kept_columns, time_order, keeps_extra, problem, hint FROM cxone_sync.targets;
 SELECT try($$change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{Contact}', kept_columns => '{sync_status}')$$);
 SELECT try($$remove_target('elsewhere')$$);
@@ -116,6 +117,39 @@ SELECT try($$change_target('numbers', 'parts', '{id,region}', event_types => '{7
 SELECT deliver('{"eventType": "Deleted"}', '{"id": 9, "region": "eu"}', '{"eventType": 12}', '{"kind": "other"}', jsonb_build_object('eventType', repeat('é', 100)), '7', '[]');
 SELECT target, sqlstate, message, payload FROM cxone_sync.dead_letters ORDER BY id;
 TRUNCATE cxone_sync.dead_letters, cases, parts;
+-- a target without types takes what no other names, as the README's example shows; and again what the other has left
+TRUNCATE cxone_sync.dead_letters, cxone_sync.contact_records;
+SET ROLE regress_owner;
+CREATE TABLE example (id bigint PRIMARY KEY, status text, updated_ts timestamptz);
+RESET ROLE;
+SELECT try($$remove_target('contact_records')$$), try($$add_target('contact_records', 'cxone_sync.contact_records', '{id}', kept_columns => '{sync_status}')$$);
+SELECT try($$add_target('example', 'example', '{id}', event_types => '{CaseCreated,CaseUpdated}', delete_types => '{CaseClosed}', root_path => '/data/case', type_path => '/type')$$);
+SELECT deliver('{"type": "CaseCreated", "data": {"case": {"id": 1, "status": "new"}}}', '{"type": "CaseUpdated", "data": {"case": {"id": 1, "status": "open"}}}');
+SELECT id, status FROM example;
+SELECT deliver('{"type": "CaseClosed", "data": {"case": {"id": 1}}}', '{"type": "other", "id": "c1"}', '{"id": "c2"}', '{"eventType": "CaseCreated", "id": "c3"}');
+SELECT (SELECT count(*) FROM example) AS cases, (SELECT string_agg(id, ' ' ORDER BY id) FROM cxone_sync.contact_records) AS contacts, (SELECT count(*) FROM cxone_sync.dead_letters) AS dead;
+SELECT event, target, outcome FROM cxone_sync.simulate('{"events": [{"type": "CaseCreated", "data": {"case": {"id": 2}}}, {"type": "x", "id": "c4"}]}');
+-- also while the other cannot be used
+SET ROLE regress_owner;
+ALTER TABLE example RENAME COLUMN updated_ts TO changed;
+RESET ROLE;
+SELECT deliver('{"type": "CaseCreated", "id": "c5", "data": {"case": {"id": 3}}}');
+SELECT target, sqlstate FROM dead;
+TRUNCATE cxone_sync.dead_letters;
+SET ROLE regress_owner;
+ALTER TABLE example RENAME COLUMN changed TO updated_ts;
+RESET ROLE;
+-- two without types both take the rest, so they need tables of their own; with one that has types they may share it
+SELECT try($$add_target('rest', 'example', '{id}')$$), try($$add_target('more rest', 'example', '{id}')$$), try($$add_target('closed', 'example', '{id}', event_types => '{x}', delete_types => '{CaseClosed}', type_path => '/type')$$);
+SELECT try($$change_target('rest', 'example', '{id}', delete_types => '{Gone}', type_path => '/elsewhere')$$), try($$change_target('rest', 'example', '{id}', delete_types => '{CaseUpdated}', type_path => '/type')$$);
+SELECT deliver('{"id": 7, "status": "rest"}', '{"type": "CaseCreated", "data": {"case": {"id": 8, "status": "example"}}, "id": 9}');
+SELECT id, status FROM example ORDER BY id;
+SELECT id FROM cxone_sync.contact_records WHERE id IN ('7', '8', '9');
+SELECT try($$remove_target('rest')$$), try($$remove_target('example')$$);
+SELECT deliver('{"type": "CaseCreated", "id": "c6"}');
+SELECT id FROM cxone_sync.contact_records WHERE id = 'c6';
+TRUNCATE cxone_sync.dead_letters, cxone_sync.contact_records;
+SELECT try($$change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{Contact}', kept_columns => '{sync_status}')$$);
 -- partitions come and go; one without a partition is that event's fault
 SELECT deliver('{"kind": 7, "id": 1, "region": "eu", "status": "a"}', '{"kind": 7, "id": 1, "region": "us", "status": "b"}');
 CREATE TABLE part_us PARTITION OF parts FOR VALUES IN ('us');

@@ -35,6 +35,12 @@ SET intervalstyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits
 SELECT * FROM try('text', '"a"', '""', '" "', 'null', '1', '1.50', 'true', '{"b": [1, "x"]}', '[]', '"null"', '"zwölf 😀"');
 -- numbers, also in strings, with their exact digits
 SELECT * FROM try('integer', '1', '"2"', '" 3 "', '-4', '5.0', '"x"', '""', 'true', '2147483648', '[1]', '{}', 'null');
+-- for JSON 5.0 and 100e-2 are integers, as they are for columns of such types, and no others; a string is what it is
+SELECT * FROM try('integer', '5.0', '100e-2', '-0.0', '-7.000', '2147483647.0', '2147483648.0', '5.5', '0.1', '"5.0"', '1e30');
+SELECT * FROM try('text', '5.0', '100e-2');
+SELECT * FROM try('numeric', '5.0', '100e-2');
+SELECT * FROM try('oid', '5.0', '4294967295.0', '4294967296.0', '-0.0');
+SELECT * FROM try('xid8', '5.0', '18446744073709551615.0');
 SELECT * FROM try('smallint', '32767', '32768');
 SELECT * FROM try('bigint', '9007199254740993', '9223372036854775807', '9223372036854775808', '1e3');
 SELECT * FROM try('numeric', '1.0', '1.00', '0.1', '12345678901234567890.123456789012345678901234567890', '"1e2"', '"NaN"', 'true');
@@ -69,6 +75,7 @@ SELECT * FROM try('json', '"a"', '1.50', 'true', '{"b": 1, "a": [null]}', '[]', 
 -- arrays: from an array, or from an array literal in a string
 SELECT * FROM try('text[]', '["a", "b c", "", null, "NULL", "q\"\\{},"]', '[]', '"{x,y}"', '["n", 1, true, {"k": ["v"]}]', '[["a", "b"], ["c", "d"]]', '[["a"], "b"]', '[["a"], ["b", "c"]]', '"x"', '{}', 'null', '1');
 SELECT * FROM try('int[]', '[1, 2, null]', '["3", 4]', '[[1, 2], [3, 4]]', '[1, "x"]', '[2147483648]', '[1.5]', '"{5,6}"');
+SELECT * FROM try('bigint[]', '[1.0, null, "2", 9007199254740993.0]', '[[1], [2.0]]', '[1.0, 2.5]', '["1.0"]', '"{1,2}"');
 SELECT * FROM try('varchar(2)[]', '["ab"]', '["abc"]');
 SELECT * FROM try('jsonb[]', '[{"a": [1, "x"]}, 2, true, null]', '["abc", "{\"a\": 1}"]');
 SELECT * FROM try('timestamptz[]', '["2026-01-01T12:00:00+01:00"]');
@@ -109,6 +116,10 @@ SELECT deliver('{"id": "1", "email": "together@with.it", "value": "(7,seven)", "
 SELECT id, last_name, email, value, (value).b FROM cxone_sync.contact_records WHERE id = '1';
 SELECT * FROM try('test.pair[]', '["(1,x)", null, "(2,y)"]', '[{"a": 1}]');
 SELECT * FROM try('test.pair_of_positive', '"(1,x)"', '"(0,x)"');
+SELECT * FROM try('test.pair', '{"a": 5.0, "b": 5.0}', '{"a": 5.5}', '{"a": "5.0"}', '{"a": null, "b": "x"}', '{}');
+SELECT * FROM try('test.positive', '5.0', '-0.0');
+SELECT * FROM try('test.positive[]', '[5.0]', '[0.0]');
+SELECT * FROM try('test.pair_of_positive[]', '[{"a": 5.0}, null]', '[{"a": 0.0}]');
 -- times in arrays and in composite types are read by the rules of times, and not by PostgreSQL, which takes more
 SELECT * FROM try('timestamptz[]', '["2026-01-01 12:00:00+0100", 1767225600000, {"date": "2026-01-01 00:00:00.000000", "timezone": "UTC"}, null]', '[["2026-01-01T00:00:00Z"]]', '[]', '["now"]', '["infinity"]', '["2026-01-01T00:00:00"]', '"{now}"', '{}', 'null');
 SELECT * FROM try('timestamp[]', '["2026-01-01T12:00:00+01:00"]', '["tomorrow"]');
@@ -120,7 +131,51 @@ SELECT * FROM try('test.moment[]', '["2026-01-01T00:00:00.6Z"]', '["now"]');
 SELECT * FROM try('test.visit', '{"place": "now", "at": "2026-01-01T01:00:00.4+01:00", "days": ["2026-01-01", null]}', '{"at": "now"}', '{"days": ["today"]}', '{"at": null}', '{"at": ""}', '"(x,now,)"', '1', 'null');
 SELECT * FROM try('test.trip', '{"name": "x", "visits": [{"at": 1767225600}, null, {"place": "y"}]}', '{"visits": [{"place": "z"}, {"at": "infinity"}]}');
 SELECT * FROM try('test.visit[]', '[{"at": "2026-01-01T00:00:00Z"}, null]', '[{"at": "yesterday"}]');
+-- and so are the bounds of ranges over them
+SELECT * FROM try('tstzrange', '"[2026-01-01 00:00:00+0100,2026-02-01T00:00:00Z)"', '"( \"2026-01-01T00:00:00Z\" , ]"', '"(,1767225600000]"', '" Empty "', '"(,)"',
+    '["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"]', '"[now,)"', '"[,tomorrow)"', '"[\"infinity\",)"', '"(-infinity,)"', '"[12/06/2026,)"', '"[2026-01-01T00:00:00,)"', '"[2026-01-01,)"',
+    '"[\"\",)"', '"[2026-02-01T00:00:00Z,2026-01-01T00:00:00Z)"', '"2026-01-01T00:00:00Z"', '""', '7', '{}', 'null');
+SELECT * FROM try('tstzmultirange', '"{[2026-01-01T00:00:00Z,2026-01-02 01:00:00+0100), [1782864000,)}"', '"{}"', '"{empty}"', '"{[today,)}"', '"[1782864000,)"', '"{[2026-01-01T00:00:00,)}"');
+SELECT * FROM try('tsrange', '"[2026-01-01T00:00:00+01:00,2026-02-01)"', '"[now,)"');
+SELECT * FROM try('daterange', '"[2026-01-01,2026-02-01]"', '"[\"2026-01-01\",)"', '"[today,)"', '"[06/01/2026,)"', '"[2026-01-01,infinity)"');
+SELECT * FROM try('datemultirange', '"{[2026-01-01,2026-02-01]}"', '"{[2026-01-01,tomorrow)}"');
+SELECT * FROM try('tstzrange[]', '["[2026-01-01T00:00:00Z,)", null, "empty"]', '["[now,)"]', '"{\"[now,)\"}"');
+CREATE TYPE span AS RANGE (subtype = test.moment, multirange_type_name = spans);
+CREATE DOMAIN month AS daterange CHECK (NOT isempty(VALUE));
+CREATE TYPE shift AS (name text, span test.span, spans test.spans[], month test.month);
+SELECT * FROM try('test.span', '"[2026-01-01T00:00:00.6Z,)"', '"[now,)"');
+SELECT * FROM try('test.spans', '"{[2026-01-01T00:00:00.6Z,)}"', '"{(,now)}"');
+SELECT * FROM try('test.month', '"[2026-01-01,2026-02-01)"', '"[today,)"', '"empty"', 'null');
+SELECT * FROM try('test.shift', '{"name": "[now,)", "span": "[1767225600,]", "spans": ["{(,1767225600)}", null], "month": "[2026-01-01,)"}', '{"span": "[now,)"}', '{"spans": ["{(now,)}"]}', '{"month": "[today,)"}', '{"span": null}', '"(x,,,)"');
+SELECT * FROM try('int4range', '"[1,5)"', '"[1.0,)"');
 SELECT * FROM try('time', '"12:30"', '"12:30:01.5"', '"now"', '"allballs"', '12');
+-- keys: a number that is an integer, and true and false where the type has them; a text would take the words as well
+CREATE TYPE answer AS ENUM ('true', 'maybe');
+CREATE DOMAIN flag AS boolean CHECK (VALUE IS NOT NULL);
+CREATE TABLE keyed (n bigint, b boolean, f flag, a answer, j jsonb, p positive, t text, note text, updated_ts timestamptz, PRIMARY KEY (n, b, f, a, j, p, t));
+ALTER TABLE keyed OWNER TO cxone_sync;
+GRANT USAGE ON SCHEMA test TO cxone_sync;
+SELECT cxone_sync.add_target('keyed', 'keyed', '{n,b,f,a,j,p,t}', event_types => '{k}');
+TRUNCATE cxone_sync.dead_letters;
+SELECT deliver('{"eventType": "k", "n": 5.0, "b": true, "f": false, "a": true, "j": true, "p": 1e0, "t": 5.0, "note": "x", "timestamp": "2026-01-01T00:00:00Z"}',
+    '{"eventType": "k", "n": 5, "b": "True", "f": "no", "a": "true", "j": true, "p": "1", "t": "5.0", "note": "y", "timestamp": "2026-01-02T00:00:00Z"}',
+    '{"eventType": "k", "n": 5, "b": true, "f": true, "a": false, "j": true, "p": 1, "t": 1}',
+    '{"eventType": "k", "n": 5, "b": true, "f": true, "a": "maybe", "j": true, "p": 1, "t": true}',
+    '{"eventType": "k", "n": true, "b": true, "f": true, "a": "maybe", "j": true, "p": 1, "t": 1}',
+    '{"eventType": "k", "n": 5.5, "b": true, "f": true, "a": "maybe", "j": true, "p": 1, "t": 1}');
+TABLE keyed;
+SELECT sqlstate, event_key, column_name, message FROM cxone_sync.dead_letters ORDER BY id;
+SELECT cxone_sync.remove_target('keyed');
+-- what no text can hold comes in no jsonb, but in letters as they came
+TRUNCATE cxone_sync.contact_records, cxone_sync.dead_letters;
+ALTER TABLE cxone_sync.contact_records DROP COLUMN value, ADD COLUMN value json;
+INSERT INTO cxone_sync.dead_letters (received_at, target, sqlstate, message, payload) SELECT '2026-01-01', 'contact_records', 'XX000', 'to be tried', payload FROM unnest(ARRAY[
+    '{"id": "a", "email": "a", "unknown": "\u0000", "other": {"x": ["\ud800"]}, "\udc00": 1, "y": 1}', '{"id": "b", "email": "x\u0000y", "unknown": 1}', '{"id": "c", "firstName": "\ud800"}',
+    '{"id": "d", "value": {"x": [{"\u0000": 1}]}}', '{"id": "\u0000", "email": "e"}', '{"id": "f", "email": "\u0000", "email": "f"}', '{"id": "g", "timestamp": "\u0000"}', '{"id": 1e2, "value": 1E2}']) AS payload;
+SELECT outcome, new_sqlstate, new_message FROM cxone_sync.replay_dead_letters();
+SELECT id, email, extra, value, updated_ts FROM cxone_sync.contact_records ORDER BY id;
+SELECT target, sqlstate, event_key, column_name, payload FROM cxone_sync.dead_letters ORDER BY id;
+ALTER TABLE cxone_sync.contact_records DROP COLUMN value;
 -- a type that gets a time under a session that knows it
 CREATE TYPE plain AS (a text);
 SELECT * FROM try('test.plain', '{"a": "now"}', '"(now)"');

@@ -43,7 +43,7 @@ struct Event {
     std::uint16_t target = no_target; /* index into Mapping::targets(); no_target: none takes it */
     bool is_deletion = false;
     std::string_view key; /* what identifies the row, for people; empty only if refused */
-    Timestamp time = 0;   /* the event's time, or its arrival if it carries none */
+    Timestamp time = 0;   /* the event's time, or its arrival if it carries none, or none that can be read */
     bool has_time = false;
     Outcome outcome = Outcome::pending;
     std::uint32_t columns_hash = 0; /* of the columns that the fields feed: events alike share a statement */
@@ -99,6 +99,11 @@ struct Delivery {
     std::vector<Event> events; /* those of one event stand side by side */
     std::vector<UnmappedKey> unmapped;
 
+    /*
+     * The one arrival time of an event: that which it is stamped with if it carries none, and which a dead
+     * letter keeps as its own. Events of one delivery keep their order by it.
+     */
+    Timestamp arrival_of(const Event &event) const noexcept { return received + event.number; }
     /*
      * What became of the event whose entries begin at `begin`, `end` is set behind them: dead-lettered if one
      * of its targets could not take it, else applied if one has.

@@ -1,7 +1,9 @@
 #include "core/event_mapper.h"
 
+#include "core/ascii.h"
+#include "core/integer_text.h"
 #include "core/json_pointer.h"
-#include "core/time_value.h"
+#include "core/range_text.h"
 
 #include <algorithm>
 #include <memory>
@@ -9,8 +11,6 @@
 namespace cxone_sync {
 
 namespace {
-
-using Shape = Mapping::Shape;
 
 std::string quoted(std::string_view name)
 {
@@ -33,9 +33,29 @@ bool is_container(JsonKind kind) noexcept
     return kind == JsonKind::object || kind == JsonKind::array;
 }
 
+/* A string or a key, for people: as it is written in JSON if no text can hold it. */
+std::string_view shown(std::string_view raw, std::string_view text) noexcept
+{
+    return text.find('\0') == text.npos ? text : raw.substr(1, raw.size() - 2);
+}
+
 bool names_type(const EventWalk::Value &value) noexcept
 {
     return value.kind != JsonKind::null && !is_container(value.kind);
+}
+
+/* The event's type where this target looks for it; empty if there is none. */
+std::string_view type_for(const Mapping::Target &target, const EventWalk &walk) noexcept
+{
+    const EventWalk::Value *type = walk.at(target.type_place);
+    return type && names_type(*type) ? type->text : std::string_view();
+}
+
+/* A text would take true as well, and then it would be somebody's id. */
+bool can_be_key(JsonKind kind, Shape shape) noexcept
+{
+    return kind == JsonKind::string || kind == JsonKind::number ||
+           (kind == JsonKind::boolean && (shape == Shape::boolean || shape == Shape::json));
 }
 
 Field field_with(std::uint16_t column, std::string_view text) noexcept
@@ -62,21 +82,20 @@ void EventMapper::map(const EventWalk &walk, std::string_view raw, std::uint32_t
 {
     const std::vector<Mapping::Target> &targets = delivery_.mapping->targets();
     const std::size_t before = delivery_.events.size();
+    const bool is_named = std::any_of(targets.begin(), targets.end(), [&walk](const Mapping::Target &target) {
+        return target.names(type_for(target, walk));
+    });
 
     for (std::size_t i = 0; i < targets.size(); i++) {
         const Mapping::Target &target = targets[i];
         if (!delivery_.only_target.empty() && delivery_.only_target != target.name)
             continue;
-        const EventWalk::Value *type = walk.at(target.type_place);
-        const std::string_view type_text = type && names_type(*type) ? type->text : std::string_view();
-        if (!target.concerns(type_text))
+        const std::string_view type = type_for(target, walk);
+        if (!target.names(type) && (is_named || !target.types.empty()))
             continue;
-        Event &event = delivery_.events.emplace_back();
-        event.raw = raw;
-        event.number = number;
+        Event &event = add_event(raw, number);
         event.target = static_cast<std::uint16_t>(i);
-        event.time = delivery_.received;
-        event.is_deletion = target.deletes(type_text);
+        event.is_deletion = target.deletes(type);
         if (target.is_usable)
             map_for(event.target, walk, event);
     }
@@ -93,7 +112,7 @@ std::string EventMapper::nobody_takes(const EventWalk &walk) const
     for (const Mapping::Target &target : delivery_.mapping->targets()) {
         const EventWalk::Value *type = walk.at(target.type_place);
         if (type && names_type(*type))
-            return "no target takes events of type " + quoted(beginning_of(type->text));
+            return "no target takes events of type " + quoted(beginning_of(shown(type->raw, type->text)));
     }
     return "no target takes events without a type";
 }
@@ -101,11 +120,16 @@ std::string EventMapper::nobody_takes(const EventWalk &walk) const
 void EventMapper::refuse(std::string_view raw, std::uint32_t number, const char *sqlstate,
                          std::string_view message)
 {
+    refuse(add_event(raw, number), sqlstate, message);
+}
+
+Event &EventMapper::add_event(std::string_view raw, std::uint32_t number)
+{
     Event &event = delivery_.events.emplace_back();
     event.raw = raw;
     event.number = number;
-    event.time = delivery_.received;
-    refuse(event, sqlstate, message);
+    event.time = delivery_.arrival_of(event);
+    return event;
 }
 
 void EventMapper::map_for(std::uint16_t index, const EventWalk &walk, Event &event)
@@ -124,8 +148,6 @@ void EventMapper::map_for(std::uint16_t index, const EventWalk &walk, Event &eve
 void EventMapper::take_time(const Mapping::Target &target, const EventWalk &walk, Event &event)
 {
     time_problem_.clear();
-    /* events of one delivery that carry no time keep their order */
-    event.time = delivery_.received + event.number;
     for (std::size_t i = 0; i < target.time_places.size(); i++) {
         const EventWalk::Value *value = walk.at(target.time_places[i]);
         if (!value || value->kind == JsonKind::null)
@@ -171,7 +193,7 @@ void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, Event 
         /* the key is all that counts */
         for (std::size_t i = 0; i < target.columns.size(); i++) {
             if (is_key(target, i) && values_[i])
-                take_value(static_cast<std::uint16_t>(i), target.columns[i], *values_[i], event);
+                take_value(static_cast<std::uint16_t>(i), target, walk, event);
         }
         return;
     }
@@ -184,40 +206,54 @@ void EventMapper::take_fields(std::uint16_t index, const EventWalk &walk, Event 
         } else if (target.mark_column == static_cast<int>(i)) {
             fields_.push_back(event.is_deletion ? field_at(column, event.time) : null_field(column));
         } else if (values_[i]) {
-            take_value(column, target.columns[i], *values_[i], event);
+            take_value(column, target, walk, event);
         }
     }
 }
 
-void EventMapper::take_value(std::uint16_t index, const Mapping::Column &column,
-                             const EventWalk::Value &value, Event &event)
+void EventMapper::take_value(std::uint16_t index, const Mapping::Target &target, const EventWalk &walk,
+                             Event &event)
 {
+    const Mapping::Column &column = target.columns[index];
+    const EventWalk::Value &value = *values_[index];
+    Field field = field_with(index, value.text);
+
     if (value.kind == JsonKind::null) {
-        fields_.push_back(null_field(index));
+        field = null_field(index);
+    } else if (value.has_nul) {
+        refuse_nul(index, target, walk, event);
+        return;
+    } else if (const char *problem = read_value(column, value, field)) {
+        const std::string where = inner_name_.empty() ? column.name : column.name + "." + inner_name_;
+        refuse(event, "22007", quoted(where) + " " + problem, column.name);
         return;
     }
-    Field field = field_with(index, value.text);
+    fields_.push_back(field);
+}
+
+/* Fills in what the column's input function gets of a value that is not null; or tells what is wrong with it.
+ */
+const char *EventMapper::read_value(const Mapping::Column &column, const EventWalk::Value &value,
+                                    Field &field)
+{
     std::string_view raw = value.raw;
-    std::string rewritten;
-    if (!column.times.empty()) {
-        std::string name;
-        const char *problem = read_inner_times(column, value, rewritten, name);
-        if (problem) {
-            const std::string where = name.empty() ? quoted(column.name) : quoted(column.name + "." + name);
-            refuse(event, "22007", where + " " + problem, column.name);
-            return;
-        }
-        raw = rewritten;
+
+    inner_name_.clear();
+    if (!column.inner.empty()) {
+        if (const char *problem = read_inner_values(column, value, raw))
+            return problem;
     }
     switch (column.shape) {
     case Shape::scalar:
+    case Shape::boolean:
+        break;
+    case Shape::integer:
+        field.text = integer_of(value);
         break;
     case Shape::clock:
         /* now, allballs */
-        if (value.text.empty() || value.text[0] < '0' || value.text[0] > '9') {
-            refuse(event, "22007", quoted(column.name) + " is not a time of day", column.name);
-            return;
-        }
+        if (value.text.empty() || !is_digit(value.text[0]))
+            return "is not a time of day";
         break;
     case Shape::array:
     case Shape::json_array:
@@ -226,35 +262,70 @@ void EventMapper::take_value(std::uint16_t index, const Mapping::Column &column,
         break;
     case Shape::instant:
     case Shape::local:
-    case Shape::date: {
-        field = field_at(index, 0);
-        const char *problem = read_time(value.kind, value.raw, value.text, *time_kind(column.shape),
-                                        limits_.time_zone.get(), field.time);
-        if (problem) {
-            refuse(event, "22007", quoted(column.name) + " " + problem, column.name);
-            return;
-        }
+    case Shape::date:
+        field = field_at(field.column, 0);
+        return read_time(value.kind, value.raw, value.text, *time_kind(column.shape), limits_.time_zone.get(),
+                         field.time);
+    case Shape::instant_range:
+    case Shape::local_range:
+    case Shape::date_range:
+        text_.clear();
+        if (const char *problem =
+                rewrite_range(value.text, *bound_kind(column.shape), limits_.time_zone.get(), text_))
+            return problem;
+        field.text = kept(text_);
         break;
-    }
     case Shape::record:
         field.is_json = is_container(value.kind);
-        if (!rewritten.empty())
+        if (raw.data() != value.raw.data())
             field.text = kept(raw);
         break;
     case Shape::json:
         field.text = value.raw;
         break;
     }
-    fields_.push_back(field);
+    return nullptr;
 }
 
-/* The value's JSON text with its times as PostgreSQL reads them; or what is wrong with one, and its field. */
-const char *EventMapper::read_inner_times(const Mapping::Column &column, const EventWalk::Value &value,
-                                          std::string &rewritten, std::string &field)
+/* Sets `raw` to the value's JSON text as PostgreSQL reads what is inside, in rewritten_ if it differs. */
+const char *EventMapper::read_inner_values(const Mapping::Column &column, const EventWalk::Value &value,
+                                           std::string_view &raw)
 {
     if (!is_container(value.kind))
-        return "holds times and is neither a JSON array nor an object";
-    return rewrite_times(value.raw, column.times, limits_.time_zone.get(), rewritten, field);
+        return column.inner.hold_times() ? "holds times and is neither a JSON array nor an object" : nullptr;
+    /* most arrays of integers are plain */
+    if (column.inner.shape == Shape::integer && value.raw.find_first_of(".eE") == value.raw.npos)
+        return nullptr;
+    const char *problem =
+        rewrite_inner_values(value.raw, column.inner, limits_.time_zone.get(), rewritten_, inner_name_);
+    raw = rewritten_;
+    return problem;
+}
+
+std::string_view EventMapper::integer_of(const EventWalk::Value &value)
+{
+    IntegerText buffer;
+
+    if (value.kind != JsonKind::number)
+        return value.text;
+    const std::string_view text = integer_text(value.text, buffer);
+    return text.data() == buffer ? kept(text) : text;
+}
+
+/* PostgreSQL's text holds neither; names the member that the column would take. */
+void EventMapper::refuse_nul(std::uint16_t index, const Mapping::Target &target, const EventWalk &walk,
+                             Event &event)
+{
+    const Mapping::Column &column = target.columns[index];
+    const std::vector<std::uint32_t> &places = target.column_places[index];
+    const auto place = std::find_if(places.begin(), places.end(),
+                                    [&](std::uint32_t p) { return walk.at(p) == values_[index]; });
+    const std::vector<std::string> path = *parse_json_pointer(delivery_.mapping->path_to(*place));
+
+    refuse(event, "22P05",
+           (path.empty() ? "event" : json_pointer_shown(path)) +
+               " holds \\u0000 or half of a surrogate pair, which no text can hold",
+           column.name);
 }
 
 /*
@@ -283,7 +354,7 @@ std::string_view EventMapper::extra_members(const Event &event, const EventWalk 
             walk.is_replaced(member))
             continue;
         note_unmapped(event, member);
-        if (target.extra_column < 0)
+        if (target.extra_column < 0 || member.has_nul) /* jsonb cannot hold it */
             continue;
         text_ += text_.empty() ? '{' : ',';
         text_ += member.raw_key;
@@ -299,23 +370,21 @@ std::string_view EventMapper::extra_members(const Event &event, const EventWalk 
 /* A key that comes twice in one event counts once. */
 void EventMapper::note_unmapped(const Event &event, const EventWalk::Member &member)
 {
+    const std::string_view key = shown(member.raw_key, member.key);
+
     for (UnmappedKey &seen : delivery_.unmapped) {
-        if (seen.target == event.target && seen.key == member.key) {
+        if (seen.target == event.target && seen.key == key) {
             seen.events += seen.last_event != event.number;
             seen.last_event = event.number;
             return;
         }
     }
     if (delivery_.unmapped.size() < Delivery::max_unmapped_keys)
-        delivery_.unmapped.push_back({event.target, 1, event.number, member.key, member.raw});
+        delivery_.unmapped.push_back({event.target, 1, event.number, key, member.raw});
 }
 
 void EventMapper::check(const Mapping::Target &target, const EventWalk &walk, Event &event)
 {
-    if (walk.has_nul()) {
-        refuse(event, "22P05", "event holds \\u0000 or half of a surrogate pair, which no text can hold");
-        return;
-    }
     if (walk.has_more_members()) {
         refuse(event, "54000",
                "event has more than " + std::to_string(EventWalk::max_members) +
@@ -341,19 +410,21 @@ void EventMapper::check(const Mapping::Target &target, const EventWalk &walk, Ev
 void EventMapper::check_key(const Mapping::Target &target, std::uint16_t column, Event &event)
 {
     const std::string &name = target.columns[column].name;
+    const Shape shape = target.columns[column].shape;
     const EventWalk::Value *value = values_[column];
 
     if (!value || value->kind == JsonKind::null) {
         refuse(event, "23502", "event has no " + quoted(name), name);
-    } else if (value->kind != JsonKind::string && value->kind != JsonKind::number) {
+    } else if (!can_be_key(value->kind, shape)) {
         refuse(event, "22023", quoted(name) + " is neither a string nor a number", name);
     } else if (value->text.empty()) {
         refuse(event, "22023", quoted(name) + " is empty", name);
-    } else {
+    } else if (!value->has_nul) { /* else it is refused already */
+        const std::string_view text = shape == Shape::integer ? integer_of(*value) : value->text;
         if (target.keys.size() == 1)
-            event.key = value->text;
+            event.key = text;
         else
-            text_.append(text_.empty() ? "" : ", ").append(value->text);
+            text_.append(text_.empty() ? "" : ", ").append(text);
     }
 }
 

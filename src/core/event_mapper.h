@@ -20,6 +20,7 @@ public:
     void refuse(std::string_view raw, std::uint32_t number, const char *sqlstate, std::string_view message);
 
 private:
+    Event &add_event(std::string_view raw, std::uint32_t number);
     std::string nobody_takes(const EventWalk &walk) const;
     void map_for(std::uint16_t index, const EventWalk &walk, Event &event);
     void take_time(const Mapping::Target &target, const EventWalk &walk, Event &event);
@@ -27,10 +28,12 @@ private:
     void choose_values(const Mapping::Target &target, const EventWalk &walk);
     void choose(std::uint32_t place) noexcept { chosen_places_[place] = turn_; }
     bool is_taken(std::uint16_t index, const EventWalk::Member &member, const EventWalk &walk) const noexcept;
-    void take_value(std::uint16_t index, const Mapping::Column &column, const EventWalk::Value &value,
-                    Event &event);
-    const char *read_inner_times(const Mapping::Column &column, const EventWalk::Value &value,
-                                 std::string &rewritten, std::string &field);
+    void take_value(std::uint16_t index, const Mapping::Target &target, const EventWalk &walk, Event &event);
+    const char *read_value(const Mapping::Column &column, const EventWalk::Value &value, Field &field);
+    const char *read_inner_values(const Mapping::Column &column, const EventWalk::Value &value,
+                                  std::string_view &raw);
+    std::string_view integer_of(const EventWalk::Value &value);
+    void refuse_nul(std::uint16_t index, const Mapping::Target &target, const EventWalk &walk, Event &event);
     std::string_view extra_members(const Event &event, const EventWalk &walk);
     void note_unmapped(const Event &event, const EventWalk::Member &member);
     void check(const Mapping::Target &target, const EventWalk &walk, Event &event);
@@ -48,7 +51,9 @@ private:
     std::uint64_t turn_ = 0;
     std::vector<Field> fields_;
     std::string time_problem_;
-    std::string text_; /* room for what is put together */
+    std::string text_;       /* room for what is put together */
+    std::string rewritten_;  /* the value with its inner values rewritten */
+    std::string inner_name_; /* the field of the last value that is wrong */
 };
 
 } // namespace cxone_sync

@@ -11,13 +11,15 @@ void EventWalk::begin()
     first_entry_ = ++entry_;
     frames_.clear();
     members_.clear();
-    has_more_members_ = has_nul_ = false;
+    has_more_members_ = false;
+    nuls_ = 0;
 }
 
 void EventWalk::key(std::string_view raw, std::string_view text, bool has_nul)
 {
     Frame &frame = frames_.back();
-    has_nul_ |= has_nul;
+    nuls_ += has_nul;
+    frame.has_key_nul = has_nul;
     frame.next = frame.node ? frame.node->find(text) : nullptr;
     frame.raw_key = raw;
     frame.key = text;
@@ -26,10 +28,10 @@ void EventWalk::key(std::string_view raw, std::string_view text, bool has_nul)
 void EventWalk::value(JsonKind kind, std::string_view raw, std::string_view text, bool has_nul)
 {
     const Mapping::Node *node = next_node();
-    has_nul_ |= has_nul;
+    nuls_ += has_nul;
     if (node && !node->children.empty())
         enter(*node);
-    keep(node, kind, raw, text);
+    keep(node, {kind, has_nul, raw, text, event_});
 }
 
 void EventWalk::open(JsonKind kind)
@@ -37,14 +39,15 @@ void EventWalk::open(JsonKind kind)
     const Mapping::Node *node = next_node();
     if (node && (!node->children.empty() || !node->rooted.empty()))
         enter(*node);
-    frames_.push_back({.node = node, .is_array = kind == JsonKind::array});
+    frames_.push_back({.node = node, .is_array = kind == JsonKind::array, .nuls = nuls_});
 }
 
 void EventWalk::close(JsonKind kind, std::string_view raw)
 {
     const Mapping::Node *node = frames_.back().node;
+    const bool has_nul = frames_.back().nuls != nuls_;
     frames_.pop_back();
-    keep(node, kind, raw, raw);
+    keep(node, {kind, has_nul, raw, raw, event_});
 }
 
 const Mapping::Node *EventWalk::next_node()
@@ -58,10 +61,10 @@ const Mapping::Node *EventWalk::next_node()
     return frame.node && !frame.node->children.empty() ? frame.node->find(std::to_string(index)) : nullptr;
 }
 
-void EventWalk::keep(const Mapping::Node *node, JsonKind kind, std::string_view raw, std::string_view text)
+void EventWalk::keep(const Mapping::Node *node, const Value &value)
 {
     if (node && node->place != Mapping::no_place)
-        values_[node->place] = {kind, raw, text, event_};
+        values_[node->place] = value;
     if (frames_.empty() || frames_.back().is_array || !frames_.back().node)
         return;
     const Frame &object = frames_.back();
@@ -71,8 +74,8 @@ void EventWalk::keep(const Mapping::Node *node, JsonKind kind, std::string_view 
         return;
     has_more_members_ |= members_.size() == max_members;
     if (!has_more_members_)
-        members_.push_back(
-            {object.node, node, object.raw_key, object.key, raw, entries_[object.node->number]});
+        members_.push_back({object.node, node, object.raw_key, object.key, value.raw,
+                            entries_[object.node->number], value.has_nul || object.has_key_nul});
 }
 
 /* A key that comes once more replaces all that stood there, as in jsonb. */

@@ -17,6 +17,7 @@ class EventWalk {
 public:
     struct Value {
         JsonKind kind = JsonKind::null;
+        bool has_nul = false;  /* some text in it is none of PostgreSQL's (json_text.h) */
         std::string_view raw;  /* JSON text */
         std::string_view text; /* the decoded string, or raw */
         std::uint64_t event = 0;
@@ -32,6 +33,7 @@ public:
         std::string_view key;
         std::string_view raw;
         std::uint64_t entry; /* of the object */
+        bool has_nul;        /* in its key or its value */
     };
 
     explicit EventWalk(const Mapping *mapping) : mapping_(mapping)
@@ -59,14 +61,14 @@ public:
     {
         return member.entry != entries_[member.object->number];
     }
-    /* Some text of the event holds what PostgreSQL's text cannot (json_text.h). */
-    bool has_nul() const noexcept { return has_nul_; }
 
 private:
     struct Frame {
         const Mapping::Node *node;
         bool is_array;
+        std::uint32_t nuls;                  /* seen in the event before it */
         std::uint32_t index = 0;             /* of the array's next element */
+        bool has_key_nul = false;            /* the object's last key */
         const Mapping::Node *next = nullptr; /* where the object's last key leads */
         std::string_view raw_key{};
         std::string_view key{};
@@ -74,7 +76,7 @@ private:
 
     const Mapping::Node *next_node();
     void enter(const Mapping::Node &node);
-    void keep(const Mapping::Node *node, JsonKind kind, std::string_view raw, std::string_view text);
+    void keep(const Mapping::Node *node, const Value &value);
     void forget(const Mapping::Node &node);
 
     const Mapping *mapping_;
@@ -86,7 +88,7 @@ private:
     std::vector<Frame> frames_;
     std::vector<Member> members_;
     bool has_more_members_ = false;
-    bool has_nul_ = false;
+    std::uint32_t nuls_ = 0; /* texts of the event with has_nul, keys and values */
 };
 
 } // namespace cxone_sync

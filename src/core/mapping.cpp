@@ -17,20 +17,6 @@ bool contains(const std::vector<std::string> &list, std::string_view text) noexc
 
 } // namespace
 
-std::optional<TimeKind> time_kind(Mapping::Shape shape) noexcept
-{
-    switch (shape) {
-    case Mapping::Shape::instant:
-        return TimeKind::instant;
-    case Mapping::Shape::local:
-        return TimeKind::local;
-    case Mapping::Shape::date:
-        return TimeKind::date;
-    default:
-        return std::nullopt;
-    }
-}
-
 std::string camel_case(std::string_view column_name)
 {
     std::string camel;
@@ -56,9 +42,9 @@ bool Mapping::Node::is_taken_by(std::uint16_t target) const noexcept
     return std::find(taken_by.begin(), taken_by.end(), target) != taken_by.end();
 }
 
-bool Mapping::Target::concerns(std::string_view type) const noexcept
+bool Mapping::Target::names(std::string_view type) const noexcept
 {
-    return types.empty() || contains(types, type) || contains(delete_types, type);
+    return contains(types, type) || contains(delete_types, type);
 }
 
 bool Mapping::Target::deletes(std::string_view type) const noexcept
@@ -85,9 +71,11 @@ Mapping::Mapping(std::vector<TargetSpec> specs)
         Node &root = node_at(target.root);
         root.rooted.push_back(index);
         target.root_node = &root;
+        place_columns(index, target);
+        target.time_paths.insert(target.time_paths.end(), target.later_time_paths.begin(),
+                                 target.later_time_paths.end());
         for (const std::string &path : target.time_paths)
             add_choice(index, path, target.time_places);
-        place_columns(index, target);
     }
 }
 
@@ -111,8 +99,10 @@ Mapping::Node &Mapping::node_at(std::string_view pointer)
 std::uint32_t Mapping::place_at(std::string_view pointer)
 {
     Node &node = node_at(pointer);
-    if (node.place == no_place)
-        node.place = place_count_++;
+    if (node.place == no_place) {
+        node.place = static_cast<std::uint32_t>(paths_.size());
+        paths_.emplace_back(pointer);
+    }
     return node.place;
 }
 

@@ -1,11 +1,10 @@
 #pragma once
 
-#include "core/inner_times.h"
+#include "core/inner_values.h"
 #include "core/pure_room.h"
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,40 +22,31 @@ namespace cxone_sync {
  */
 class Mapping {
 public:
-    /* What becomes of a JSON value on its way to the column's input function. */
-    enum class Shape : std::uint8_t {
-        scalar,     /* the JSON text as it stands, as jsonb_populate_record() does it */
-        array,      /* a JSON array is rewritten as an array literal: {"a","b"} */
-        json_array, /* the same, with elements that are JSON themselves */
-        instant,    /* timestamptz, timestamp and date: times are read here (time_value.h) */
-        local,
-        date,
-        clock,  /* time and timetz: no words */
-        record, /* a JSON object or array goes through json_populate_type() */
-        json    /* json and jsonb: every value, strings too, goes in as JSON text */
-    };
+    using Shape = cxone_sync::Shape;
 
     struct Column {
         std::string name;
         Shape shape = Shape::scalar;
         std::vector<std::string> paths{}; /* JSON pointers into the event; none: its name, then camelCase */
         bool from_events = true;          /* false: `extra` and the mark, which no member feeds by name */
-        InnerTimes times{};               /* of an array's elements, or a record's fields */
+        InnerValues inner{};              /* of an array's elements, or a record's fields */
     };
 
     struct TargetSpec {
         std::string name;
         std::string root{};                   /* JSON pointer to the object whose members are the columns' */
         std::string type_path = "/eventType"; /* JSON pointer to the event's type */
-        std::vector<std::string> types{};     /* none: every event */
+        std::vector<std::string> types{};     /* none: events of types that no other target names */
         std::vector<std::string> delete_types{};
         std::vector<Column> columns{};     /* without the order column */
         std::vector<std::uint16_t> keys{}; /* indexes of the key columns */
         std::string order_column = "updated_ts";
         std::vector<std::string> time_paths{}; /* where the event's time stands: the first that is there */
-        int extra_column = -1;                 /* index of the column for members that no other takes */
-        int mark_column = -1;                  /* index of the column with the time of a deletion */
-        bool is_usable = true;                 /* false: its events are only told apart, not mapped */
+        std::vector<std::string>
+            later_time_paths{}; /* the same after those, but columns of their names take these as well */
+        int extra_column = -1;  /* index of the column for members that no other takes */
+        int mark_column = -1;   /* index of the column with the time of a deletion */
+        bool is_usable = true;  /* false: its events are only told apart, not mapped */
     };
 
     static constexpr std::uint32_t no_place = UINT32_MAX;
@@ -89,7 +79,7 @@ public:
         std::vector<std::vector<std::uint32_t>> column_places{}; /* parallel to columns, best first */
         const Node *root_node = nullptr;
 
-        bool concerns(std::string_view type) const noexcept;
+        bool names(std::string_view type) const noexcept;
         bool deletes(std::string_view type) const noexcept;
     };
 
@@ -100,7 +90,8 @@ public:
 
     const std::vector<Target> &targets() const noexcept { return targets_; }
     const Node &event() const noexcept { return event_; }
-    std::size_t place_count() const noexcept { return place_count_; }
+    std::size_t place_count() const noexcept { return paths_.size(); }
+    const std::string &path_to(std::uint32_t place) const noexcept { return paths_[place]; }
     std::size_t node_count() const noexcept { return node_count_; }
 
 private:
@@ -111,12 +102,9 @@ private:
 
     std::vector<Target> targets_;
     Node event_;
-    std::uint32_t place_count_ = 0;
+    std::vector<std::string> paths_; /* by place */
     std::uint32_t node_count_ = 1;
 };
-
-/* What times of this shape are for; nothing if the shape is not one of times. */
-std::optional<TimeKind> time_kind(Mapping::Shape shape) noexcept;
 
 /* first_name -> firstName, trail_ -> trail; a leading underscore stays. */
 std::string camel_case(std::string_view column_name);

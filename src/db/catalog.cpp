@@ -297,11 +297,21 @@ List *all_types(const TargetConfig &config)
     return list_concat_copy(config.event_types, config.delete_types);
 }
 
-/* Two targets with one table must not take the same event: it would be written twice. */
+/* Types at different places may meet in one event. */
+bool name_one_event(const TargetConfig &a, const TargetConfig &b)
+{
+    return strcmp(a.type_path, b.type_path) == 0 ? share_a_type(all_types(a), all_types(b))
+                                                 : all_types(a) != NIL && all_types(b) != NIL;
+}
+
+/*
+ * Two targets with one table must not take the same event: it would be written twice. Those without types
+ * take what no other names.
+ */
 bool overlap(const TargetConfig &a, const TargetConfig &b)
 {
-    return a.relation == b.relation && (strcmp(a.type_path, b.type_path) != 0 || a.event_types == NIL ||
-                                        b.event_types == NIL || share_a_type(all_types(a), all_types(b)));
+    return a.relation == b.relation &&
+           ((a.event_types == NIL && b.event_types == NIL) || name_one_event(a, b));
 }
 
 /* Neither would know of the other's deletions. */
@@ -398,19 +408,19 @@ void copy_texts(const List *list, std::vector<std::string> &texts)
         texts.emplace_back(static_cast<const char *>(list->elements[i].ptr_value));
 }
 
-InnerTimes inner_times(const InnerTimesOfType *type)
+InnerValues inner_values(const InnerValuesOfType *type)
 {
-    InnerTimes times;
+    InnerValues values;
 
     if (type == nullptr)
-        return times;
+        return values;
     if (type->name != nullptr)
-        times.name = type->name;
-    times.kind = time_kind(type->shape);
+        values.name = type->name;
+    values.shape = type->shape;
     for (int i = 0; i < list_length(type->fields); i++)
-        times.fields.push_back(
-            inner_times(static_cast<InnerTimesOfType *>(type->fields->elements[i].ptr_value)));
-    return times;
+        values.fields.push_back(
+            inner_values(static_cast<InnerValuesOfType *>(type->fields->elements[i].ptr_value)));
+    return values;
 }
 
 Mapping::Column column_spec(const Target *target, int index)
@@ -420,7 +430,7 @@ Mapping::Column column_spec(const Target *target, int index)
 
     copy_texts(column.paths, spec.paths);
     spec.from_events = index != target->extra && index != target->mark;
-    spec.times = inner_times(column.times);
+    spec.inner = inner_values(column.inner);
     return spec;
 }
 
@@ -444,11 +454,10 @@ Mapping::TargetSpec target_spec(const Target *target)
     for (int i = 0; i < target->key_count; i++)
         spec.keys.push_back(static_cast<std::uint16_t>(target->keys[i].column));
     copy_texts(target->order.paths, spec.time_paths);
-    if (spec.time_paths.empty()) {
-        spec.time_paths.push_back(json_pointer_to(spec.root, contract::time_key));
-        if (!spec.root.empty())
-            spec.time_paths.push_back(json_pointer_to("", contract::time_key));
-    }
+    auto &default_paths = spec.time_paths.empty() ? spec.time_paths : spec.later_time_paths;
+    default_paths.push_back(json_pointer_to(spec.root, contract::time_key));
+    if (!spec.root.empty())
+        default_paths.push_back(json_pointer_to("", contract::time_key));
     spec.extra_column = target->extra;
     spec.mark_column = target->mark;
     return spec;
@@ -775,6 +784,7 @@ std::shared_ptr<const Mapping> mapping_of_column(const Target *target, int colum
     spec.delete_types.clear();
     spec.keys.clear();
     spec.time_paths.clear();
+    spec.later_time_paths.clear();
     spec.mark_column = -1;
     for (std::size_t i = 0; i < spec.columns.size(); i++) {
         if (i == static_cast<std::size_t>(column))

@@ -169,7 +169,7 @@ int skip_deleted(const Target *target, Row **rows, int count)
     for (int r = 0; r < count; r++)
         rows[r]->is_repeated = false;
     tombstone_keys(target, rows, count, values);
-    const SavedIdentity saved = as_owner(own_table("tombstones").owner);
+    const SavedIdentity saved = as_owner(own_table("tombstones", AccessShareLock).owner);
     if (plan == nullptr)
         plan = prepare_spi(find_statement, 3, tombstone_types, Planning::once);
     plan_by_index(plan);

@@ -52,33 +52,76 @@ bool is_json(Oid type)
     return type == JSONOID || type == JSONBOID;
 }
 
-Mapping::Shape shape_of(Oid base_type)
+/* Of a range or multirange; scalar if it is not one over times. */
+Shape shape_of_range(Oid type)
 {
-    const Oid element = get_element_type(base_type);
+    const Oid subtype = get_range_subtype(type_is_multirange(type) ? get_multirange_range(type) : type);
 
-    if (is_json(base_type))
-        return Mapping::Shape::json;
-    if (base_type == TIMESTAMPTZOID)
-        return Mapping::Shape::instant;
-    if (base_type == TIMESTAMPOID)
-        return Mapping::Shape::local;
-    if (base_type == DATEOID)
-        return Mapping::Shape::date;
-    if (base_type == TIMEOID || base_type == TIMETZOID)
-        return Mapping::Shape::clock;
-    if (type_is_rowtype(base_type))
-        return Mapping::Shape::record;
-    if (!OidIsValid(element))
-        return Mapping::Shape::scalar;
-    if (type_is_rowtype(getBaseType(element)))
-        return Mapping::Shape::record;
-    return is_json(getBaseType(element)) ? Mapping::Shape::json_array : Mapping::Shape::array;
+    switch (OidIsValid(subtype) ? getBaseType(subtype) : InvalidOid) {
+    case TIMESTAMPTZOID:
+        return Shape::instant_range;
+    case TIMESTAMPOID:
+        return Shape::local_range;
+    case DATEOID:
+        return Shape::date_range;
+    default:
+        return Shape::scalar;
+    }
 }
 
-InnerTimesOfType *times_in_type(Target *target, Oid type);
+Shape shape_of_array(Oid element)
+{
+    if (type_is_rowtype(element))
+        return Shape::record;
+    return is_json(element) ? Shape::json_array : Shape::array;
+}
 
-/* The fields of a row type that hold times. */
-List *times_in_row(Target *target, Oid row_type)
+bool has_truth_values(Oid base_type)
+{
+    char category;
+    bool is_preferred;
+
+    get_type_category_preferred(base_type, &category, &is_preferred);
+    return category == TYPCATEGORY_BOOLEAN || category == TYPCATEGORY_ENUM;
+}
+
+Shape shape_of(Oid base_type)
+{
+    switch (base_type) {
+    case JSONOID:
+    case JSONBOID:
+        return Shape::json;
+    case TIMESTAMPTZOID:
+        return Shape::instant;
+    case TIMESTAMPOID:
+        return Shape::local;
+    case DATEOID:
+        return Shape::date;
+    case TIMEOID:
+    case TIMETZOID:
+        return Shape::clock;
+    case INT2OID:
+    case INT4OID:
+    case INT8OID:
+    case OIDOID:
+    case XID8OID:
+        return Shape::integer;
+    default:
+        break;
+    }
+    const Oid element = get_element_type(base_type);
+
+    if (type_is_rowtype(base_type))
+        return Shape::record;
+    if (OidIsValid(element))
+        return shape_of_array(getBaseType(element));
+    return has_truth_values(base_type) ? Shape::boolean : shape_of_range(base_type);
+}
+
+InnerValuesOfType *inner_values_of(Target *target, Oid type);
+
+/* The fields of a row type that hold values which are rewritten. */
+List *inner_values_of_row(Target *target, Oid row_type)
 {
     List *fields = NIL;
     TupleDesc row = lookup_rowtype_tupdesc_domain(row_type, -1, true);
@@ -88,35 +131,35 @@ List *times_in_row(Target *target, Oid row_type)
     target->row_types = list_append_unique_oid(target->row_types, get_typ_typrelid(row_type));
     for (int i = 0; i < row->natts; i++) {
         Form_pg_attribute attribute = TupleDescAttr(row, i);
-        InnerTimesOfType *times =
-            attribute->attisdropped ? nullptr : times_in_type(target, attribute->atttypid);
+        InnerValuesOfType *inner =
+            attribute->attisdropped ? nullptr : inner_values_of(target, attribute->atttypid);
 
-        if (times == nullptr)
+        if (inner == nullptr)
             continue;
-        times->name = pstrdup(NameStr(attribute->attname));
-        fields = lappend(fields, times);
+        inner->name = pstrdup(NameStr(attribute->attname));
+        fields = lappend(fields, inner);
     }
     ReleaseTupleDesc(row);
     return fields;
 }
 
-/* Null if no times stand in values of the type. In the current memory context, the target's. */
-InnerTimesOfType *times_in_type(Target *target, Oid type)
+/* Null if nothing in values of the type is rewritten. In the current memory context, the target's. */
+InnerValuesOfType *inner_values_of(Target *target, Oid type)
 {
     check_stack_depth();
     const Oid base = getBaseType(type);
     const Oid element = get_element_type(base);
 
     if (OidIsValid(element))
-        return times_in_type(target, element);
-    const Mapping::Shape shape = shape_of(base);
-    List *fields = shape == Mapping::Shape::record ? times_in_row(target, base) : NIL;
-    if (!time_kind(shape) && fields == NIL)
+        return inner_values_of(target, element);
+    const Shape shape = shape_of(base);
+    List *fields = shape == Shape::record ? inner_values_of_row(target, base) : NIL;
+    if (!is_rewritten_inside(shape) && fields == NIL)
         return nullptr;
-    auto *times = static_cast<InnerTimesOfType *>(palloc0(sizeof(InnerTimesOfType)));
-    times->shape = shape;
-    times->fields = fields;
-    return times;
+    auto *inner = static_cast<InnerValuesOfType *>(palloc0(sizeof(InnerValuesOfType)));
+    inner->shape = shape;
+    inner->fields = fields;
+    return inner;
 }
 
 List *paths_for(const TargetConfig &config, const char *column)
@@ -148,7 +191,7 @@ void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *
     column->shape = shape_of(column->base_type);
     column->paths = paths_for(target->config, NameStr(attribute->attname));
     if (OidIsValid(get_element_type(column->base_type)) || type_is_rowtype(column->base_type))
-        column->times = times_in_type(target, column->base_type);
+        column->inner = inner_values_of(target, column->base_type);
     getTypeInputInfo(column->type, &input_function, &column->input_parameter);
     fmgr_info_cxt(input_function, &column->input, target->context);
 

@@ -26,8 +26,8 @@ struct TargetColumn {
     Mapping::Shape shape;
     FmgrInfo input;
     Oid input_parameter;
-    struct InnerTimesOfType *times; /* null: none */
-    List *paths;                    /* of field_map: char *; NIL: fed by the key of its name */
+    struct InnerValuesOfType *inner; /* null: none */
+    List *paths;                     /* of field_map: char *; NIL: fed by the key of its name */
 };
 
 /* How rows are told apart by one column of their key: as its type's btree compares. */
@@ -60,11 +60,11 @@ struct TargetProblem {
     char hint[256] = "";
 };
 
-/* InnerTimes (core/inner_times.h), in the target's memory context. */
-struct InnerTimesOfType {
+/* InnerValues (core/inner_values.h), in the target's memory context. */
+struct InnerValuesOfType {
     char *name;
-    Mapping::Shape shape; /* instant, local, date; else no time itself */
-    List *fields;         /* of InnerTimesOfType * */
+    Mapping::Shape shape;
+    List *fields; /* of InnerValuesOfType * */
 };
 
 struct SavedPlan;

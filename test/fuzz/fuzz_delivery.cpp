@@ -15,7 +15,6 @@ namespace {
 
 using namespace cxone_sync;
 
-using Shape = Mapping::Shape;
 using Targets = std::vector<Mapping::TargetSpec>;
 
 void require(bool condition, const char *what, std::string_view text)
@@ -35,17 +34,22 @@ bool is_inside(std::string_view part, std::string_view whole)
 
 Mapping::TargetSpec all_shapes(const char *name)
 {
-    Mapping::TargetSpec target =
-        target_of(name, {"id", "first_name", "tags", "doc", "parts", "firstName", "place", "times", "at"});
+    Mapping::TargetSpec target = target_of(name, {"id", "first_name", "tags", "doc", "parts", "firstName",
+                                                  "place", "times", "at", "ok", "n", "during"});
     target.columns[2].shape = Shape::array;
     target.columns[3].shape = Shape::json;
     target.columns[4].shape = Shape::json_array;
     target.columns[6].shape = Shape::record;
-    target.columns[6].times.fields = {{.name = "at", .kind = TimeKind::local},
-                                      {.name = "place", .fields = {{.name = "on", .kind = TimeKind::date}}}};
+    target.columns[6].inner.fields = {{.name = "at", .shape = Shape::local},
+                                      {.name = "n", .shape = Shape::integer},
+                                      {.name = "during", .shape = Shape::date_range},
+                                      {.name = "place", .fields = {{.name = "on", .shape = Shape::date}}}};
     target.columns[7].shape = Shape::array;
-    target.columns[7].times.kind = TimeKind::instant;
+    target.columns[7].inner.shape = Shape::instant;
     target.columns[8].shape = Shape::clock;
+    target.columns[9].shape = Shape::boolean;
+    target.columns[10].shape = Shape::integer;
+    target.columns[11].shape = Shape::instant_range;
     return target;
 }
 
@@ -129,8 +133,7 @@ void check_fields(const Event &event, const Mapping::Target &target)
         const Field &field = event.fields[i];
         require(field.column < target.columns.size(), "a field has no column", event.raw);
         require(i == 0 || event.fields[i - 1].column < field.column, "fields are out of order", event.raw);
-        require(event.refusal.sqlstate || field.text.find('\0') == field.text.npos, "a field holds NUL",
-                event.raw);
+        require(field.text.find('\0') == field.text.npos, "a field holds NUL", event.raw);
         const bool is_mark = field.column == target.mark_column;
         if (field.is_json || (target.columns[field.column].shape == Shape::json && !is_mark))
             require(reference::read_json(field.text).has_value(), "a json field is no JSON", field.text);
@@ -144,6 +147,10 @@ void check_event(const Event &event, const Delivery &delivery)
     const std::string sqlstate = event.refusal.sqlstate ? event.refusal.sqlstate : "";
     require(is_inside(event.raw, delivery.body), "an event is no slice of the body", event.raw);
     require(event.outcome == Outcome::pending, "an event has an outcome already", event.raw);
+    require(event.has_time || event.time == delivery.arrival_of(event), "an event has no arrival time",
+            event.raw);
+    for (const std::string_view text : {event.key, event.refusal.message, event.refusal.column})
+        require(text.find('\0') == text.npos, "a dead letter would hold NUL", event.raw);
     /* a line is read only until it turns out to be no envelope */
     const bool is_json = reference::read_json(event.raw).has_value();
     require(is_json ? sqlstate != "22P02" : sqlstate == "22P02" || sqlstate == "22023",
@@ -182,12 +189,23 @@ std::string of_target(const Delivery &delivery, std::uint16_t target)
     return text;
 }
 
+/* Alone, a target without types takes also what others name. */
+std::string of_target_alone(const Delivery &alone, const Delivery &together, std::uint16_t target)
+{
+    std::string text;
+    for (const Event &event : alone.events) {
+        if (event.target == 0 && is_taken_beside_others(event, together, target))
+            text += std::to_string(event.number) + " " + described(event);
+    }
+    return text;
+}
+
 void check_each_target_alone(const ParsedBody &together, const Profile &chosen, const ParseLimits &limits)
 {
     for (std::uint16_t i = 0; i < chosen.alone.size() && chosen.alone.size() > 1; i++) {
         const ParsedBody alone(together.delivery.body, chosen.alone[i], limits);
         /* raw texts are equal, though slices of another copy */
-        require(of_target(together.delivery, i) == of_target(alone.delivery, 0),
+        require(of_target(together.delivery, i) == of_target_alone(alone.delivery, together.delivery, i),
                 "with others a target takes something else", together.delivery.body);
     }
 }

@@ -76,22 +76,27 @@ value_is('details', '"text"', '"text"');
 value_is('details', 'null', 'NULL');
 value_is('raw_details', '{"b": 1.00, "b" : 1e400}', '{"b": 1.00, "b" : 1e400}');
 
-# What no text can hold, wherever in the event it is.
+# What no text can hold, wherever in a column's value it is.
 foreach my $case (
 	[ '"note":"a\u0000b"', 'NUL in a value' ],
 	[ '"note":"\ud800"', 'half a surrogate pair' ],
 	[ '"note":"\udc00\ud800"', 'surrogates in the wrong order' ],
 	[ '"note":"\ud800x"', 'half a surrogate pair before text' ],
 	[ '"details":{"a":[{"b":"\u0000"}]}', 'NUL deep in a value' ],
-	[ '"details":{"a\u0000":1}', 'NUL in a key' ],
-	[ '"nobody":"\u0000"', 'NUL in a key that feeds no column' ])
+	[ '"details":{"a\u0000":1}', 'NUL in a key' ])
 {
 	my ($member, $name) = @$case;
 	my $id = 'text' . ++$value_number;
 	my $event = qq({"id":"$id", $member});
 	is(counts_of(deliver_events("{\"id\":\"$id\"}", $event, "{\"id\":\"${id}b\"}")), '2 0 1', "$name: one dead letter, its neighbours go in");
-	is(sql($node, "SELECT sqlstate FROM $letters WHERE payload = \$q\$$event\$q\$"), '22P05', "$name: SQLSTATE and exact text");
+	my ($column) = $member =~ /"(\w+)"/;
+	is(sql($node, "SELECT sqlstate, target, event_key, column_name, message ~ '^\"$column\" ' FROM $letters WHERE payload = \$q\$$event\$q\$"),
+		"22P05|contact_records|$id|$column|t", "$name: SQLSTATE, exact text, and where it is");
 }
+is(counts_of(deliver_events('{"id":"unheld","note":"n","nobody":"\u0000","who\ud800":1,"some":{"one":["\udc00"]},"else":2}')), '1 0 0', 'where no column takes it, it costs nothing');
+is(sql($node, "SELECT note, extra FROM $records WHERE id = 'unheld'"), 'n|{"else": 2}', 'but itself');
+is(sql($node, q(SELECT string_agg(key, ' ' ORDER BY key COLLATE "C") FROM cxone_sync.unmapped_keys WHERE key ~ '^(nobody|who|some|else)')), 'else nobody some who\ud800',
+	'and is known as unmapped');
 
 # The last of two equal keys counts, as in jsonb; a key that is the column's name goes before its camelCase form.
 is(counts_of(deliver_events('{"id":"twice","note":"a","id":"twice2","note":"b"}')), '1 0 0', 'duplicate keys');

@@ -442,6 +442,9 @@ like(letter_of('zoneless'), qr/^notes\|22007\|[^\n]*cxone_sync\.time_zone/, 'who
 set_settings($node, time_zone => 'Europe/Berlin');
 poll(sub { counts_of(deliver_events({ eventType => 'note', id => 'berlin', timestamp => '2026-07-02T03:04:05' })) eq '1 0 0' }, 'with the setting it is taken');
 is(sql($node, "SELECT updated_ts = '2026-07-02 01:04:05Z' FROM cyd.notes WHERE id = 'berlin'"), 't', 'in that zone, in summer');
+sql($node, 'ALTER TABLE cyd.notes ADD during tstzrange, ADD times tstzmultirange');
+is(counts_of(deliver_events({ eventType => 'note', id => 'during', during => '[2026-01-02T03:04:05,2026-07-02 03:04:05)', times => '{["2026-01-02",)}' })), '1 0 0', 'bounds of ranges as well');
+is(sql($node, "SELECT during = '[2026-01-02 02:04:05Z,2026-07-02 01:04:05Z)', times = '{[2026-01-01 23:00Z,)}' FROM cyd.notes WHERE id = 'during'"), 't|t', 'in the same zone, each at its time');
 sql($node, "SELECT cxone_sync.replay_dead_letters()");
 is(sql($node, "SELECT updated_ts = '2026-01-02 02:04:05Z' FROM cyd.notes WHERE id = 'zoneless'"), 't', 'and so is the dead letter, in winter');
 sql($node, "TRUNCATE $letters");

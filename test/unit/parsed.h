@@ -77,6 +77,20 @@ inline std::string text_of(const Event &event, std::size_t column)
     return field->is_null ? "(null)" : std::string(field->text);
 }
 
+/*
+ * Whether a target that takes this event alone takes it beside the others of a delivery as well: not if it
+ * has no types, and another one names the event's.
+ */
+inline bool is_taken_beside_others(const Event &event, const Delivery &delivery, std::uint16_t target)
+{
+    if (event.is_deletion || !delivery.mapping->targets()[target].types.empty())
+        return true;
+    return std::none_of(delivery.events.begin(), delivery.events.end(), [&](const Event &other) {
+        return other.number == event.number && other.target != target && other.target != Event::no_target &&
+               (other.is_deletion || !delivery.mapping->targets()[other.target].types.empty());
+    });
+}
+
 /* All that a parse says of an event but its number, and its target's index, as text. */
 inline std::string described(const Event &event)
 {
