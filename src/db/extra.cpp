@@ -98,6 +98,7 @@ struct Fill {
     int page_size;
     int64 filled;
     int64 failed;
+    MemoryContext page_context; /* of one try of a page, the pin of the target included */
     MemoryContext key_context;
     Datum *last_key; /* null: there is no page before */
     Oid *key_types;
@@ -149,11 +150,12 @@ void run_for_page(Fill *fill, const Target *target, const char *statement, int r
         elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(SPI_result));
     *page = {};
     if (SPI_processed == 0)
-        return;
+        return; /* that was the last page */
     HeapTuple tuple = SPI_tuptable->vals[0];
     page->rows = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &is_null));
     page->filled = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &is_null));
     keep_last_key(fill, target, tuple, SPI_tuptable->tupdesc);
+    SPI_freetuptable(SPI_tuptable); /* it would stay until SPI_finish() */
 }
 
 /* The table may be altered between two pages. */
@@ -169,17 +171,14 @@ void check_same_key(const Fill *fill, const Target *target)
                         errhint("Call fill_from_extra() once more.")));
 }
 
-/* `rows` 0: passes by the next row. */
+/* In page_context. `rows` 0: passes by the next row. */
 void fill_page(Fill *fill, int rows, PageResult *page)
 {
     Target *target = require_target_with_extra(fill->target);
     const int column = require_column(target, fill->column);
 
     check_same_key(fill, target);
-    MemoryContext work =
-        AllocSetContextCreate(CurrentMemoryContext, "cxone_sync page", ALLOCSET_DEFAULT_SIZES);
-    MemoryContext caller_context = MemoryContextSwitchTo(work);
-    pin_catalog(work);
+    pin_catalog(fill->page_context);
     const SavedIdentity saved = as_owner(target->owner);
     (void)pin_text_forms();
     const bool goes_on = fill->last_key != nullptr;
@@ -187,8 +186,6 @@ void fill_page(Fill *fill, int rows, PageResult *page)
         rows > 0 ? fill_statement(target, column, goes_on) : pass_statement(target, goes_on);
     run_for_page(fill, target, statement, Max(rows, 1), page);
     back_to(saved);
-    MemoryContextSwitchTo(caller_context);
-    MemoryContextDelete(work);
 }
 
 /* A value that the column refuses, and nothing else. */
@@ -206,7 +203,8 @@ void fill_what_can_be(Fill *fill, int *rows, PageResult *page)
         PgError error;
         const int wanted = *rows;
 
-        if (in_any_subtransaction(fill->context, error,
+        MemoryContextReset(fill->page_context);
+        if (in_any_subtransaction(fill->page_context, error,
                                   [fill, wanted, page] { fill_page(fill, wanted, page); })) {
             *rows = static_cast<int>(Min(int64{wanted} * 2, int64{fill->page_size}));
             return;
@@ -253,6 +251,7 @@ Fill *begin_fill(FunctionCallInfo fcinfo)
     }
     auto *fill = static_cast<Fill *>(palloc0(sizeof(Fill)));
     fill->context = CurrentMemoryContext;
+    fill->page_context = AllocSetContextCreate(fill->context, "cxone_sync page", ALLOCSET_DEFAULT_SIZES);
     fill->key_context = AllocSetContextCreate(fill->context, "cxone_sync last key", ALLOCSET_SMALL_SIZES);
     fill->target = text_to_cstring(PG_GETARG_TEXT_PP(0));
     fill->column = text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -276,6 +275,8 @@ Datum cxone_sync_fill_from_extra(PG_FUNCTION_ARGS)
 
     for (;;) {
         fill_what_can_be(fill, &rows, &page);
+        MemoryContextSwitchTo(fill->context);
+        MemoryContextReset(fill->page_context);
         if (page.rows == 0)
             break;
         fill->filled += page.filled;

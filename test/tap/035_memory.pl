@@ -74,5 +74,29 @@ foreach my $shape (@shapes)
 	$_->close foreach @senders;
 }
 
+# ---- fill_from_extra(): each page has a transaction, and the memory of one ----
+
+sql($node, <<'SQL');
+TRUNCATE cxone_sync.contact_records;
+INSERT INTO cxone_sync.contact_records (id, updated_ts, extra)
+    SELECT n, now(), jsonb_build_object('tall', CASE WHEN n % 2 = 0 THEN 'no number' ELSE n::text END) FROM generate_series(1, 4000) AS n;
+ALTER TABLE cxone_sync.contact_records ADD tall int;
+SQL
+my $session = open_session($node);
+$pid = $session->run("SET synchronous_commit = off; SET client_min_messages = error; SELECT pg_backend_pid()");
+$session->run("CALL cxone_sync.fill_from_extra('contact_records', 'tall', 4000); UPDATE cxone_sync.contact_records SET tall = NULL, extra = jsonb_build_object('tall', id)");
+my $before_mb = megabytes('VmHWM');
+$session->run("CALL cxone_sync.fill_from_extra('contact_records', 'tall', 1)");
+my $more_mb = megabytes('VmHWM') - $before_mb;
+is(sql($node, 'SELECT count(tall) FROM cxone_sync.contact_records'), '4000', 'fill_from_extra() in 4000 pages');
+cmp_ok($more_mb, '<', 4, sprintf 'takes no memory for each: %.1f MB', $more_mb);
+$session->run("UPDATE cxone_sync.contact_records SET tall = NULL, extra = jsonb_build_object('tall', 'no number')");
+$before_mb = megabytes('VmHWM');
+$session->run("CALL cxone_sync.fill_from_extra('contact_records', 'tall', 1)");
+$more_mb = megabytes('VmHWM') - $before_mb;
+is(sql($node, 'SELECT count(tall) FROM cxone_sync.contact_records'), '0', 'in 4000 pages whose value is refused');
+cmp_ok($more_mb, '<', 4, sprintf 'nor for those: %.1f MB', $more_mb);
+$session->close;
+
 stop_and_check($node);
 done_testing();
