@@ -1,5 +1,6 @@
 #include "core/monitoring.h"
 
+#include "core/sqlstate.h"
 #include "core/utf8.h"
 
 #include <algorithm>
@@ -102,21 +103,21 @@ const char *dead_letter_reason_name(int reason) noexcept
     return reasons[reason];
 }
 
-/* PostgreSQL manual, appendix A. */
 DeadLetterReason dead_letter_reason(std::string_view sqlstate) noexcept
 {
-    const std::string_view category = sqlstate.substr(0, 2);
-
-    if (category == "22")
+    switch (kind_of_error(sqlstate)) {
+    case ErrorKind::value:
         return DeadLetterReason::value;
-    if (category == "23")
+    case ErrorKind::constraint:
         return DeadLetterReason::constraint;
-    /* no target takes it; its table is gone, or is not as it has to be */
-    if (category == "02" || category == "42" || category == "55" || category == "3F")
+    case ErrorKind::target:
+    case ErrorKind::extension: /* the table, not the extension, is not as it has to be */
         return DeadLetterReason::target;
-    if (category == "P0")
+    case ErrorKind::raised:
         return DeadLetterReason::raised;
-    return DeadLetterReason::other;
+    default:
+        return DeadLetterReason::other;
+    }
 }
 
 void Monitoring::reset_statistics(Timestamp at) noexcept

@@ -216,28 +216,6 @@ DeadLetterCounts count_open_dead_letters()
     return counts;
 }
 
-bool is_transient(int sqlerrcode)
-{
-    /* such as a table that is published without a replica identity: no retry cures that */
-    if (sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
-        return false;
-    if (sqlerrcode == ERRCODE_DATA_CORRUPTED || sqlerrcode == ERRCODE_INDEX_CORRUPTED)
-        return true;
-    switch (ERRCODE_TO_CATEGORY(sqlerrcode)) {
-    case MAKE_SQLSTATE('0', '8', '0', '0',
-                       '0'): /* connection exception, of a foreign table behind a trigger */
-    case MAKE_SQLSTATE('2', '5', '0', '0', '0'): /* invalid transaction state: read-only */
-    case MAKE_SQLSTATE('4', '0', '0', '0', '0'): /* transaction rollback: deadlock, serialization */
-    case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources: disk full, out of memory */
-    case MAKE_SQLSTATE('5', '5', '0', '0', '0'): /* lock not available, object in use */
-    case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention: cancel, shutdown */
-    case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error: I/O */
-        return true;
-    default:
-        return false;
-    }
-}
-
 } // namespace cxone_sync
 
 /* A trigger on dead_letters: whoever changes them has them counted anew. */

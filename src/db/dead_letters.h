@@ -22,10 +22,4 @@ void write_dead_letters(Row *const *rows, int count);
  */
 DeadLetterCounts count_open_dead_letters();
 
-/*
- * True if the error is no event's fault but passes by itself or by a DBA's hand: the delivery is to be sent
- * again. Everything else is taken for the event's fault, so that no event can hold up others for ever.
- */
-bool is_transient(int sqlerrcode);
-
 } // namespace cxone_sync

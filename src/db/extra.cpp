@@ -188,14 +188,6 @@ void fill_page(Fill *fill, int rows, PageResult *page)
     back_to(saved);
 }
 
-/* A value that the column refuses, and nothing else. */
-bool is_fault_of_value(int sqlerrcode)
-{
-    const int category = ERRCODE_TO_CATEGORY(sqlerrcode);
-
-    return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
-}
-
 /* Fills a page of at most `rows`, or as few as there are before one at fault, which is passed by. */
 void fill_what_can_be(Fill *fill, int *rows, PageResult *page)
 {

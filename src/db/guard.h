@@ -2,16 +2,18 @@
 
 #include <exception>
 #include <new>
+#include <type_traits>
 
-#include "db/pg.h"
+#include "db/errors.h"
 
 /*
  * The two worlds of errors. PostgreSQL's ereport(ERROR) is a longjmp, which must not cross a frame with
  * destructors; a C++ exception must not cross PostgreSQL's frames.
  *
- *   guarded()   calls PostgreSQL from C++: an error becomes a return value. The callable and what it calls
- * are plain: no object with a destructor lives in a frame that calls PostgreSQL. call_cpp()  calls C++ that
- * does not call PostgreSQL from such a plain frame: an exception becomes an error.
+ * guarded() calls PostgreSQL from C++: an error becomes a return value. The callable and what it calls are
+ * plain: no object with a destructor lives in a frame that calls PostgreSQL.
+ *
+ * call_cpp() calls C++ that does not call PostgreSQL from such a plain frame: an exception becomes an error.
  */
 namespace cxone_sync {
 
@@ -21,6 +23,8 @@ struct PgError {
     char message[1024] = "";
     char detail[512] = "";
     char hint[256] = "";
+    char schema[NAMEDATALEN] = "";
+    char table[NAMEDATALEN] = "";
     char column[NAMEDATALEN] = "";
     char constraint[NAMEDATALEN] = "";
 
@@ -38,8 +42,12 @@ void take_error(PgError &error, MemoryContext caller_context);
 /* Raises `error` again. */
 [[noreturn]] void raise(const PgError &error);
 
+/* An error may leave a callable's frame by a longjmp, which runs no destructor. */
+template <typename Callable> inline constexpr bool is_plain = std::is_trivially_destructible_v<Callable>;
+
 template <typename Callable> bool guarded(PgError &error, Callable callable)
 {
+    static_assert(is_plain<Callable>);
     const MemoryContext context = CurrentMemoryContext;
     volatile bool ok = false;
 
@@ -63,6 +71,7 @@ template <typename Callable> bool guarded(PgError &error, Callable callable)
 template <typename Work>
 bool in_any_subtransaction(MemoryContext context, PgError &error, Work work, bool keep = true)
 {
+    static_assert(is_plain<Work>);
     const ResourceOwner owner = CurrentResourceOwner;
 
     BeginInternalSubTransaction(nullptr);
@@ -79,6 +88,7 @@ bool in_any_subtransaction(MemoryContext context, PgError &error, Work work, boo
 
 template <typename Callable> void call_cpp(Callable callable)
 {
+    static_assert(is_plain<Callable>);
     enum { fine, out_of_memory, other } volatile problem = fine;
     char what[256] = "";
 

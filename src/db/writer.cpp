@@ -27,6 +27,7 @@
 #include "db/catalog.h"
 #include "db/dead_letters.h"
 #include "db/deletions.h"
+#include "db/errors.h"
 #include "db/guard.h"
 #include "db/identity.h"
 #include "db/spi.h"
@@ -180,8 +181,7 @@ const PgError *fault_of(const Target *target, const PgError &error)
     auto *fault = static_cast<PgError *>(palloc(sizeof(PgError)));
 
     *fault = error;
-    /* undefined, or not allowed: what is known of the table may be out of date */
-    if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == MAKE_SQLSTATE('4', '2', '0', '0', '0'))
+    if (doubts_target(error.sqlerrcode))
         doubt_catalog();
     if (is_undefined(error.sqlerrcode) && target->has_triggers)
         strlcpy(fault->hint,

@@ -32,8 +32,8 @@ struct WriteResult {
  * Pace::careful a delivery with events for a table that is locked is marked as postponed.
  *
  * Raises an error, and then nothing is to be committed, if the deliveries should be sent again: what
- * open_catalog() raises, or a transient error (dead_letters.h); with Pace::quick also what the statements
- * raise. `result` tells then how far it came.
+ * open_catalog() raises, or a transient error (errors.h); with Pace::quick also what the statements raise.
+ * `result` tells then how far it came.
  */
 void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteResult *result);
 

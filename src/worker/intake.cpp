@@ -59,23 +59,6 @@ Check check_of(const PgError &error)
     return found_extension_version()[0] == '\0' ? Check::extension : Check::schema;
 }
 
-/*
- * Whether nothing at all can be written, since the server is read-only, without resources or broken, and not
- * just some row or table that others hold a lock on.
- */
-bool concerns_everything(const PgError &error)
-{
-    switch (ERRCODE_TO_CATEGORY(error.sqlerrcode)) {
-    case MAKE_SQLSTATE('2', '5', '0', '0', '0'): /* read-only */
-    case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources: disk full, out of memory */
-    case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error: I/O */
-    case MAKE_SQLSTATE('X', 'X', '0', '0', '0'): /* internal error: corruption */
-        return true;
-    default:
-        return error.sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-    }
-}
-
 /* An address and a port as people write them. */
 void format_address(char *text, std::size_t size, const Listening &listening)
 {
@@ -415,7 +398,7 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
         if (!ok && written_.reached_rows &&
             (!is_transient(error.sqlerrcode) || error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE))
             ok = write_at(Pace::careful, deliveries, error);
-        if (ERRCODE_TO_CATEGORY(error.sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK)
+        if (!is_lost_race(error.sqlerrcode))
             break;
     }
     return ok;
@@ -818,9 +801,9 @@ void Intake::note_write_failure(const PgError &error)
 {
     failing_to_write_ = error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE &&
                         error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION;
-    if (concerns_everything(error))
+    if (concerns_everything(error.sqlerrcode))
         show_problems(check_of(error), error.message);
-    if (concerns_everything(error) && failing_to_write_ && probe_due_at_ == INT64_MAX)
+    if (concerns_everything(error.sqlerrcode) && failing_to_write_ && probe_due_at_ == INT64_MAX)
         probe_due_at_ = now() + growing_delay_ms(++failed_probes_) * std::int64_t{1000};
     note_failure(error);
 }
