@@ -72,6 +72,23 @@ inline void write_wal_message(const char *prefix)
 #endif
 }
 
+/*
+ * Whether commits wait for synchronous standbys: the checkpointer says so in shared memory (syncrep.c), in a
+ * flag of its own until the minor versions of May 2025 (17.5, 16.9, 15.13, 14.18), then in a byte that also
+ * tells whether it has come to that since the server's start. Before, the setting counts.
+ */
+inline bool synchronous_standbys_are_defined()
+{
+    const bool has_names = SyncRepStandbyNames != nullptr && SyncRepStandbyNames[0] != '\0';
+#ifdef SYNC_STANDBY_DEFINED
+    const auto status = const_cast<volatile WalSndCtlData *>(WalSndCtl)->sync_standbys_status;
+
+    return (status & SYNC_STANDBY_INIT) != 0 ? (status & SYNC_STANDBY_DEFINED) != 0 : has_names;
+#else
+    return const_cast<volatile WalSndCtlData *>(WalSndCtl)->sync_standbys_defined || has_names;
+#endif
+}
+
 inline void reserve_setting_prefix(const char *prefix)
 {
 #if PG_VERSION_NUM >= 150000

@@ -379,7 +379,7 @@ bool Intake::write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgEr
 
     result->looks_at_tables = journal_.is_failing() || table_stays_locked_;
     result->reached_rows = false;
-    const bool ok = in_transaction("writing deliveries", error, [first, count, pace, result] {
+    const bool ok = in_durable_transaction("writing deliveries", error, [first, count, pace, result] {
         check_read_write();
         write_deliveries(first, count, pace, result);
     });
@@ -520,7 +520,7 @@ void Intake::write_batch()
                          at);
         finish(0, batch_.size(), true);
         note_written();
-    } else if (written_.reached_rows && batch_.size() > 1) {
+    } else if (written_.reached_rows && batch_.size() > 1 && !is_unconfirmed(error.sqlerrcode)) {
         /* a full disk behind one table, say, is no reason to send the other deliveries back */
         write_alone();
     } else {
@@ -742,7 +742,7 @@ void Intake::probe_database()
     if (now() < probe_due_at_)
         return;
     probe_due_at_ = INT64_MAX;
-    const bool ok = in_transaction("looking whether writing works", error, [] {
+    const bool ok = in_durable_transaction("looking whether writing works", error, [] {
         check_read_write();
         compat::write_wal_message("cxone_sync");
     });

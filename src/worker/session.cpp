@@ -3,6 +3,11 @@
 
 #include "worker/session.h"
 
+extern "C" {
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+}
+
 namespace cxone_sync {
 
 namespace {
@@ -25,6 +30,92 @@ void give_up_transaction()
 void set_session_setting(const char *name, const char *value)
 {
     SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+/* ---- what a durable commit promises ---- */
+
+/* What the commit of a transaction waits for (syncrep.c: assign_synchronous_commit). */
+int standby_wait_mode()
+{
+    if (max_wal_senders == 0)
+        return SYNC_REP_NO_WAIT;
+    switch (synchronous_commit) {
+    case SYNCHRONOUS_COMMIT_REMOTE_WRITE:
+        return SYNC_REP_WAIT_WRITE;
+    case SYNCHRONOUS_COMMIT_REMOTE_FLUSH:
+        return SYNC_REP_WAIT_FLUSH;
+    case SYNCHRONOUS_COMMIT_REMOTE_APPLY:
+        return SYNC_REP_WAIT_APPLY;
+    default:
+        return SYNC_REP_NO_WAIT;
+    }
+}
+
+bool waits_for_standbys(int mode)
+{
+    return mode != SYNC_REP_NO_WAIT && compat::synchronous_standbys_are_defined();
+}
+
+bool standbys_have_confirmed(int mode, XLogRecPtr position)
+{
+    LWLockAcquire(SyncRepLock, LW_SHARED);
+    const bool confirmed = position <= WalSndCtl->lsn[mode];
+    LWLockRelease(SyncRepLock);
+    return confirmed;
+}
+
+/*
+ * Where the WAL ends. What GetXLogInsertRecPtr() returns is where the next record begins: on a new page that
+ * is behind the page's header, which is not written yet, and XLogFlush() raises an error for it.
+ */
+XLogRecPtr end_of_wal()
+{
+    const XLogRecPtr next = GetXLogInsertRecPtr();
+
+    if (XLogSegmentOffset(next, wal_segment_size) == SizeOfXLogLongPHD)
+        return next - SizeOfXLogLongPHD;
+    return next % XLOG_BLCKSZ == SizeOfXLogShortPHD ? next - SizeOfXLogShortPHD : next;
+}
+
+void commit()
+{
+    const TimestampTz began = GetCurrentTimestamp();
+
+    CommitTransactionCommand();
+    commit_us = GetCurrentTimestamp() - began;
+}
+
+/* Whether the commit waits for the disk and for standbys: only with both (xact.c: RecordTransactionCommit).
+ */
+bool has_written()
+{
+    return XactLastRecEnd != InvalidXLogRecPtr && TransactionIdIsValid(GetTopTransactionIdIfAny());
+}
+
+/*
+ * Whatever ends the wait for synchronous standbys (a cancel, a stop, a change of synchronous_standby_names),
+ * the commit is done here and PostgreSQL raises no error (syncrep.c). So what counts is what the standbys
+ * have confirmed. A transaction that has found all rows as they should be waits for nothing, though the
+ * commit that made these rows may not be on the disk or on the standbys yet.
+ */
+void commit_durably()
+{
+    if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+        (void)set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+                                true, 0, false);
+    const int mode = standby_wait_mode(); /* the end of the transaction sets synchronous_commit back */
+    const bool waits = waits_for_standbys(mode);
+    if (waits && !has_written())
+        compat::write_wal_message("cxone_sync");
+    const bool waited = has_written();
+    if (!waited)
+        XLogFlush(end_of_wal());
+    commit();
+    if ((waits || waits_for_standbys(mode)) && !(waited && standbys_have_confirmed(mode, XactLastCommitEnd)))
+        ereport(ERROR, (errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
+                        errmsg("the synchronous standbys have not confirmed a commit"),
+                        errdetail("It is done on this server, but may not have been replicated."),
+                        errhint("Look at pg_stat_replication and synchronous_standby_names.")));
 }
 
 } // namespace
@@ -55,10 +146,6 @@ void begin_transaction(const char *activity)
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
     PushActiveSnapshot(GetTransactionSnapshot());
-    /* 200 promises that the events survive a crash */
-    if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
-        (void)set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-                                true, 0, false);
     pgstat_report_activity(STATE_RUNNING, activity);
     /* the backend's own statement_timeout is armed only where a client sends statements (postgres.c) */
     EnableTimeoutParams timeouts[2] = {};
@@ -92,16 +179,16 @@ void check_read_write()
                         errhint("See default_transaction_read_only, of the server and of the database.")));
 }
 
-void end_transaction()
+void end_transaction(Promise promise)
 {
     PopActiveSnapshot();
     allow_any_time();
-    const TimestampTz began = GetCurrentTimestamp();
-    CommitTransactionCommand();
-    commit_us = GetCurrentTimestamp() - began;
-    /* a process that has to end does not wait for its synchronous standby (syncrep.c): no 200 for that */
-    if (ProcDiePending)
-        CHECK_FOR_INTERRUPTS();
+    /* what comes from here on, while the standbys are waited for, cannot undo anything */
+    CHECK_FOR_INTERRUPTS();
+    if (promise == Promise::durable)
+        commit_durably();
+    else
+        commit();
     pgstat_report_activity(STATE_IDLE, nullptr);
 }
 

@@ -4,6 +4,9 @@
 
 namespace cxone_sync {
 
+/* What is told to others after a transaction: of a durable one, that what it wrote or found survives. */
+enum class Promise { none, durable };
+
 /* The worker's own session and its transactions. Plain frames: to be called under guarded(), but
  * in_transaction(). */
 
@@ -20,7 +23,12 @@ void check_read_write();
 /* Lifts the transaction's limit of cxone_sync.statement_timeout. */
 void allow_any_time();
 
-void end_transaction();
+/*
+ * Commits. A durable transaction is on the disk then, and with synchronous standbys they have confirmed it as
+ * synchronous_commit says, also what it has only read; else it raises 40003
+ * (statement_completion_unknown), though the transaction is committed on this server.
+ */
+void end_transaction(Promise promise);
 void abort_transaction();
 
 /* How long the last commit took; mostly it waits for the WAL's disk and for synchronous standbys. */
@@ -32,18 +40,25 @@ bool gave_up_transaction() noexcept;
 /* What functions of others have taken by pg_advisory_lock() in a transaction before. */
 void release_advisory_locks();
 
-/* Runs `work`, a plain callable, in a transaction; true if it was committed. */
-template <typename Work> bool in_transaction(const char *activity, PgError &error, Work work)
+/* Runs `work`, a plain callable, in a transaction; true if that was committed and keeps the promise. */
+template <typename Work>
+bool in_transaction(const char *activity, PgError &error, Work work, Promise promise = Promise::none)
 {
-    const bool ok = guarded(error, [activity, work] {
+    static_assert(is_plain<Work>);
+    const bool ok = guarded(error, [activity, work, promise] {
         begin_transaction(activity);
         work();
-        end_transaction();
+        end_transaction(promise);
     });
 
     if (!ok)
         abort_transaction();
     return ok;
+}
+
+template <typename Work> bool in_durable_transaction(const char *activity, PgError &error, Work work)
+{
+    return in_transaction(activity, error, work, Promise::durable);
 }
 
 /* Makes what wait_for_event() waits for: the latch, the end of the postmaster, and this eventfd. */
