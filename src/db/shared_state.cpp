@@ -69,11 +69,16 @@ void tell_of_extension(ProcessSlot &slot)
     wake(slot);
 }
 
+/*
+ * Nobody is told of the commit of a prepared transaction, which any session may do, or a later server. So it
+ * counts when it is prepared: it keeps its locks, and whoever finds the extension locked or missing looks
+ * again and again.
+ */
 void on_transaction_end(XactEvent event, void *)
 {
-    if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+    if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_PREPARE && event != XACT_EVENT_ABORT)
         return;
-    const bool committed = event == XACT_EVENT_COMMIT;
+    const bool committed = event != XACT_EVENT_ABORT;
     Monitoring &shared = state->monitoring;
     if (committed && extension_touched) {
         for (WorkerSlot &slot : shared.used_workers())

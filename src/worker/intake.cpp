@@ -36,7 +36,8 @@ constexpr std::int64_t longest_waiting_pause_us = 100'000;
 /* Between two counts of the dead letters; and they are not to take more than a twentieth of our time. */
 constexpr std::int64_t letters_pause_us = 5'000'000;
 constexpr std::int64_t letters_pause_factor = 20;
-constexpr int letters_timeout_ms = 1000; /* deliveries wait meanwhile */
+constexpr int most_check_pause_ms = 3000; /* between two looks at an extension that is missing, say */
+constexpr int letters_timeout_ms = 1000;  /* deliveries wait meanwhile */
 
 /*
  * PostgreSQL must never run out of file descriptors: where it cannot open a WAL file the whole cluster stops.
@@ -713,9 +714,11 @@ void Intake::check_catalog()
         failing_to_write_ = false; /* this problem hides that one, and must not outlast itself */
         show_problems(check_of(error), error.message);
         note_failure(error);
-        /* nobody tells us when a lock is released, say; of the other problems' ends we are told */
-        if (check_of(error) == Check::database && error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION)
-            check_due_at_ = now() + growing_delay_ms(++failed_checks_) * std::int64_t{1000};
+        /* nobody tells us when a lock is released, say, or when a prepared transaction is committed; the next
+         * try of an upgrade comes more rarely */
+        if (upgrade_due_at_ == INT64_MAX)
+            check_due_at_ = now() + std::min(growing_delay_ms(++failed_checks_), most_check_pause_ms) *
+                                        std::int64_t{1000};
         if (number_ == 0)
             monitoring_.dead_letters.set({});
         letters_due_at_ = INT64_MAX;
@@ -801,6 +804,8 @@ void Intake::note_write_failure(const PgError &error)
 {
     failing_to_write_ = error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE &&
                         error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION;
+    if (!failing_to_write_ && upgrade_due_at_ == INT64_MAX)
+        check_due_at_ = std::min(check_due_at_, now() + most_check_pause_ms * std::int64_t{1000});
     if (concerns_everything(error.sqlerrcode))
         show_problems(check_of(error), error.message);
     if (concerns_everything(error.sqlerrcode) && failing_to_write_ && probe_due_at_ == INT64_MAX)

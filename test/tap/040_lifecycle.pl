@@ -15,7 +15,7 @@ use Time::HiRes qw(time);
 my $number = 0;
 my $node = new_node('lifecycle', lock_timeout => '300ms', statement_timeout => '5min');
 # PostgreSQL's own timer is due early, so that it wakes nobody up by chance later
-$node->append_conf('postgresql.conf', "deadlock_timeout = '10ms'\n");
+$node->append_conf('postgresql.conf', "deadlock_timeout = '10ms'\nmax_prepared_transactions = 2\n");
 my $homeless = new_node('homeless', database => 'crm');
 
 sub body { return events_json({ id => 'c' . ++$number }); }
@@ -153,6 +153,39 @@ poll_version('3.0');
 wait_for_state($node, 'running');
 is(counts_of(deliver($node, body())), '1 0 0', 'until the lock is gone');
 $holder->close;
+
+# ---- changes by a transaction that is prepared ----
+
+# Nobody is told of its commit, which another session or a later server may do.
+set_settings($node, auto_upgrade => 'off');
+sql($node, 'DROP EXTENSION cxone_sync');
+sql($node, "BEGIN; CREATE EXTENSION cxone_sync VERSION '2.0'; PREPARE TRANSACTION 'create'");
+retry_is(deliver($node, body()), 'a CREATE EXTENSION that is prepared');
+sql($node, "COMMIT PREPARED 'create'");
+poll(sub { last_error() =~ /version 2\.0/ }, 'its commit is noticed without a delivery', 10);
+sql($node, "BEGIN; ALTER EXTENSION cxone_sync UPDATE; PREPARE TRANSACTION 'alter'");
+sql($node, "COMMIT PREPARED 'alter'");
+poll(sub { status_of($node, 'state') eq 'running' }, 'so is that of an ALTER EXTENSION', 10);
+is(counts_of(deliver($node, body())), '1 0 0', 'deliveries are taken');
+sql($node, <<'SQL');
+CREATE TABLE prepared (id text PRIMARY KEY, updated_ts timestamptz);
+ALTER TABLE prepared OWNER TO cxone_sync;
+BEGIN;
+SELECT cxone_sync.add_target('prepared', 'prepared', '{id}', event_types => '{Prepared}');
+PREPARE TRANSACTION 'target';
+COMMIT PREPARED 'target';
+SQL
+deliver($node, events_json({ id => 'p', eventType => 'Prepared' }));
+is(sql($node, 'SELECT id FROM prepared'), 'p', 'a target of a prepared transaction takes the next delivery');
+sql($node, "BEGIN; DROP EXTENSION cxone_sync; PREPARE TRANSACTION 'drop'");
+# it has locked sync_status as well
+sub readiness { return connect_to($node, metrics_port($node))->exchange(request_text(method => 'GET', path => '/readyz'))->{body}; }
+poll(sub { readiness() =~ /lock timeout/ }, 'a DROP EXTENSION that is prepared is in the way', 10);
+sql($node, "COMMIT PREPARED 'drop'");
+poll(sub { readiness() =~ /does not exist/ }, 'and its commit is noticed without a delivery', 10);
+set_settings($node, auto_upgrade => 'on');
+sql($node, 'CREATE EXTENSION cxone_sync; DROP TABLE prepared');
+wait_for_state($node, 'running');
 
 # ---- locks ----
 
