@@ -1,0 +1,569 @@
+"""The reference model: what events do, applied one at a time in the order of arrival, each in a transaction of its own.
+
+Written from the rules (README.md, and the design's section "What an event means"), never from the code of the extension. It is
+naive on purpose: rows are dictionaries, a transaction is a copy of everything, a constraint is looked at over all rows.
+
+Times are microseconds since 1970. An arrival is ARRIVAL plus a number that counts arrivals: later than every time that events
+carry, and the driver knows that such a time stands for the database's clock.
+"""
+
+import itertools
+import json
+import re
+from datetime import datetime, timezone
+from decimal import Decimal, InvalidOperation
+
+ARRIVAL = 4_000_000_000_000_000
+NEVER = -1                          # the time of a field that no event has set
+
+APPLIED, SKIPPED, DEAD = 'applied', 'skipped', 'dead_lettered'
+
+
+class Refused(Exception):
+    """The event becomes a dead letter; sqlstate is its class, or None where the rules name none."""
+
+    def __init__(self, sqlstate, why):
+        super().__init__(why)
+        self.sqlstate = sqlstate
+
+
+class Row:
+    """values by column, times by field (in field order), and the same for the members of extra."""
+
+    def __init__(self, values):
+        self.values = values
+        self.times = {}
+        self.extra = {}
+        self.extra_times = {}
+
+    def order(self):
+        return self.values['updated_ts']
+
+    def copy(self):
+        row = Row(dict(self.values))
+        row.times, row.extra, row.extra_times = dict(self.times), dict(self.extra), dict(self.extra_times)
+        return row
+
+
+class State:
+    """All that a batch may change."""
+
+    def __init__(self, schema):
+        self.rows = {table.name: {} for table in schema.tables}
+        self.tombstones = {}        # (table, key columns, key) -> time
+        self.letters = []
+        self.written = set()        # (table, key) of rows that were written since the caller last cleared it
+
+    def copy(self):
+        other = State.__new__(State)
+        other.rows = {name: {key: row.copy() for key, row in rows.items()} for name, rows in self.rows.items()}
+        other.tombstones, other.letters, other.written = dict(self.tombstones), list(self.letters), set(self.written)
+        return other
+
+
+class Letter:
+    def __init__(self, target, event, time, sqlstate, attempts=1):
+        self.target, self.event, self.time, self.sqlstate, self.attempts = target, event, time, sqlstate, attempts
+
+    def __repr__(self):
+        return '%s %s %s' % (self.target, self.sqlstate, canonical(self.event))
+
+
+class Unit:
+    """One event for one target: what is applied or refused as a whole."""
+
+    def __init__(self, number, event, arrival, target, attempts=0):
+        self.number, self.event, self.arrival, self.target, self.attempts = number, event, arrival, target, attempts
+
+    def name(self):
+        return self.number, self.target.name
+
+
+class Outcome:
+    """What a batch leaves: a state, and for each event what the reply counts it as."""
+
+    def __init__(self, state, results, refused):
+        self.state, self.results, self.refused = state, results, refused
+
+
+def canonical(event):
+    """A text that is the same for the same event, whatever the order of its members: ingest() takes jsonb, which sorts them."""
+    return json.dumps(event, sort_keys=True, default=str)
+
+
+def absent(value):
+    return value is ABSENT
+
+
+ABSENT = object()
+
+
+def pointer(value, path):
+    """The value at a JSON pointer, or ABSENT."""
+    for step in path.split('/')[1:]:
+        if not isinstance(value, dict) or step not in value:
+            return ABSENT
+        value = value[step]
+    return value
+
+
+def camel(name):
+    """first_name -> firstName"""
+    return re.sub('_([a-z0-9])', lambda match: match.group(1).upper(), name)
+
+
+def read_time(value):
+    """RFC 3339 with an offset; everything else that streams contain is refused."""
+    if isinstance(value, str) and re.match(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$', value):
+        moment = datetime.fromisoformat(value.replace('Z', '+00:00'))
+        return int(moment.timestamp()) * 1_000_000
+    raise Refused('22', 'no time: %r' % (value,))
+
+
+def written(moment):
+    return datetime.fromtimestamp(moment // 1_000_000, timezone.utc).isoformat()
+
+
+def read_value(column, value):
+    """A member's value as its column takes it."""
+    if value is None:
+        return None
+    if column.type == 'text':
+        if isinstance(value, str):
+            return value
+        return json.dumps(value)
+    if column.type in ('int', 'small', 'serial'):
+        return read_integer(column, value)
+    if column.type == 'bool':
+        return read_boolean(value)
+    if column.type == 'time':
+        return read_time(value)
+    return value
+
+
+def read_integer(column, value):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise Refused('22', 'no integer: %r' % (value,))
+    try:
+        # a text is read as PostgreSQL does, a number by its value: 5.0 is 5
+        number = int(value) if isinstance(value, str) else Decimal(str(value))
+    except (ValueError, InvalidOperation):
+        raise Refused('22', 'no integer: %r' % (value,)) from None
+    if number != int(number):
+        raise Refused('22', 'no integer: %r' % (value,))
+    if column.type == 'small' and number >= 8:
+        raise Refused('23', 'domain')
+    return int(number)
+
+
+def read_boolean(value):
+    text = str(value).lower()
+    if text in ('true', 't', 'yes', 'on', '1'):
+        return True
+    if text in ('false', 'f', 'no', 'off', '0'):
+        return False
+    raise Refused('22', 'no boolean: %r' % (value,))
+
+
+class Reading:
+    """What a target reads in an event: key, time, columns, the rest."""
+
+    def __init__(self, table, target, event, arrival):
+        root = pointer(event, target.root)
+        taken = set()
+        if not isinstance(root, dict):
+            # nothing is at the root, so the event has no key
+            root = {}
+        self.key = {}
+        for name in target.key or table.key_names():
+            self.key[name] = self.read_key(table.column(name), self.member(target, event, root, name, taken))
+        self.time = self.read_event_time(target, event, root, arrival, taken)
+        self.is_deletion = target.deletes is not None and event.get('eventType') in target.deletes
+        self.carried, self.rest = {}, {}
+        # a deletion says which row and when, and whatever else it carries concerns nobody
+        if self.is_deletion and not target.mark:
+            return
+        for column in table.key + table.columns:
+            if column.name in self.key or column.name in target.kept or column.name == target.mark:
+                continue
+            value = self.member(target, event, root, column.name, taken)
+            if not absent(value):
+                self.carried[column.name] = read_value(column, value)
+        self.rest = {name: value for name, value in root.items() if name not in taken}
+
+    @staticmethod
+    def member(target, event, root, name, taken):
+        """Mapped: the first that is there and not null. Otherwise the root's member of the name, else of its camelCase form."""
+        if name in target.paths:
+            found = [value for value in (pointer(event, path) for path in target.paths[name]) if not absent(value)]
+            if not target.root:
+                taken.update(path[1:] for path in target.paths[name] if '/' not in path[1:])
+            return next((value for value in found if value is not None), found[0] if found else ABSENT)
+        for form in (name, camel(name)):
+            if form in root:
+                taken.add(form)
+                return root[form]
+        return ABSENT
+
+    @staticmethod
+    def read_key(column, value):
+        if absent(value) or value is None or value == '':
+            raise Refused(None, 'key %s is missing or empty' % column.name)
+        # true and false are the values of a boolean key
+        if not isinstance(value, (str, int, float)) or isinstance(value, bool) and column.type != 'bool':
+            raise Refused(None, 'key %s is neither string nor number' % column.name)
+        return read_value(column, value)
+
+    def read_event_time(self, target, event, root, arrival, taken):
+        """What the order column is fed from, else timestamp of the root, else of the event, else its arrival."""
+        value = self.member(target, event, root, 'updated_ts', taken)
+        for place in (root, event):
+            if (absent(value) or value is None) and 'timestamp' in place:
+                value = place['timestamp']
+                if place is root:
+                    taken.add('timestamp')
+        if absent(value) or value is None:
+            return arrival
+        return read_time(value)
+
+
+class Model:
+    """Applies batches to a state. lenient is for the exception of rule 1: references and unique values are looked at afterwards."""
+
+    def __init__(self, schema):
+        self.schema = schema
+        self.state = State(schema)
+        self.arrivals = 0
+        self.lenient = False
+
+    # -- batches
+
+    def arrive(self):
+        self.arrivals += 1
+        return ARRIVAL + self.arrivals
+
+    def targets_of(self, event):
+        """Those that name the event's type; if none does, those that name none (rule 12)."""
+        kind = event.get('eventType')
+        named = [target for target in self.schema.targets
+                 if kind is not None and kind in (target.types or []) + (target.deletes or [])]
+        return named or [target for target in self.schema.targets if target.types is None]
+
+    def units(self, events):
+        """The units of each event, in the order of arrival."""
+        return [[Unit(number, event, arrival, target) for target in self.targets_of(event)]
+                for number, (event, arrival) in enumerate(events)]
+
+    def outcomes(self, events):
+        """Every outcome that the rules allow for a batch of (event, arrival), the sequential one first."""
+        return self.outcomes_of_units(events, self.units(events))
+
+    def outcomes_of_units(self, events, units):
+        first = self.run(events, units, {})
+        yield first
+        # only constraints can be satisfied by another event
+        waiting = [name for name, sqlstate in sorted(first.refused.items()) if sqlstate == '23']
+        if not waiting or len(events) < 2:
+            return
+        # few are tried in every combination, of many only that all do the same
+        choices = ('end', 'early', 'in place')
+        if len(waiting) <= 4:
+            strategies = itertools.product(choices + ('letter',), repeat=len(waiting))
+        else:
+            strategies = ([choice] * len(waiting) for choice in choices)
+        for strategy in strategies:
+            outcome = self.run(events, units, dict(zip(waiting, strategy)))
+            # the exception is in the user's favour: it costs no other event its place
+            if outcome and set(outcome.refused) <= set(first.refused):
+                yield outcome
+
+    def run(self, events, units, strategy):
+        """One outcome: for each unit that a constraint refuses, strategy says what becomes of it. None: not possible."""
+        kept = self.state
+        self.state = kept.copy()
+        results, refused, early, end = {}, {}, [], []
+        for number, (event, arrival) in enumerate(events):
+            if not units[number]:
+                self.state.letters.append(Letter(None, event, arrival, '02'))
+                results[number, None] = DEAD
+            self.settle(units[number], strategy, results, refused, early, end)
+            self.retry(early, results)
+        self.retry(end, results)
+        self.retry(early, results)
+        for unit, error in sorted(early + end, key=lambda pair: pair[0].number):
+            self.refuse(unit, error, results, refused)
+        possible = 'in place' not in strategy.values() or self.is_consistent()
+        outcome = Outcome(self.state, self.count(events, results), refused) if possible else None
+        self.state = kept
+        return outcome
+
+    def settle(self, units, strategy, results, refused, early, end):
+        """The units of one event: their order is nobody's business, so those that are refused are tried again after the others."""
+        pending = [(unit, None) for unit in units]
+        self.retry(pending, results, strategy)
+        for unit, error in pending:
+            choice = strategy.get(unit.name(), 'letter') if error.sqlstate == '23' else 'letter'
+            if choice in ('letter', 'in place'):
+                self.refuse(unit, error, results, refused)
+            else:
+                (early if choice == 'early' else end).append((unit, error))
+
+    def retry(self, pending, results, strategy=None):
+        """Tries all of pending, until none of them can be applied."""
+        progress = True
+        while progress and pending:
+            progress = False
+            for pair in list(pending):
+                unit = pair[0]
+                self.lenient = bool(strategy) and strategy.get(unit.name()) == 'in place'
+                try:
+                    results[unit.name()] = self.apply(unit)
+                    pending.remove(pair)
+                    progress = True
+                except Refused as error:
+                    pending[pending.index(pair)] = (unit, error)
+                finally:
+                    self.lenient = False
+
+    def refuse(self, unit, error, results, refused):
+        self.state.letters.append(Letter(unit.target.name, unit.event, unit.arrival, error.sqlstate, unit.attempts + 1))
+        results[unit.name()] = DEAD
+        refused[unit.name()] = error.sqlstate
+
+    @staticmethod
+    def count(events, results):
+        """An event counts once: as a dead letter if a target refused it, else as applied if one applied it."""
+        counted = []
+        for number in range(len(events)):
+            mine = {result for (event, _), result in results.items() if event == number}
+            counted.append(next(result for result in (DEAD, APPLIED, SKIPPED) if result in mine))
+        return counted
+
+    # -- one event
+
+    def apply(self, unit):
+        """In a transaction of its own: applied, skipped, or Refused and nothing changed."""
+        kept = self.state.copy()
+        try:
+            table = self.schema.table(unit.target.table)
+            reading = Reading(table, unit.target, unit.event, unit.arrival)
+            return self.apply_reading(table, unit.target, reading)
+        except Refused:
+            self.state = kept
+            raise
+
+    def apply_reading(self, table, target, reading):
+        key = self.find_key(table, target, reading)
+        if reading.is_deletion and not target.mark:
+            return self.delete(table, target, reading, key)
+        if reading.time <= self.state.tombstones.get(self.tombstone(table, target, reading), NEVER):
+            return SKIPPED
+        carried = dict(reading.carried)
+        if target.mark:
+            # a deletion that marks is an event like any other, and so is its mark a field
+            carried[target.mark] = reading.time if reading.is_deletion else None
+        return self.write(table, target, reading, key, carried)
+
+    @staticmethod
+    def identity(table, reading):
+        """The values of the key's columns, as the table's own trigger would have them."""
+        lowers = table.has_trigger('lower')
+        return {name: value.lower() if lowers and isinstance(value, str) and name == 'id' else value
+                for name, value in reading.key.items()}
+
+    def tombstone(self, table, target, reading):
+        identity = self.identity(table, reading)
+        return table.name, tuple(sorted(identity)), tuple(identity[name] for name in sorted(identity))
+
+    def find_key(self, table, target, reading):
+        """The primary key of the row that has the target's key, or None."""
+        identity = self.identity(table, reading)
+        return next((key for key, row in self.state.rows[table.name].items()
+                     if all(row.values[name] == value for name, value in identity.items())), None)
+
+    def write(self, table, target, reading, key, carried):
+        if key is None:
+            return self.insert(table, target, reading, carried)
+        row = self.state.rows[table.name][key]
+        if not table.field_order:
+            if reading.time < row.order():
+                return SKIPPED
+            # of equal times the deletion wins
+            if target.mark and not reading.is_deletion and row.values[target.mark] == reading.time == row.order():
+                return SKIPPED
+        new = row.copy()
+        news = self.merge(table, target, new, reading, carried)
+        if reading.time < row.order() and not news:
+            return SKIPPED
+        new.values['updated_ts'] = max(row.order(), reading.time)
+        self.update(table, key, new)
+        return APPLIED
+
+    def merge(self, table, target, row, reading, carried):
+        """What the event sets, field by field or as a whole; whether anything in it was news."""
+        news = False
+        for name, value in carried.items():
+            if self.wins(table, target, name, reading.time, row.times.get(name, NEVER), value, row.values[name]):
+                row.values[name], row.times[name] = value, reading.time
+                news = True
+        for name, value in (reading.rest if table.extra else {}).items():
+            if self.wins(table, target, None, reading.time, row.extra_times.get(name, NEVER), value, row.extra.get(name)):
+                row.extra[name], row.extra_times[name] = value, reading.time
+                news = True
+        return news
+
+    @staticmethod
+    def wins(table, target, name, time, old_time, value, old):
+        if not table.field_order or time != old_time:
+            return not table.field_order or time > old_time
+        if name is not None and name == target.mark:
+            return value is not None
+        # of equal times null wins, else what is greater
+        return old is not None and (value is None or str(value).lower() > str(old).lower())
+
+    def insert(self, table, target, reading, carried):
+        values = {column.name: column.default for column in table.key + table.columns}
+        values.update({column.name: 'serial' for column in table.columns if column.type == 'serial'})
+        values.update(carried)
+        values.update(reading.key)
+        values['updated_ts'] = reading.time
+        row = Row(values)
+        row.times = {name: reading.time for name in carried}
+        if table.extra:
+            row.extra = dict(reading.rest)
+            row.extra_times = {name: reading.time for name in row.extra}
+        self.fire(table, 'INSERT', row)
+        key = tuple(row.values[name] for name in table.key_names())
+        if key in self.state.rows[table.name]:
+            raise Refused('23', 'the primary key is there')
+        self.state.rows[table.name][key] = row
+        self.state.written.add((table.name, key))
+        self.check_row(table, row)
+        self.check_relations()
+        return APPLIED
+
+    def update(self, table, key, new):
+        old = self.state.rows[table.name][key]
+        if self.is_same(old, new):
+            self.state.rows[table.name][key] = new
+            return
+        self.fire(table, 'UPDATE', new)
+        self.state.rows[table.name][key] = new
+        self.state.written.add((table.name, key))
+        self.check_row(table, new)
+        self.check_relations()
+
+    @staticmethod
+    def is_same(old, new):
+        return (old.values, old.extra, old.times, old.extra_times) == (new.values, new.extra, new.times, new.extra_times)
+
+    # -- deletions
+
+    def delete(self, table, target, reading, key):
+        tombstone = self.tombstone(table, target, reading)
+        known = self.state.tombstones.get(tombstone, NEVER)
+        result = APPLIED if reading.time >= known else SKIPPED
+        if key is not None:
+            row = self.state.rows[table.name][key]
+            if row.order() <= reading.time:
+                self.remove(table, key)
+            elif not table.field_order:
+                result = SKIPPED
+            elif reading.time >= known:
+                self.reset(table, target, key, reading.time)
+        self.state.tombstones[tombstone] = max(known, reading.time)
+        return result
+
+    def reset(self, table, target, key, time):
+        """A row that has something newer than its deletion keeps just that."""
+        new = self.state.rows[table.name][key].copy()
+        for column in table.columns:
+            if new.times.get(column.name, NEVER) <= time and column.name not in target.kept:
+                new.values[column.name] = 'serial' if column.type == 'serial' else column.default
+                new.times.pop(column.name, None)
+        for name in [name for name, set_at in new.extra_times.items() if set_at <= time]:
+            del new.extra[name], new.extra_times[name]
+        self.update(table, key, new)
+
+    def remove(self, table, key):
+        """Deletes a row, and does to the rows that refer to it what their foreign keys say."""
+        row = self.state.rows[table.name][key]
+        self.fire(table, 'DELETE', row)
+        del self.state.rows[table.name][key]
+        self.state.written.add((table.name, key))
+        for child in self.schema.tables:
+            for foreign in child.foreigns:
+                if foreign.parent == table.name and foreign.on_delete != 'NO ACTION':
+                    self.follow(child, foreign, key[0])
+        self.check_relations()
+
+    def follow(self, child, foreign, value):
+        rows = self.state.rows[child.name]
+        for key in [key for key, row in rows.items() if row.values[foreign.column] == value]:
+            if foreign.on_delete == 'CASCADE':
+                if key in rows:
+                    self.remove(child, key)
+                continue
+            new = rows[key].copy()
+            new.values[foreign.column] = None
+            self.fire(child, 'UPDATE', new)
+            rows[key] = new
+            self.state.written.add((child.name, key))
+            self.check_row(child, new)
+
+    # -- what a table refuses
+
+    @staticmethod
+    def fire(table, operation, row):
+        """The table's triggers before an operation on a row."""
+        for trigger in table.triggers:
+            if trigger.operation != operation:
+                continue
+            value = row.values[trigger.column]
+            if trigger.kind == 'lower':
+                row.values[trigger.column] = value.lower()
+            elif value == trigger.value:
+                raise Refused('P0' if trigger.kind == 'raise' else None, 'trigger %s' % trigger.kind)
+
+    @staticmethod
+    def check_row(table, row):
+        for column in table.key + table.columns:
+            value = row.values[column.name]
+            if value is None and column.not_null:
+                raise Refused('23', '%s is null' % column.name)
+            if value is not None and value == column.check:
+                raise Refused('23', 'check of %s' % column.name)
+
+    def check_relations(self):
+        if not self.lenient and not self.is_consistent():
+            raise Refused('23', 'a unique value or a reference')
+
+    def is_consistent(self):
+        for table in self.schema.tables:
+            rows = list(self.state.rows[table.name].values())
+            for unique in table.uniques:
+                values = [row.values[unique.column] for row in rows if row.values[unique.column] is not None]
+                if len(values) != len(set(values)):
+                    return False
+            for foreign in table.foreigns:
+                parents = self.state.rows[foreign.parent]
+                if any(row.values[foreign.column] is not None and (row.values[foreign.column],) not in parents for row in rows):
+                    return False
+        return True
+
+    # -- dead letters
+
+    def replays(self):
+        """The outcomes of a replay of all letters: each for its own target, those that failed least often first."""
+        letters = sorted(self.state.letters, key=lambda letter: letter.attempts)
+        events = [(letter.event, letter.time) for letter in letters]
+        units = []
+        for number, letter in enumerate(letters):
+            targets = self.targets_of(letter.event) if letter.target is None else \
+                [target for target in self.schema.targets if target.name == letter.target]
+            units.append([Unit(number, letter.event, letter.time, target, letter.attempts) for target in targets])
+        kept = self.state
+        self.state = kept.copy()
+        self.state.letters = []
+        yield from self.outcomes_of_units(events, units)
+        self.state = kept
