@@ -1,6 +1,10 @@
 """Runs a case against the extension, and compares what it leaves with what the model says, after each batch."""
 
+import contextlib
+import itertools
 import json
+import socket
+import time
 from datetime import datetime
 
 import psycopg2
@@ -29,7 +33,8 @@ def microseconds(text):
 class Session:
     """A connection of a superuser's, and what it knows of the extension."""
 
-    def __init__(self, dsn):
+    def __init__(self, dsn, port=None, workers=0):
+        self.dsn, self.port, self.workers = dsn, port, workers
         self.connection = psycopg2.connect(dsn)
         self.connection.autocommit = True
         self.cursor = self.connection.cursor()
@@ -191,7 +196,7 @@ class Run:
     def go(self):
         self.session.run(RESET)
         try:
-            self.session.run(self.schema.sql())
+            self.session.run(self.statements()[len(RESET):])
         except psycopg2.Error as error:
             raise Difference(-1, 'schema', 'schema refused: %s' % error) from None
         self.observed = Observed(self.schema, self.session.value(self.sql))
@@ -201,7 +206,11 @@ class Run:
             else:
                 self.group(number, step)
 
+    def statements(self):
+        return RESET + self.schema.sql()
+
     def group(self, number, step):
+        """Each delivery is a batch."""
         for delivery in step.deliveries:
             text = json.dumps({'events': delivery})
             self.log.append("SELECT cxone_sync.ingest('%s');" % text.replace("'", "''"))
@@ -264,9 +273,103 @@ class Run:
             letter.event = letter_event
 
 
-def run_case(session, case, ignored=()):
+# A row that holds a worker up while somebody else has locked it, so that what arrives meanwhile makes one batch.
+PAD = ['CREATE TABLE {0}.pad (id integer PRIMARY KEY, updated_ts timestamptz)'.format(SCHEMA),
+       'INSERT INTO {0}.pad VALUES (1)'.format(SCHEMA),
+       'ALTER TABLE {0}.pad OWNER TO cxone_sync'.format(SCHEMA),
+       "SELECT cxone_sync.add_target('pad', '{0}.pad', key_columns => '{{id}}', event_types => '{{Pad}}')".format(SCHEMA)]
+
+
+class Connection:
+    """A connection to the endpoint on which requests follow each other."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(('127.0.0.1', port), 60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.file = self.socket.makefile('rb')
+
+    def send(self, body):
+        head = 'POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n' % len(body)
+        self.socket.sendall(head.encode() + body)
+
+    def reply(self):
+        """The status and the body."""
+        status = int(self.file.readline().split()[1])
+        length = 0
+        for line in iter(self.file.readline, b'\r\n'):
+            name, _, value = line.partition(b':')
+            if name.lower() == b'content-length':
+                length = int(value)
+        return status, json.loads(self.file.read(length))
+
+
+class HttpRun(Run):
+    """The deliveries of a group come over HTTP, on connections of their own: one batch of one worker, or several workers' batches."""
+
+    connections = []
+    holders = []
+
+    def __init__(self, session, case, ignored=()):
+        super().__init__(session, case, ignored)
+        self.workers = session.workers
+        if not self.connections:
+            # each worker is handed connections in turn
+            self.connections.extend(Connection(session.port) for _ in range(4))
+            self.holders.append(Session(session.dsn))
+
+    def statements(self):
+        return super().statements() + PAD
+
+    def group(self, number, step):
+        self.log.append('-- over HTTP, %s:' % ('in one batch' if self.workers == 1 else 'at once, to %d workers' % self.workers))
+        for delivery in step.deliveries:
+            self.log.append("SELECT cxone_sync.ingest('%s');" % json.dumps({'events': delivery}).replace("'", "''"))
+        with self.held_up(len(step.deliveries)):
+            for connection, delivery in zip(self.connections, step.deliveries):
+                connection.send(json.dumps({'events': delivery}).encode())
+        replies = [connection.reply() for connection, _ in zip(self.connections, step.deliveries)]
+        for status, reply in replies:
+            if status != 200:
+                raise Difference(number, 'status', 'reply %d: %s' % (status, reply))
+        arrived = [[(event, self.model.arrive()) for event in delivery] for delivery in step.deliveries]
+        if self.workers == 1:
+            outcomes = self.model.outcomes([pair for delivery in arrived for pair in delivery])
+        else:
+            outcomes = self.model.concurrent_outcomes(arrived)
+        self.judge(number, outcomes, lambda results: self.compare_replies(step, replies, results))
+
+    @contextlib.contextmanager
+    def held_up(self, deliveries):
+        """While the only worker waits for a row, deliveries gather; then they make one batch."""
+        if self.workers > 1:
+            yield
+            return
+        holder = self.holders[0]
+        holder.run(['BEGIN', 'SELECT FROM %s.pad FOR UPDATE' % SCHEMA])
+        try:
+            self.connections[-1].send(b'{"events": [{"eventType": "Pad", "id": 1}]}')
+            self.until('SELECT count(*) = 1 FROM pg_locks WHERE NOT granted')
+            yield
+            self.until('SELECT queued_deliveries >= %d FROM cxone_sync.sync_status' % deliveries)
+        finally:
+            holder.run(['COMMIT'])
+            self.connections[-1].reply()
+
+    def until(self, sql):
+        deadline = time.monotonic() + 5
+        while not self.session.value(sql) and time.monotonic() < deadline:
+            pass
+
+    def compare_replies(self, step, replies, results):
+        found, rest = [], iter(results)
+        for delivery, (_, reply) in zip(step.deliveries, replies):
+            found += self.compare_reply(reply, list(itertools.islice(rest, len(delivery))))
+        return found
+
+
+def run_case(session, case, ignored=(), http=False):
     """None, or the Difference; and the run."""
-    run = Run(session, case, ignored)
+    run = (HttpRun if http else Run)(session, case, ignored)
     try:
         run.go()
     except Difference as difference:

@@ -69,6 +69,19 @@ class Letter:
         return '%s %s %s' % (self.target, self.sqlstate, canonical(self.event))
 
 
+class Either:
+    """One of several values, which the rules do not tell apart."""
+
+    def __init__(self, *values):
+        self.values = [each for value in values for each in (value.values if isinstance(value, Either) else [value])]
+
+    def __eq__(self, other):
+        return self.values == other.values if isinstance(other, Either) else other in self.values
+
+    def __repr__(self):
+        return ' or '.join(map(repr, self.values))
+
+
 class Unit:
     """One event for one target: what is applied or refused as a whole."""
 
@@ -76,7 +89,7 @@ class Unit:
         self.number, self.event, self.arrival, self.target, self.attempts = number, event, arrival, target, attempts
 
     def name(self):
-        return self.number, self.target.name
+        return self.number, self.target and self.target.name
 
 
 class Outcome:
@@ -174,10 +187,10 @@ class Reading:
         if not isinstance(root, dict):
             # nothing is at the root, so the event has no key
             root = {}
-        self.key = {}
-        for name in target.key or table.key_names():
-            self.key[name] = self.read_key(table.column(name), self.member(target, event, root, name, taken))
-        self.time = self.read_event_time(target, event, root, arrival, taken)
+        self.refusals = set()
+        self.key = {name: self.read(self.read_key, table.column(name), self.member(target, event, root, name, taken))
+                    for name in target.key or table.key_names()}
+        self.time = self.read(self.read_event_time, target, event, root, arrival, taken)
         self.is_deletion = target.deletes is not None and event.get('eventType') in target.deletes
         self.carried, self.rest = {}, {}
         # a deletion says which row and when, and whatever else it carries concerns nobody
@@ -188,17 +201,30 @@ class Reading:
                 continue
             value = self.member(target, event, root, column.name, taken)
             if not absent(value):
-                self.carried[column.name] = read_value(column, value)
+                self.carried[column.name] = self.read(read_value, column, value)
         self.rest = {name: value for name, value in root.items() if name not in taken}
+
+    def read(self, function, *arguments):
+        try:
+            return function(*arguments)
+        except Refused as error:
+            self.refusals.add(error.sqlstate)
+
+    def check(self):
+        """Of several refusals no rule says which is the one that the letter tells."""
+        if self.refusals:
+            raise Refused(self.refusals.pop() if len(self.refusals) == 1 else None, 'it cannot be read')
 
     @staticmethod
     def member(target, event, root, name, taken):
         """Mapped: the first that is there and not null. Otherwise the root's member of the name, else of its camelCase form."""
         if name in target.paths:
-            found = [value for value in (pointer(event, path) for path in target.paths[name]) if not absent(value)]
+            found = [(path, value) for path, value in ((path, pointer(event, path)) for path in target.paths[name]) if not absent(value)]
+            path, value = next((pair for pair in found if pair[1] is not None), found[0] if found else ('', ABSENT))
+            # a value that has lost to another path is a member that no column takes; a null has nothing to lose
             if not target.root:
-                taken.update(path[1:] for path in target.paths[name] if '/' not in path[1:])
-            return next((value for value in found if value is not None), found[0] if found else ABSENT)
+                taken.update(other[1:] for other, lost in found if other == path or lost is None)
+            return value
         for form in (name, camel(name)):
             if form in root:
                 taken.add(form)
@@ -227,6 +253,23 @@ class Reading:
         return read_time(value)
 
 
+def in_order(deliveries, order):
+    """All their events as (delivery, place), those of one delivery after those of another."""
+    return [(number, place) for number in order for place in range(len(deliveries[number]))]
+
+
+def interleavings(deliveries):
+    """Every order of all their events in which those of a delivery keep their own: as lists of (delivery, place)."""
+    def merge(places):
+        if all(place == len(events) for place, events in zip(places, deliveries)):
+            yield []
+        for number, place in enumerate(places):
+            if place < len(deliveries[number]):
+                for rest in merge(places[:number] + (place + 1,) + places[number + 1:]):
+                    yield [(number, place)] + rest
+    return merge((0,) * len(deliveries))
+
+
 class Model:
     """Applies batches to a state. lenient is for the exception of rule 1: references and unique values are looked at afterwards."""
 
@@ -250,20 +293,20 @@ class Model:
         return named or [target for target in self.schema.targets if target.types is None]
 
     def units(self, events):
-        """The units of each event, in the order of arrival."""
-        return [[Unit(number, event, arrival, target) for target in self.targets_of(event)]
+        """The units of each event, in the order of arrival. One that no target takes is refused as a whole."""
+        return [[Unit(number, event, arrival, target) for target in self.targets_of(event) or [None]]
                 for number, (event, arrival) in enumerate(events)]
 
     def outcomes(self, events):
         """Every outcome that the rules allow for a batch of (event, arrival), the sequential one first."""
-        return self.outcomes_of_units(events, self.units(events))
+        return self.outcomes_of_units(self.state, self.units(events))
 
-    def outcomes_of_units(self, events, units):
-        first = self.run(events, units, {})
+    def outcomes_of_units(self, start, units):
+        first = self.run(start, units, {})
         yield first
         # only constraints can be satisfied by another event
-        waiting = [name for name, sqlstate in sorted(first.refused.items()) if sqlstate == '23']
-        if not waiting or len(events) < 2:
+        waiting = [name for name, sqlstate in sorted(first.refused.items(), key=str) if sqlstate == '23']
+        if not waiting or len(units) < 2:
             return
         # few are tried in every combination, of many only that all do the same
         choices = ('end', 'early', 'in place')
@@ -272,28 +315,45 @@ class Model:
         else:
             strategies = ([choice] * len(waiting) for choice in choices)
         for strategy in strategies:
-            outcome = self.run(events, units, dict(zip(waiting, strategy)))
+            outcome = self.run(start, units, dict(zip(waiting, strategy)))
             # the exception is in the user's favour: it costs no other event its place
             if outcome and set(outcome.refused) <= set(first.refused):
                 yield outcome
 
-    def run(self, events, units, strategy):
+    def concurrent_outcomes(self, deliveries, most=300):
+        """The same for deliveries that several workers write at once: one after the other in some order, or else mixed.
+
+        In which order they arrived is not known either. Results are in the order of sending.
+        """
+        orders = list(itertools.permutations(range(len(deliveries))))
+        for written_order, arrival_order in itertools.product(orders, orders):
+            yield from self.merged_outcomes(deliveries, in_order(deliveries, written_order), arrival_order)
+        for merged in itertools.islice(interleavings(deliveries), most):
+            for arrival_order in orders:
+                yield from self.merged_outcomes(deliveries, merged, arrival_order)
+
+    def merged_outcomes(self, deliveries, merged, arrival_order):
+        times = sorted(arrival for events in deliveries for _, arrival in events)
+        arrival = dict(zip(in_order(deliveries, arrival_order), times))
+        events = [(deliveries[number][place][0], arrival[number, place]) for number, place in merged]
+        for outcome in self.outcomes(events):
+            results = dict(zip(merged, outcome.results))
+            sent = in_order(deliveries, range(len(deliveries)))
+            yield Outcome(outcome.state, [results[name] for name in sent], outcome.refused)
+
+    def run(self, start, units, strategy):
         """One outcome: for each unit that a constraint refuses, strategy says what becomes of it. None: not possible."""
-        kept = self.state
-        self.state = kept.copy()
+        kept, self.state = self.state, start.copy()
         results, refused, early, end = {}, {}, [], []
-        for number, (event, arrival) in enumerate(events):
-            if not units[number]:
-                self.state.letters.append(Letter(None, event, arrival, '02'))
-                results[number, None] = DEAD
-            self.settle(units[number], strategy, results, refused, early, end)
+        for units_of_event in units:
+            self.settle(units_of_event, strategy, results, refused, early, end)
             self.retry(early, results)
         self.retry(end, results)
         self.retry(early, results)
         for unit, error in sorted(early + end, key=lambda pair: pair[0].number):
             self.refuse(unit, error, results, refused)
         possible = 'in place' not in strategy.values() or self.is_consistent()
-        outcome = Outcome(self.state, self.count(events, results), refused) if possible else None
+        outcome = Outcome(self.state, self.count(len(units), results), refused) if possible else None
         self.state = kept
         return outcome
 
@@ -326,7 +386,7 @@ class Model:
                     self.lenient = False
 
     def refuse(self, unit, error, results, refused):
-        self.state.letters.append(Letter(unit.target.name, unit.event, unit.arrival, error.sqlstate, unit.attempts + 1))
+        self.state.letters.append(Letter(unit.name()[1], unit.event, unit.arrival, error.sqlstate, unit.attempts + 1))
         results[unit.name()] = DEAD
         refused[unit.name()] = error.sqlstate
 
@@ -334,7 +394,7 @@ class Model:
     def count(events, results):
         """An event counts once: as a dead letter if a target refused it, else as applied if one applied it."""
         counted = []
-        for number in range(len(events)):
+        for number in range(events):
             mine = {result for (event, _), result in results.items() if event == number}
             counted.append(next(result for result in (DEAD, APPLIED, SKIPPED) if result in mine))
         return counted
@@ -343,10 +403,13 @@ class Model:
 
     def apply(self, unit):
         """In a transaction of its own: applied, skipped, or Refused and nothing changed."""
+        if unit.target is None:
+            raise Refused('02', 'no target takes it')
         kept = self.state.copy()
         try:
             table = self.schema.table(unit.target.table)
             reading = Reading(table, unit.target, unit.event, unit.arrival)
+            reading.check()
             return self.apply_reading(table, unit.target, reading)
         except Refused:
             self.state = kept
@@ -407,7 +470,11 @@ class Model:
                 row.values[name], row.times[name] = value, reading.time
                 news = True
         for name, value in (reading.rest if table.extra else {}).items():
-            if self.wins(table, target, None, reading.time, row.extra_times.get(name, NEVER), value, row.extra.get(name)):
+            old, old_time = row.extra.get(name), row.extra_times.get(name, NEVER)
+            if table.field_order and reading.time == old_time and None not in (value, old) and value != old:
+                # of equal times the greater bytes win, and what bytes jsonb has is not known here
+                row.extra[name] = Either(old, value)
+            elif self.wins(table, target, None, reading.time, old_time, value, old):
                 row.extra[name], row.extra_times[name] = value, reading.time
                 news = True
         return news
@@ -556,14 +623,11 @@ class Model:
     def replays(self):
         """The outcomes of a replay of all letters: each for its own target, those that failed least often first."""
         letters = sorted(self.state.letters, key=lambda letter: letter.attempts)
-        events = [(letter.event, letter.time) for letter in letters]
         units = []
         for number, letter in enumerate(letters):
             targets = self.targets_of(letter.event) if letter.target is None else \
                 [target for target in self.schema.targets if target.name == letter.target]
-            units.append([Unit(number, letter.event, letter.time, target, letter.attempts) for target in targets])
-        kept = self.state
-        self.state = kept.copy()
-        self.state.letters = []
-        yield from self.outcomes_of_units(events, units)
-        self.state = kept
+            units.append([Unit(number, letter.event, letter.time, target, letter.attempts) for target in targets or [None]])
+        start = self.state.copy()
+        start.letters = []
+        return self.outcomes_of_units(start, units)

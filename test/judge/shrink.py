@@ -2,8 +2,6 @@
 
 import copy
 
-from driver import run_case
-from schema import RESET
 from stream import Case, Group
 
 
@@ -73,8 +71,8 @@ def smaller_schemas(schema):
                 yield less
 
 
-def shrink(session, case, difference, ignored=(), most=600):
-    """Takes away what is not needed for a difference of the same kind."""
+def shrink(run_again, case, difference, most=600):
+    """Takes away what is not needed for a difference of the same kind. run_again(case) returns it and the run."""
     tries = 0
     progress = True
     while progress and tries < most:
@@ -82,7 +80,7 @@ def shrink(session, case, difference, ignored=(), most=600):
         for less in smaller_cases(case):
             tries += 1
             try:
-                found, _ = run_case(session, less, ignored)
+                found, _ = run_again(less)
             except Exception:       # a schema without what something in it needs
                 continue
             if found and found.kind == difference.kind:
@@ -96,7 +94,7 @@ def shrink(session, case, difference, ignored=(), most=600):
 def script(case, run, difference):
     """A self-contained script that reproduces the difference in a database that has the extension."""
     lines = ['-- %s' % line for line in str(difference).splitlines()]
-    lines += [statement + ';' for statement in RESET + case.schema.sql()]
+    lines += [statement + ';' for statement in run.statements()]
     lines += run.log
     lines += ['SELECT * FROM judge.%s;' % table.name for table in case.schema.tables]
     lines += ['SELECT relation, key, deleted_ts FROM cxone_sync.tombstones;',

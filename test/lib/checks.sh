@@ -139,6 +139,19 @@ check_tap() {
   done
 }
 
+# What the extension does with random cases, against a model of the rules that knows nothing of its code.
+check_judge() {
+  local log=$work/judge.log rc=0 ok bad
+  heading 'judge'
+  PG_CONFIG=$pg_config job "$top/test/judge/run" --installed --cases 3000 --seed 1 >"$log" 2>&1 || rc=$?
+  ok=$(sed -n 's/^\([0-9]*\) passed, .*/\1/p' "$log") bad=$(sed -n 's/.* passed, \([0-9]*\) failed$/\1/p' "$log")
+  # it ended before its last line
+  [ $rc = 0 ] || [ "${bad:-0}" != 0 ] || bad=1
+  pass "${ok:-0}"; fail "${bad:-0}"
+  say "   ${ok:-0} passed, ${bad:-0} failed"
+  [ "${bad:-0}" = 0 ] || show "$log" judge 200
+}
+
 # summary: the closing line, and an honest exit status. After a failure the logs stay for whoever looks.
 summary() {
   [ "$failed" = 0 ] || {

@@ -101,7 +101,7 @@ clean_up() {
   [ -n "$keep_work" ] || rm -rf "${work:?}"
 }
 
-# begin demo|tests|compare|citus|installed: the packages for that (or the PostgreSQL that has the extension already), then a work directory with the promise that it goes away. In this order, because the
+# begin demo|tests|judge|compare|citus|installed: the packages for that (or the PostgreSQL that has the extension already), then a work directory with the promise that it goes away. In this order, because the
 # server's user may come with the packages.
 begin() {
   clean_environment

@@ -62,6 +62,10 @@ list_missing() {
   need postgresql find_pg_config
   need curl has_command curl
   need libmojolicious-perl has_perl_module Mojolicious
+  if [ "$1" = tests ] || [ "$1" = judge ]; then
+    # the judge reads what the database holds with it
+    need python3-psycopg2 has_python_module psycopg2
+  fi
   if [ "$1" = tests ]; then
     need libgtest-dev has_header gtest/gtest.h
     need libipc-run-perl has_perl_module IPC::Run
@@ -91,7 +95,7 @@ list_missing() {
   fi
 }
 
-# install_deps demo|tests|compare|citus
+# install_deps demo|tests|judge|compare|citus
 install_deps() {
   local missing become=() names
   list_missing "$1"
