@@ -11,7 +11,7 @@ import psycopg2
 
 from model import ARRIVAL, Model, canonical
 from schema import RESET, SCHEMA
-from stream import Group, Replay, mended
+from stream import CHANGES, Replay, mended
 
 # Later than every time that events carry: the clock's.
 CLOCK = 1_600_000_000_000_000
@@ -63,7 +63,8 @@ class Observed:
                 self.take_row(table, row)
         self.tombstones = {}
         for stone in value['tombstones'] or []:
-            self.tombstones[stone['relation'].split('.')[-1], stone['key']] = microseconds(stone['deleted_ts'])
+            columns = tuple(stone['key_columns'])
+            self.tombstones[stone['relation'].split('.')[-1], columns, stone['key']] = microseconds(stone['deleted_ts'])
         self.letters = value['letters'] or []
 
     def take_row(self, table, row):
@@ -149,17 +150,14 @@ class Comparison:
             found.append(('rows', '%s %s %s is %r, should be %r' % (table.name, key, column.name, observed, modelled)))
 
     def compare_tombstones(self, state, observed, found):
-        modelled = {}
-        for (table, _, key), time in state.tombstones.items():
+        modelled, seen = {}, {}
+        for (table, columns, key), time in state.tombstones.items():
             texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in key]
-            # in the order of the table's key, which is that of its name here
-            text = texts[0] if len(texts) == 1 else '{%s}' % ','.join(texts)
-            modelled[table, text] = time
-        seen = {}
-        for (table, key), time in observed.tombstones.items():
+            modelled[table, columns, texts[0] if len(texts) == 1 else '{%s}' % ','.join(texts)] = time
+        for (table, columns, key), time in observed.tombstones.items():
             # a key that the table's trigger lowers is the same key
             key = key.lower() if self.schema.table(table).has_trigger('lower') else key
-            seen[table, key] = max(time, seen.get((table, key), time))
+            seen[table, columns, key] = max(time, seen.get((table, columns, key), time))
         for name in sorted(set(modelled) | set(seen)):
             if name not in seen or name not in modelled or not self.clock.is_same(modelled[name], seen[name]):
                 found.append(('tombstones', 'tombstone of %s is %s, should be %s' % (name, seen.get(name), modelled.get(name))))
@@ -188,21 +186,24 @@ class Run:
     """One case, from an empty schema on."""
 
     def __init__(self, session, case, ignored=()):
-        self.session, self.ignored, self.case, self.schema = session, set(ignored), case, case.schema
-        self.model, self.clock = Model(case.schema), Clock()
+        self.session, self.ignored, self.case, self.schema = session, set(ignored), case, case.schema.copy()
+        self.model, self.clock = Model(self.schema), Clock()
         self.sql = state_sql(case.schema)
+        self.setup = self.statements()
         self.log = []               # what was run, for the script
 
     def go(self):
         self.session.run(RESET)
         try:
-            self.session.run(self.statements()[len(RESET):])
+            self.session.run(self.setup[len(RESET):])
         except psycopg2.Error as error:
             raise Difference(-1, 'schema', 'schema refused: %s' % error) from None
         self.observed = Observed(self.schema, self.session.value(self.sql))
         for number, step in enumerate(self.case.steps):
             if isinstance(step, Replay):
                 self.replay(number, step)
+            elif isinstance(step, CHANGES):
+                self.change(number, step)
             else:
                 self.group(number, step)
 
@@ -249,6 +250,16 @@ class Run:
         return [('touched', '%s %s was written, though nothing changed' % name)
                 for name, version in self.observed.versions.items()
                 if name in before.versions and version != before.versions[name] and name not in state.written]
+
+    def change(self, number, step):
+        self.model.change(step)
+        statements = step.sql(self.schema)
+        self.log += [statement + ';' for statement in statements]
+        try:
+            self.session.run(statements)
+        except psycopg2.Error as error:
+            raise Difference(number, 'change', 'change refused: %s' % error) from None
+        self.observed = Observed(self.schema, self.session.value(self.sql))
 
     def replay(self, number, step):
         if step.mend:

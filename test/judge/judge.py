@@ -31,6 +31,7 @@ def arguments():
     parser.add_argument('--without', default='', help='features to leave out, of: ' + ', '.join(schema.FEATURES))
     parser.add_argument('--ignore', default='', help='kinds of differences to pass over: counts, tombstones, touched, letters, rows')
     parser.add_argument('--no-http', action='store_true', help='all through ingest()')
+    parser.add_argument('--single', action='store_true', help='each event is a delivery and a batch of its own')
     parser.add_argument('--no-shrink', action='store_true', help='show differences as they are')
     return parser.parse_args()
 
@@ -66,7 +67,9 @@ class Judge:
 
     def judge_case(self, number):
         case = make_case('%s/%d' % (self.options.seed, number), self.features)
-        http = not self.options.no_http and number // self.share % 2 == 1
+        if self.options.single:
+            stream.make_single(case)
+        http = not self.options.single and not self.options.no_http and number // self.share % 2 == 1
         again = functools.partial(run_case, self.session, ignored=self.options.ignore.split(','), http=http)
         difference, run = again(case)
         if not difference:

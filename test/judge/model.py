@@ -13,7 +13,10 @@ import re
 from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 
+from stream import AddColumn, RenameColumn
+
 ARRIVAL = 4_000_000_000_000_000
+FUTURE = 2_000_000_000_000_000    # later than any clock of a test, earlier than the times that are too far ahead
 NEVER = -1                          # the time of a field that no event has set
 
 APPLIED, SKIPPED, DEAD = 'applied', 'skipped', 'dead_lettered'
@@ -85,11 +88,13 @@ class Either:
 class Unit:
     """One event for one target: what is applied or refused as a whole."""
 
-    def __init__(self, number, event, arrival, target, attempts=0):
+    def __init__(self, number, event, arrival, target, attempts=0, addressee=None):
         self.number, self.event, self.arrival, self.target, self.attempts = number, event, arrival, target, attempts
+        # whose dead letter it is: a letter keeps its target's name, even if that takes it no more
+        self.addressee = target.name if target else addressee
 
     def name(self):
-        return self.number, self.target and self.target.name
+        return self.number, self.addressee
 
 
 class Outcome:
@@ -250,7 +255,10 @@ class Reading:
                     taken.add('timestamp')
         if absent(value) or value is None:
             return arrival
-        return read_time(value)
+        time = read_time(value)
+        if time > FUTURE:
+            raise Refused('22', 'too far ahead')
+        return time
 
 
 def in_order(deliveries, order):
@@ -278,6 +286,26 @@ class Model:
         self.state = State(schema)
         self.arrivals = 0
         self.lenient = False
+
+    # -- changes between batches
+
+    def change(self, change):
+        """Somebody alters a table or a target."""
+        change.change(self.schema)
+        if isinstance(change, AddColumn):
+            for row in self.state.rows[change.table].values():
+                row.values[change.column.name] = change.column.default
+        if isinstance(change, RenameColumn):
+            self.rename(change)
+
+    def rename(self, change):
+        for row in self.state.rows[change.table].values():
+            row.values[change.new] = row.values.pop(change.old)
+            if change.old in row.times:
+                row.times[change.new] = row.times.pop(change.old)
+        for name in [name for name in self.state.tombstones if name[0] == change.table and change.old in name[1]]:
+            key = tuple(change.new if column == change.old else column for column in name[1])
+            self.state.tombstones[name[0], key, name[2]] = self.state.tombstones.pop(name)
 
     # -- batches
 
@@ -386,7 +414,7 @@ class Model:
                     self.lenient = False
 
     def refuse(self, unit, error, results, refused):
-        self.state.letters.append(Letter(unit.name()[1], unit.event, unit.arrival, error.sqlstate, unit.attempts + 1))
+        self.state.letters.append(Letter(unit.addressee, unit.event, unit.arrival, error.sqlstate, unit.attempts + 1))
         results[unit.name()] = DEAD
         refused[unit.name()] = error.sqlstate
 
@@ -436,7 +464,8 @@ class Model:
 
     def tombstone(self, table, target, reading):
         identity = self.identity(table, reading)
-        return table.name, tuple(sorted(identity)), tuple(identity[name] for name in sorted(identity))
+        names = [column.name for column in table.key + table.columns if column.name in identity]
+        return table.name, tuple(names), tuple(identity[name] for name in names)
 
     def find_key(self, table, target, reading):
         """The primary key of the row that has the target's key, or None."""
@@ -501,6 +530,8 @@ class Model:
             row.extra_times = {name: reading.time for name in row.extra}
         self.fire(table, 'INSERT', row)
         key = tuple(row.values[name] for name in table.key_names())
+        if None in key:
+            raise Refused('23', 'a column of the primary key is null')
         if key in self.state.rows[table.name]:
             raise Refused('23', 'the primary key is there')
         self.state.rows[table.name][key] = row
@@ -515,8 +546,14 @@ class Model:
             self.state.rows[table.name][key] = new
             return
         self.fire(table, 'UPDATE', new)
-        self.state.rows[table.name][key] = new
-        self.state.written.add((table.name, key))
+        new_key = tuple(new.values[name] for name in table.key_names())
+        # a target whose key is another one may change the primary key
+        if new_key != key:
+            if new_key in self.state.rows[table.name] or None in new_key:
+                raise Refused('23', 'the primary key is there, or null')
+            del self.state.rows[table.name][key]
+        self.state.rows[table.name][new_key] = new
+        self.state.written |= {(table.name, key), (table.name, new_key)}
         self.check_row(table, new)
         self.check_relations()
 
@@ -625,9 +662,9 @@ class Model:
         letters = sorted(self.state.letters, key=lambda letter: letter.attempts)
         units = []
         for number, letter in enumerate(letters):
-            targets = self.targets_of(letter.event) if letter.target is None else \
-                [target for target in self.schema.targets if target.name == letter.target]
-            units.append([Unit(number, letter.event, letter.time, target, letter.attempts) for target in targets or [None]])
+            targets = [target for target in self.targets_of(letter.event) if letter.target in (None, target.name)]
+            units.append([Unit(number, letter.event, letter.time, target, letter.attempts, letter.target)
+                          for target in targets or [None]])
         start = self.state.copy()
         start.letters = []
         return self.outcomes_of_units(start, units)

@@ -15,7 +15,7 @@ SQL_TYPES = {'text': 'text', 'int': 'integer', 'bool': 'boolean', 'time': 'times
 # What a schema may have beside tables with a text key in row order. Each can be left out by --without.
 FEATURES = ('unique', 'notnull', 'check', 'domain', 'foreign', 'composite', 'deletes', 'mark', 'extra', 'field', 'shared', 'types',
             'map', 'root', 'kept', 'serial', 'partition', 'lower', 'raise', 'swallow', 'notime', 'bad', 'numbers', 'boolkey', 'default', 'multi', 'all',
-            'replay', 'change')
+            'replay', 'change', 'altkey', 'timemap', 'future', 'late')
 
 
 @dataclass
@@ -72,6 +72,7 @@ class Table:
     partitioned: bool = False
     extra: bool = False
     field_order: bool = False
+    alternative: Optional[str] = None   # a column that can be a target's key as well
 
     def key_names(self):
         return [column.name for column in self.key]
@@ -216,6 +217,9 @@ class Generator:
     @staticmethod
     def make_possible(table, target):
         """What add_target() refuses, since it cannot work: a late deletion that could not reset a column."""
+        if table.field_order:
+            # the time of a primary key that is another target's field is nothing that the rules speak of
+            target.key = None
         if table.field_order and target.deletes and not target.mark:
             for column in table.columns:
                 column.not_null = column.not_null and column.default is not None
@@ -236,6 +240,10 @@ class Generator:
         if not table.partitioned:
             table.uniques = [Unique(column.name, self.random.choice(('', '', 'DEFERRABLE', 'DEFERRABLE INITIALLY DEFERRED')))
                              for column in columns if column.type in ('text', 'int') and self.may('unique', 0.3)]
+        if self.may('altkey', 0.25) and not table.partitioned:
+            table.alternative = 'ref'
+            table.columns.append(Column('ref', self.random.choice(('text', 'int')), not_null=True))
+            table.uniques.append(Unique('ref'))
         self.add_triggers(table)
         return table
 
@@ -265,7 +273,7 @@ class Generator:
     def add_triggers(self, table):
         if table.key[0].type == 'text' and self.may('lower', 0.1):
             table.triggers.append(Trigger('lower', 'INSERT', 'id'))
-        texts = [column for column in table.columns if column.type == 'text']
+        texts = [column for column in table.columns if column.type == 'text' and column.name != table.alternative]
         for kind, value in (('raise', 'boom'), ('swallow', 'void')):
             if self.may(kind, 0.12) and texts:
                 operation = self.random.choice(('INSERT', 'UPDATE', 'DELETE'))
@@ -301,9 +309,14 @@ class Generator:
         # in field order the type must not be a member of the root: ties between types would have to be ordered by stored bytes
         if table.field_order or self.may('root', 0.3):
             target.root = '/data'
-        plain = [column.name for column in table.columns if column.type != 'serial' and not column.name.startswith('gone_')]
+        plain = [column.name for column in table.columns
+                 if column.type != 'serial' and not column.name.startswith('gone_') and column.name != table.alternative]
         if self.may('map', 0.2) and plain:
             target.paths[self.random.choice(plain)] = ['/x/y', '/z']
+        if self.may('timemap', 0.15):
+            target.paths['updated_ts'] = ['/at']
+        if table.alternative and self.random.random() < 0.3:
+            target.key = [table.alternative]
         if self.may('kept', 0.1) and plain:
             target.kept = [self.random.choice(plain)]
             target.paths.pop(target.kept[0], None)

@@ -94,7 +94,7 @@ def shrink(run_again, case, difference, most=600):
 def script(case, run, difference):
     """A self-contained script that reproduces the difference in a database that has the extension."""
     lines = ['-- %s' % line for line in str(difference).splitlines()]
-    lines += [statement + ';' for statement in run.statements()]
+    lines += [statement + ';' for statement in run.setup]
     lines += run.log
     lines += ['SELECT * FROM judge.%s;' % table.name for table in case.schema.tables]
     lines += ['SELECT relation, key, deleted_ts FROM cxone_sync.tombstones;',

@@ -4,7 +4,10 @@ A delivery is a list of events; a group is a list of deliveries that arrive toge
 tries all letters again.
 """
 
+import copy
 from dataclasses import dataclass, field
+
+import schema
 
 
 @dataclass
@@ -23,6 +26,51 @@ class Replay:
 
 
 @dataclass
+class AddColumn:
+    """A column that did not exist before; the next event fills it."""
+    table: str
+    column: schema.Column
+
+    def sql(self, _):
+        return ['ALTER TABLE %s.%s ADD COLUMN %s' % (schema.SCHEMA, self.table, self.column.sql())]
+
+    def change(self, changed):
+        changed.table(self.table).columns.append(self.column)
+
+
+@dataclass
+class RenameColumn:
+    """What is known of a column goes with it; events call it by its new name."""
+    table: str
+    old: str
+    new: str
+
+    def sql(self, _):
+        return ['ALTER TABLE %s.%s RENAME COLUMN %s TO %s' % (schema.SCHEMA, self.table, self.old, self.new)]
+
+    def change(self, changed):
+        table = changed.table(self.table)
+        table.column(self.old).name = self.new
+        for constraint in table.uniques + table.foreigns:
+            constraint.column = self.new if constraint.column == self.old else constraint.column
+
+
+@dataclass
+class Retarget:
+    """The target is removed and made anew, with other types, key or places."""
+    target: schema.Target
+
+    def sql(self, changed):
+        return ["SELECT cxone_sync.remove_target('%s')" % self.target.name] + self.target.sql(changed)
+
+    def change(self, changed):
+        changed.targets[[target.name for target in changed.targets].index(self.target.name)] = self.target
+
+
+CHANGES = AddColumn, RenameColumn, Retarget
+
+
+@dataclass
 class Case:
     schema: object
     steps: list = field(default_factory=list)
@@ -31,6 +79,8 @@ class Case:
 KEYS = {'text': ['k1', 'k2', 'k3', 'K1'], 'int': [1, 2, 3], 'bool': [True, False]}
 VALUES = {'text': ['aaaa', 'bbbb', 'cccc', 'boom', 'void'], 'int': [0, 1, 2, 3, 4], 'small': [0, 1, 2, 3],
           'bool': [True, False, 'True', 'no'], 'time': ['2020-02-01T00:00:00Z', '2020-02-02T00:00:00+01:00']}
+# further ahead than max_future_skew: it would win for ever
+FUTURE = '2099-01-01T00:00:00Z'
 # forms that say the same as a plain value, or that no column of the type takes
 ODD = {'text': [7777, True], 'int': ['2', 3.0], 'small': [9, '1'], 'bool': ['false'], 'time': ['2020-02-03T01:00:00+01:00']}
 BAD = {'int': ['bad', 1.5, True], 'small': ['bad', 'x'], 'bool': ['maybe'], 'time': ['infinity', 'now', '']}
@@ -39,20 +89,67 @@ MENDED = 4
 
 
 class Generator:
-    def __init__(self, random, features, schema):
-        self.random, self.features, self.schema = random, set(features), schema
+    def __init__(self, random, features, made):
+        self.events = 0
+        # changes are made to what events are generated for; the case begins with what was there before
+        self.random, self.features, self.first, self.schema = random, set(features), made, made.copy()
 
     def may(self, feature, chance):
         return self.random.random() < chance and feature in self.features
 
     def case(self):
-        return Case(self.schema, [self.step(number) for number in range(self.random.randint(2, 5))])
+        return Case(self.first, [self.step(number) for number in range(self.random.randint(2, 5))])
 
     def step(self, number):
         if number > 0 and self.may('replay', 0.15):
             return Replay(self.random.random() < 0.6)
+        if number > 0 and self.may('change', 0.2):
+            change = self.change(number)
+            if change:
+                change.change(self.schema)
+                return change
         return Group([[self.event() for _ in range(self.random.choice((1, 1, 2, 3, 4, 5)))]
                       for _ in range(self.random.choice((1, 1, 2, 3)))])
+
+    def change(self, number):
+        """One that the extension takes, or None if the one that was thought of is not possible."""
+        table = self.random.choice(self.schema.tables)
+        draw = self.random.random()
+        if draw < 0.3:
+            kind = self.random.choice(('text', 'int'))
+            default = self.random.choice((None, {'text': 'dddd', 'int': 6}[kind]))
+            return AddColumn(table.name, schema.Column('n%d' % number, kind, default=default))
+        if draw < 0.5:
+            column = self.random.choice(table.key + table.columns)
+            if self.is_plain(table, column.name):
+                return RenameColumn(table.name, column.name, 'r%d' % number)
+            return None
+        return Retarget(self.other_target(copy.deepcopy(self.random.choice(self.schema.targets))))
+
+    def is_plain(self, table, name):
+        """Whether nothing names the column that would not follow it: a trigger, a mapping, a mark, a key that others refer to."""
+        targets = [target for target in self.schema.targets if target.table == table.name]
+        return not (any(trigger.column == name for trigger in table.triggers) or
+                    any(name in target.paths or name in target.kept or name == target.mark or target.key for target in targets) or
+                    any(foreign.parent == table.name for each in self.schema.tables for foreign in each.foreigns) or
+                    table.partitioned)
+
+    def other_target(self, target):
+        """With one thing changed."""
+        table = self.schema.table(target.table)
+        draw = self.random.random()
+        if draw < 0.35 and target.types:
+            target.types = [self.random.choice(target.types)]
+        elif draw < 0.6 and target.deletes and not target.mark:
+            target.deletes = None
+        elif draw < 0.6 and not target.mark and not table.field_order and 'deletes' in self.features and \
+                schema.Generator.deletable(table):
+            target.deletes = ['D' + target.name]
+        elif draw < 0.75 and table.alternative and not table.field_order:
+            target.key = None if target.key else [table.alternative]
+        elif not table.field_order:
+            target.root = '' if target.root else '/data'
+        return target
 
     def event(self):
         """Flat or below a root, for one of the targets; in other columns' names its members are for nobody, or for extra."""
@@ -64,21 +161,30 @@ class Generator:
             kind = self.random.choice(['Unknown', None])
         tables = [self.schema.table(each.table) for each in self.schema.targets if kind in (each.types or [])] if kind == 'Multi' else [table]
         members = self.members(tables, target)
-        day = self.random.choice((1, 2, 3, 4, 5, 6, 7, 8))
+        self.events += 1
+        day = self.random.choice((1, 2, 3, 4, 5, 6, 7, 8)) if 'late' in self.features else min(1 + self.events // 2, 28)
         event = {} if kind is None else {'eventType': kind}
         if not self.may('notime', 0.15):
             event['timestamp'] = self.time(day)
+        elif self.may('future', 0.1):
+            event['timestamp'] = FUTURE
         if self.may('extra', 0.3):
             # of equal times the values are equal: which jsonb is greater is not what is judged here
             members['more%d' % self.random.choice((1, 2))] = day if 'timestamp' in event else 'arrived'
         if self.may('map', 0.5) and target.paths:
             for path in self.random.choice(list(target.paths.values())):
                 if self.random.random() < 0.6:
-                    self.put(event, path, self.value(table.column(next(iter(target.paths)))))
+                    self.put(event, path, self.mapped_value(table, target, path))
         roots = {each.root for each in self.schema.targets if each.table in [one.name for one in tables]}
         for root in roots:
             self.root(event, root).update(members)
         return event
+
+    def mapped_value(self, table, target, path):
+        column = next(name for name, paths in target.paths.items() if path in paths)
+        if column == 'updated_ts':
+            return self.time(self.random.choice((1, 3, 5, 7))) if self.random.random() < 0.8 else None
+        return self.value(table.column(column))
 
     def time(self, day):
         if self.random.random() < 0.2:
@@ -135,3 +241,10 @@ def mended(event):
     if isinstance(event, dict):
         return {name: mended(value) for name, value in event.items()}
     return MENDED if is_bad(event) else event
+
+
+def make_single(case):
+    """Each event becomes a delivery."""
+    for step in case.steps:
+        if isinstance(step, Group):
+            step.deliveries = [[event] for event in step.events()]
