@@ -485,7 +485,9 @@ class Model:
                 return SKIPPED
         new = row.copy()
         news = self.merge(table, target, new, reading, carried)
-        if reading.time < row.order() and not news:
+        # something newer is there: or, of equal times, the deletion that has set the mark
+        lost_to_mark = target.mark and not reading.is_deletion and row.values[target.mark] == reading.time
+        if (reading.time < row.order() or lost_to_mark) and not news:
             return SKIPPED
         new.values['updated_ts'] = max(row.order(), reading.time)
         self.update(table, key, new)

@@ -40,13 +40,18 @@ class AddColumn:
 
 @dataclass
 class RenameColumn:
-    """What is known of a column goes with it; events call it by its new name."""
+    """What is known of a column goes with it; events call it by its new name, and so have targets to call their key."""
     table: str
     old: str
     new: str
 
-    def sql(self, _):
-        return ['ALTER TABLE %s.%s RENAME COLUMN %s TO %s' % (schema.SCHEMA, self.table, self.old, self.new)]
+    def sql(self, changed):
+        lines = ['ALTER TABLE %s.%s RENAME COLUMN %s TO %s' % (schema.SCHEMA, self.table, self.old, self.new)]
+        if self.new in changed.table(self.table).key_names():
+            for target in changed.targets:
+                if target.table == self.table:
+                    lines += ["SELECT cxone_sync.remove_target('%s')" % target.name] + target.sql(changed)
+        return lines
 
     def change(self, changed):
         table = changed.table(self.table)
