@@ -305,7 +305,10 @@ class Connection:
 
     def reply(self):
         """The status and the body."""
-        status = int(self.file.readline().split()[1])
+        line = self.file.readline()
+        if not line:
+            raise ConnectionError('closed without a reply')
+        status = int(line.split()[1])
         length = 0
         for line in iter(self.file.readline, b'\r\n'):
             name, _, value = line.partition(b':')
@@ -385,4 +388,7 @@ def run_case(session, case, ignored=(), http=False):
         run.go()
     except Difference as difference:
         return difference, run
+    except ConnectionError as error:
+        HttpRun.connections.clear()
+        return Difference(-1, 'connection', 'connection: %s' % error), run
     return None, run

@@ -257,7 +257,7 @@ class Reading:
             return arrival
         time = read_time(value)
         if time > FUTURE:
-            raise Refused('22', 'too far ahead')
+            raise Refused(None, 'too far ahead')
         return time
 
 
@@ -327,9 +327,9 @@ class Model:
 
     def outcomes(self, events):
         """Every outcome that the rules allow for a batch of (event, arrival), the sequential one first."""
-        return self.outcomes_of_units(self.state, self.units(events))
+        return self.outcomes_of_units(self.state, self.units(events), 4)
 
-    def outcomes_of_units(self, start, units):
+    def outcomes_of_units(self, start, units, most=4):
         first = self.run(start, units, {})
         yield first
         # only constraints can be satisfied by another event
@@ -338,7 +338,7 @@ class Model:
             return
         # few are tried in every combination, of many only that all do the same
         choices = ('end', 'early', 'in place')
-        if len(waiting) <= 4:
+        if len(waiting) <= most:
             strategies = itertools.product(choices + ('letter',), repeat=len(waiting))
         else:
             strategies = ([choice] * len(waiting) for choice in choices)
@@ -348,7 +348,7 @@ class Model:
             if outcome and set(outcome.refused) <= set(first.refused):
                 yield outcome
 
-    def concurrent_outcomes(self, deliveries, most=300):
+    def concurrent_outcomes(self, deliveries, most=60):
         """The same for deliveries that several workers write at once: one after the other in some order, or else mixed.
 
         In which order they arrived is not known either. Results are in the order of sending.
@@ -357,14 +357,14 @@ class Model:
         for written_order, arrival_order in itertools.product(orders, orders):
             yield from self.merged_outcomes(deliveries, in_order(deliveries, written_order), arrival_order)
         for merged in itertools.islice(interleavings(deliveries), most):
-            for arrival_order in orders:
-                yield from self.merged_outcomes(deliveries, merged, arrival_order)
+            yield from self.merged_outcomes(deliveries, merged, orders[0])
 
     def merged_outcomes(self, deliveries, merged, arrival_order):
         times = sorted(arrival for events in deliveries for _, arrival in events)
         arrival = dict(zip(in_order(deliveries, arrival_order), times))
         events = [(deliveries[number][place][0], arrival[number, place]) for number, place in merged]
-        for outcome in self.outcomes(events):
+        # there are many orders: in each, those that were refused are only tried all in the same way
+        for outcome in self.outcomes_of_units(self.state, self.units(events), 1):
             results = dict(zip(merged, outcome.results))
             sent = in_order(deliveries, range(len(deliveries)))
             yield Outcome(outcome.state, [results[name] for name in sent], outcome.refused)
