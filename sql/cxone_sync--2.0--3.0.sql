@@ -43,7 +43,8 @@ CREATE TABLE target_config (
     root_path     text NOT NULL DEFAULT '',
     delete_types  text[] CHECK (pg_catalog.cardinality(delete_types) > 0 AND pg_catalog.array_position(delete_types, NULL) IS NULL),
     mark_column   text,
-    kept_columns  text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(kept_columns, NULL) IS NULL)
+    kept_columns  text[] NOT NULL DEFAULT '{}' CHECK (pg_catalog.array_position(kept_columns, NULL) IS NULL),
+    relation_name text NOT NULL
 );
 COMMENT ON TABLE target_config IS 'what add_target() and change_target() have set; read it as the view targets';
 COMMENT ON COLUMN target_config.name IS 'name of the target';
@@ -56,6 +57,7 @@ COMMENT ON COLUMN target_config.root_path IS 'JSON pointer to the object in an e
 COMMENT ON COLUMN target_config.delete_types IS 'types of the events that delete a row, or mark it as deleted';
 COMMENT ON COLUMN target_config.mark_column IS 'timestamptz column that a deletion sets and every other event clears; null: deletions delete';
 COMMENT ON COLUMN target_config.kept_columns IS 'columns that no event writes';
+COMMENT ON COLUMN target_config.relation_name IS 'the table''s name when it was set, with its schema';
 
 /* Without a foreign key: a parallel restore loads the tables of an extension in any order. */
 CREATE TABLE field_map (
@@ -150,14 +152,19 @@ REVOKE ALL ON FUNCTION target_states() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION target_states() TO pg_monitor;
 
 CREATE VIEW targets AS
-SELECT c.*, CASE WHEN s.field_order THEN 'field' ELSE 'row' END AS time_order, s.extra AS keeps_extra,
+SELECT c.name, c.relation, c.key_columns, c.order_column, c.event_types, c.type_path, c.root_path, c.delete_types, c.mark_column,
+    c.kept_columns, CASE WHEN s.field_order THEN 'field' ELSE 'row' END AS time_order, s.extra AS keeps_extra,
     CASE WHEN c.event_types IS NULL THEN
         (SELECT pg_catalog.array_agg(DISTINCT t ORDER BY t)
          FROM target_config AS o, LATERAL pg_catalog.unnest(pg_catalog.array_cat(o.event_types, o.delete_types)) AS t
          WHERE o.name <> c.name AND t <> ALL (coalesce(c.delete_types, '{}')))
     END AS left_to_others,
-    s.problem, s.hint, s.warning
-FROM target_config c LEFT JOIN target_states() s USING (name)
+    s.problem, s.hint, nullif(concat_ws('; ', other.warning, s.warning), '') AS warning
+FROM target_config c LEFT JOIN target_states() s USING (name) LEFT JOIN LATERAL (
+    SELECT format('another table has the name %s by which the table was set: run cxone_sync.change_target() with the one that is meant',
+        c.relation_name) AS warning
+    FROM pg_catalog.pg_class k JOIN pg_catalog.pg_namespace n ON n.oid = k.relnamespace
+    WHERE format('%I.%I', n.nspname, k.relname) = c.relation_name AND k.oid <> c.relation) AS other ON true
 ORDER BY c.name <> 'contact_records', c.name;
 COMMENT ON VIEW targets IS 'which events go to which table, and whether that works';
 COMMENT ON COLUMN targets.name IS 'name of the target';
@@ -176,12 +183,12 @@ COMMENT ON COLUMN targets.keeps_extra IS 'whether the table has a column extra f
 COMMENT ON COLUMN targets.left_to_others IS 'types that it leaves to the targets that name them, having no event_types of its own';
 COMMENT ON COLUMN targets.problem IS 'why its events are dead letters; null: they are not';
 COMMENT ON COLUMN targets.hint IS 'what to do about it';
-COMMENT ON COLUMN targets.warning IS 'what may not be meant; its events are applied';
+COMMENT ON COLUMN targets.warning IS 'what its owner should know though it stops nothing';
 GRANT SELECT ON targets TO pg_monitor;
 
 /* Not where a dump is restored, which brings its own. */
-INSERT INTO target_config (name, relation, key_columns, order_column, kept_columns)
-SELECT 'contact_records', relation, '{id}', 'updated_ts', '{sync_status}'
+INSERT INTO target_config (name, relation, key_columns, order_column, kept_columns, relation_name)
+SELECT 'contact_records', relation, '{id}', 'updated_ts', '{sync_status}', 'cxone_sync.contact_records'
 FROM pg_catalog.to_regclass('cxone_sync.contact_records') AS relation WHERE relation IS NOT NULL;
 
 /* ---- dead letters ---- */

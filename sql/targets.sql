@@ -379,6 +379,7 @@ SELECT try($$remove_target('cases')$$);
 SELECT try($$remove_target('cases')$$);
 SELECT count(*) FROM cxone_sync.field_map;
 SELECT deliver('{"meta": {"kinds": ["", "case"]}, "data": {"case": {"id": 9}}}');
+SELECT try($$add_target('cases', 'cases', '{id}', event_types => '{case}', kept_columns => '{n,nowhere}')$$);
 SELECT try($$add_target('cases', 'cases', '{id}', event_types => '{case}', kept_columns => '{n}')$$);
 SELECT deliver('{"eventType": "case", "id": 9, "status": "again", "s": "no", "n": 5}');
 SELECT id, status, n FROM cases ORDER BY id;

@@ -46,7 +46,8 @@ std::shared_ptr<const Mapping> &mapping_of_catalog() noexcept
 
 bool concerns_target(const Target *target, Oid relation)
 {
-    return target->config.relation == relation || list_member_oid(target->row_types, relation);
+    return target->config.relation == relation || list_member_oid(target->row_types, relation) ||
+           std::binary_search(target->parts, target->parts + target->part_count, relation);
 }
 
 /* Also called for every relation at once, with InvalidOid. */
@@ -262,6 +263,7 @@ void describe_if_unlocked(Target *target)
 
     if (!ConditionalLockRelationOid(relation, AccessShareLock)) {
         target->is_locked = true;
+        target->blocker = relation;
         target->table = target->config.name;
         target->extra = target->mark = -1;
         return;
@@ -355,48 +357,6 @@ void check_conflicts(const List *targets, Target *target)
             return;
         if (conflict(target, other, problem))
             set_problem(target, problem.sqlerrcode, problem.message, problem.hint);
-    }
-}
-
-/* Sets the target's problem if `text` is no JSON pointer. */
-void check_pointer(Target *target, const char *text)
-{
-    bool is_pointer = false;
-
-    call_cpp([text, &is_pointer] { is_pointer = parse_json_pointer(text).has_value(); });
-    if (!is_pointer)
-        set_problem(
-            target, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("\"%s\" is not a JSON pointer", text),
-            "JSON pointers (RFC 6901) look like /case/id; they have 64 steps and 1000 bytes at most.");
-}
-
-/* Columns may be added to the table: a step for any of their names must fit. */
-void check_root(Target *target)
-{
-    bool has_room = false;
-    const char *root = target->config.root_path;
-
-    check_pointer(target, root);
-    call_cpp([root, &has_room] {
-        /* each byte of a name takes two in a pointer at most */
-        has_room =
-            parse_json_pointer(root + std::string("/") + std::string(2 * (NAMEDATALEN - 1), 'n')).has_value();
-    });
-    if (!has_room)
-        set_problem(target, ERRCODE_INVALID_PARAMETER_VALUE, "root_path leaves no room for the columns",
-                    "It has 63 steps and 873 bytes at most.");
-}
-
-void check_pointers(Target *target)
-{
-    ListCell *paths;
-    ListCell *path;
-
-    check_pointer(target, target->config.type_path);
-    check_root(target);
-    foreach (paths, target->config.mapped_paths) {
-        foreach (path, static_cast<List *>(lfirst(paths)))
-            check_pointer(target, static_cast<char *>(lfirst(path)));
     }
 }
 
@@ -633,7 +593,7 @@ void read_catalog()
         auto *target = static_cast<Target *>(lfirst(cell));
 
         describe_if_unlocked(target);
-        check_pointers(target);
+        MemoryContextSwitchTo(context);
         check_conflicts(targets, target);
     }
     find_groups(targets);
@@ -651,10 +611,11 @@ bool any_lock_is_gone()
 {
     for (int i = 0; i < catalog->count; i++) {
         const Target *target = catalog->targets[i];
+        const Oid relation = lock_in_the_way(target);
 
-        if (!target->is_locked || !ConditionalLockRelationOid(target->config.relation, AccessShareLock))
+        if (!target->is_locked || !ConditionalLockRelationOid(relation, AccessShareLock))
             continue;
-        UnlockRelationOid(target->config.relation, AccessShareLock);
+        UnlockRelationOid(relation, AccessShareLock);
         return true;
     }
     return false;

@@ -34,15 +34,16 @@ constexpr int target_parameters = 10;
 constexpr const char *add_statement =
     "INSERT INTO cxone_sync.target_config (name, relation, key_columns, order_column, event_types, "
     "root_path, "
-    "type_path, delete_types, mark_column, kept_columns) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    "type_path, delete_types, mark_column, kept_columns, relation_name) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $2::text)";
 /* null keeps what is set; what is empty clears what may be null */
 constexpr const char *change_statement =
     "UPDATE cxone_sync.target_config AS c SET relation = coalesce($2, c.relation), "
     "key_columns = coalesce($3, c.key_columns), order_column = coalesce($4, c.order_column), "
     "event_types = nullif(coalesce($5, c.event_types), '{}'), root_path = coalesce($6, c.root_path), "
     "type_path = coalesce($7, c.type_path), delete_types = nullif(coalesce($8, c.delete_types), '{}'), "
-    "mark_column = nullif(coalesce($9, c.mark_column), ''), kept_columns = coalesce($10, c.kept_columns) "
-    "WHERE c.name = $1";
+    "mark_column = nullif(coalesce($9, c.mark_column), ''), kept_columns = coalesce($10, c.kept_columns), "
+    "relation_name = coalesce($2::text, c.relation_name) WHERE c.name = $1";
 /* in the order of the parameters, as people read it */
 constexpr const char *show_query =
     "SELECT v.parameter, v.value FROM cxone_sync.target_config AS c, LATERAL (VALUES "
@@ -101,14 +102,6 @@ Target *require_own_target(const char *name)
     return target;
 }
 
-bool is_in(const List *names, const char *name)
-{
-    ListCell *cell;
-
-    foreach (cell, names) {
-        if (strcmp(static_cast<char *>(lfirst(cell)), name) == 0)
-            return true;
-    }
     return false;
 }
 
@@ -153,39 +146,8 @@ void check_not_empty(FunctionCallInfo fcinfo)
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message), errhint("%s", hint)));
 }
 
-/* `named`: in the call at hand. What was kept of an earlier table does no harm. */
-void check_kept_columns(const TargetConfig &config, bool named)
+void check_mark(const TargetConfig &config)
 {
-    ListCell *cell;
-
-    foreach (cell, config.kept_columns) {
-        const char *column = static_cast<char *>(lfirst(cell));
-
-        if (strcmp(column, config.order_column) == 0)
-            refuse_argument(psprintf("order column \"%s\" must not be among \"kept_columns\"", column),
-                            "Events have to write their time, or none of them is older than the row.");
-        if (is_in(config.key_columns, column))
-            refuse_argument(psprintf("key column \"%s\" must not be among \"kept_columns\"", column),
-                            "Rows are found by their key.");
-        if (config.mark_column != nullptr && strcmp(column, config.mark_column) == 0)
-            refuse_argument(psprintf("mark column \"%s\" must not be among \"kept_columns\"", column),
-                            "Deletions have to write it.");
-        if (named && SearchSysCacheExists1(RELOID, ObjectIdGetDatum(config.relation)))
-            check_column_exists(config.relation, column);
-    }
-}
-
-void check_types(const TargetConfig &config)
-{
-    ListCell *cell;
-
-    foreach (cell, config.delete_types) {
-        const char *type = static_cast<char *>(lfirst(cell));
-
-        if (is_in(config.event_types, type))
-            refuse_argument(psprintf("type \"%s\" is both in \"event_types\" and in \"delete_types\"", type),
-                            "An event either writes a row or deletes one.");
-    }
     if (config.mark_column != nullptr && config.delete_types == NIL)
         refuse_argument(
             "\"mark_column\" needs \"delete_types\"",
@@ -199,9 +161,12 @@ void check_configured(const char *name, bool kept_columns_named)
     const Target *target = require_target(name);
     TargetProblem problem;
 
-    check_types(target->config);
-    check_kept_columns(target->config, kept_columns_named);
+    check_mark(target->config);
     check_usable(target);
+    if (kept_columns_named)
+        check_slip(target);
+    if (target->warning != nullptr)
+        ereport(WARNING, (errmsg("%s", target->warning)));
     if (find_conflict(target, problem))
         ereport(ERROR,
                 (errcode(problem.sqlerrcode), errmsg("%s", problem.message), errhint("%s", problem.hint)));
@@ -373,11 +338,14 @@ Datum cxone_sync_target_states(PG_FUNCTION_ARGS)
         const Target *target = catalog.targets[i];
         const bool is_fine = target->problem.sqlerrcode == 0;
         const char *problem = target->is_locked ? "its table is locked" : target->problem.message;
-        Datum values[] = {CStringGetTextDatum(target->config.name),  BoolGetDatum(target->field_order),
-                          BoolGetDatum(target->extra >= 0),          CStringGetTextDatum(problem),
-                          CStringGetTextDatum(target->problem.hint), 0};
-        bool nulls[] = {false, target->is_locked, target->is_locked, is_fine && !target->is_locked, is_fine,
-                        true};
+        Datum values[] = {CStringGetTextDatum(target->config.name),
+                          BoolGetDatum(target->field_order),
+                          BoolGetDatum(target->extra >= 0),
+                          CStringGetTextDatum(problem),
+                          CStringGetTextDatum(target->problem.hint),
+                          CStringGetTextDatum(target->warning == nullptr ? "" : target->warning)};
+        bool nulls[] = {false,   target->is_locked,         target->is_locked, is_fine && !target->is_locked,
+                        is_fine, target->warning == nullptr};
 
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }

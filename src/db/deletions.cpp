@@ -172,8 +172,9 @@ int skip_deleted(const Target *target, Row **rows, int count)
     const SavedIdentity saved = as_owner(own_table("tombstones", AccessShareLock).owner);
     if (plan == nullptr)
         plan = prepare_spi(find_statement, 3, tombstone_types, Planning::once);
-    plan_by_index(plan);
+    const int level = begin_by_index(plan, Planning::once);
     run_spi(plan, values, nullptr, SPI_OK_SELECT);
+    AtEOXact_GUC(false, level);
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool is_null;
         HeapTuple found = SPI_tuptable->vals[i];

@@ -1,5 +1,6 @@
 #include "db/near_miss.h"
 extern "C" {
+#include "utils/formatting.h"
 #include "utils/varlena.h"
 }
 
@@ -18,8 +19,12 @@ void try_name(NearMiss &nearest, const char *name)
 
     if (nearest.distance == 0 || wanted_length >= NAMEDATALEN || length >= NAMEDATALEN)
         return;
-    const int distance = varstr_levenshtein_less_equal(nearest.wanted, wanted_length, name, length, 1, 1, 1,
-                                                       nearest.distance - 1, true);
+    /* upper and lower case are the same */
+    const char *x = str_tolower(nearest.wanted, wanted_length, DEFAULT_COLLATION_OID);
+    const char *y = str_tolower(name, length, DEFAULT_COLLATION_OID);
+    const int distance =
+        varstr_levenshtein_less_equal(x, static_cast<int>(strlen(x)), y, static_cast<int>(strlen(y)), 1, 1, 1,
+                                      nearest.distance - 1, true);
     if (distance >= nearest.distance)
         return;
     nearest.name = name;

@@ -137,11 +137,11 @@ void append_pruning(StringInfo sql, const Target *target, const int *parameters)
     for (int k = 0; target->is_partitioned && k < target->key_count; k++) {
         const TargetColumn *column = &key_column(target, k);
 
-        if (!bms_is_member(column->number, target->partition_keys))
+        if (!list_member_int(target->partition_keys, column->number))
             continue;
         appendStringInfo(sql, " AND t.%s", name_of(column));
         append_operator(sql, target->keys[k].equals);
-        appendStringInfo(sql, target->is_pruned_by_row ? "($%d)[1]" : "ANY ($%d)", parameters[k]);
+        appendStringInfo(sql, target->hashed_together ? "($%d)[1]" : "ANY ($%d)", parameters[k]);
     }
 }
 

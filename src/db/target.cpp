@@ -1,12 +1,17 @@
 #include "core/json_pointer.h"
 #include "core/mapping.h"
+#include "core/pointer_meant.h"
 #include "cxone/contract.h"
 
+#include <algorithm>
 #include <cstdarg>
 
+#include "db/catalog_scan.h"
 #include "db/extension.h"
 #include "db/guard.h"
-#include "db/target.h"
+#include "db/near_miss.h"
+#include "db/identity.h"
+#include "db/surroundings.h"
 extern "C" {
 #include "catalog/partition.h"
 #include "catalog/pg_attrdef.h"
@@ -19,20 +24,6 @@ extern "C" {
 namespace cxone_sync {
 
 namespace {
-
-bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
-    pg_attribute_printf(4, 5);
-bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
-{
-    char text[1024];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    set_problem(target, sqlerrcode, text, hint);
-    return false;
-}
 
 bool is_in(const List *names, const char *name)
 {
@@ -120,15 +111,25 @@ Shape shape_of(Oid base_type)
 
 InnerValuesOfType *inner_values_of(Target *target, Oid type);
 
-/* The fields of a row type that hold values which are rewritten. */
+/*
+ * The fields of a row type that hold values which are rewritten. Whoever changes the type, or the table whose
+ * rows it describes, has a lock on it that is not waited for.
+ */
 List *inner_values_of_row(Target *target, Oid row_type)
 {
     List *fields = NIL;
-    TupleDesc row = lookup_rowtype_tupdesc_domain(row_type, -1, true);
+    const Oid relation = get_typ_typrelid(row_type);
 
-    if (row == nullptr)
+    if (!OidIsValid(relation))
         return NIL; /* of no particular type */
-    target->row_types = list_append_unique_oid(target->row_types, get_typ_typrelid(row_type));
+    if (!ConditionalLockRelationOid(relation, AccessShareLock)) {
+        target->is_locked = true;
+        target->blocker = relation;
+        return NIL;
+    }
+    TupleDesc row = lookup_rowtype_tupdesc(row_type, -1);
+    UnlockRelationOid(relation, AccessShareLock);
+    target->row_types = list_append_unique_oid(target->row_types, relation);
     for (int i = 0; i < row->natts; i++) {
         Form_pg_attribute attribute = TupleDescAttr(row, i);
         InnerValuesOfType *inner =
@@ -226,6 +227,12 @@ bool is_named(Form_pg_attribute attribute, const char *name)
     return name != nullptr && strcmp(NameStr(attribute->attname), name) == 0;
 }
 
+bool is_field_times(Form_pg_attribute attribute)
+{
+    return is_named(attribute, contract::field_times_column) && attribute->atttypid == JSONBOID &&
+           !is_computed(attribute);
+}
+
 /* Takes one column of the table for what it is to the target. */
 void take_column(Target *target, Form_pg_attribute attribute)
 {
@@ -236,7 +243,7 @@ void take_column(Target *target, Form_pg_attribute attribute)
         describe_column(target, attribute, &target->order);
         return;
     }
-    if (is_named(attribute, contract::field_times_column) && attribute->atttypid == JSONBOID) {
+    if (is_field_times(attribute)) {
         target->field_order = true;
         return;
     }
@@ -258,9 +265,79 @@ int column_named(const Target *target, const char *name)
     return -1;
 }
 
+/* ---- columns that somebody named ---- */
+
+/* Null: there is none. */
+Form_pg_attribute attribute_named(Relation relation, const char *name)
+{
+    TupleDesc row = RelationGetDescr(relation);
+
+    for (int i = 0; i < row->natts; i++) {
+        if (!TupleDescAttr(row, i)->attisdropped && is_named(TupleDescAttr(row, i), name))
+            return TupleDescAttr(row, i);
+    }
+    return nullptr;
+}
+
+/* A hint with the column that somebody may have meant who wrote `name`; else `otherwise`. */
+const char *meant_or(Relation relation, const char *name, const char *otherwise)
+{
+    TupleDesc row = RelationGetDescr(relation);
+    NearMiss nearest = near_miss_of(name);
+
+    for (int i = 0; i < row->natts; i++) {
+        if (!TupleDescAttr(row, i)->attisdropped)
+            try_name(nearest, NameStr(TupleDescAttr(row, i)->attname));
+    }
+    return nearest.name == nullptr ? otherwise : psprintf("Perhaps you meant \"%s\".", nearest.name);
+}
+
+/* Why events do not feed the column as others: what it is; null: they do. */
+const char *special_role(const Target *target, Form_pg_attribute attribute)
+{
+    const TargetConfig &config = target->config;
+
+    if (is_named(attribute, config.order_column))
+        return "is its order column";
+    if (is_named(attribute, config.mark_column))
+        return "is its mark column";
+    if (is_field_times(attribute))
+        return "holds the times of fields";
+    if (attribute->attgenerated != '\0')
+        return "is generated";
+    if (attribute->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
+        return "is generated always as identity";
+    if (is_in(config.kept_columns, NameStr(attribute->attname)))
+        return "is kept from events";
+    if (is_named(attribute, contract::extra_column) && attribute->atttypid == JSONBOID)
+        return "holds what no column takes";
+    return nullptr;
+}
+
 /* ---- the key ---- */
 
-bool describe_key(Target *target)
+constexpr const char *hint_for_keys = "A key consists of columns that events write.";
+
+bool check_key_column(Target *target, Relation relation, const char *name)
+{
+    const Form_pg_attribute attribute = attribute_named(relation, name);
+
+    if (attribute == nullptr)
+        return refuse(target, ERRCODE_UNDEFINED_COLUMN, meant_or(relation, name, hint_for_keys),
+                      "key column \"%s\" of table %s does not exist", name, target->table);
+    const char *role = special_role(target, attribute);
+    if (role != nullptr)
+        return refuse(target, ERRCODE_INVALID_COLUMN_REFERENCE, hint_for_keys,
+                      "key column \"%s\" of table %s %s", name, target->table, role);
+    for (int k = 0; k < target->key_count; k++) {
+        if (key_column(target, k).number == attribute->attnum)
+            return refuse(target, ERRCODE_DUPLICATE_COLUMN, "Name it once.",
+                          "key column \"%s\" of table %s is named twice", name, target->table);
+    }
+    return true;
+}
+
+bool describe_key(Target *target, Relation relation)
 {
     ListCell *cell;
 
@@ -268,65 +345,30 @@ bool describe_key(Target *target)
         MemoryContextAllocZero(target->context, list_length(target->config.key_columns) * sizeof(KeyColumn)));
     foreach (cell, target->config.key_columns) {
         const char *name = static_cast<char *>(lfirst(cell));
-        KeyColumn *key = &target->keys[target->key_count++];
+        KeyColumn *key = &target->keys[target->key_count];
 
+        if (!check_key_column(target, relation, name))
+            return false;
+        target->key_count++;
         key->column = column_named(target, name);
-        if (key->column < 0 || key->column == target->extra || key->column == target->mark)
-            return refuse(target, ERRCODE_UNDEFINED_COLUMN, "A key consists of columns that events write.",
-                          "table %s has no column \"%s\" that can be part of the key", target->table, name);
         const TargetColumn &column = target->columns[key->column];
-        const TypeCacheEntry *type = lookup_type_cache(column.type, TYPECACHE_CMP_PROC | TYPECACHE_EQ_OPR);
-        if (!OidIsValid(type->cmp_proc) || !OidIsValid(type->eq_opr) || column.cast_in_statement)
+        /* not even looked at: that would take a lock on the row type */
+        const TypeCacheEntry *type =
+            column.cast_in_statement ? nullptr
+                                     : lookup_type_cache(column.type, TYPECACHE_CMP_PROC | TYPECACHE_EQ_OPR);
+        if (type == nullptr || !OidIsValid(type->cmp_proc) || !OidIsValid(type->eq_opr))
             return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Keys are numbers, texts, uuids and the like.",
                           "column \"%s\" of table %s has a type that cannot be a key", name, target->table);
         key->equals = type->eq_opr;
         fmgr_info_cxt(type->cmp_proc, &key->compare, target->context);
     }
     if (target->key_count == 0)
-        return refuse(target, ERRCODE_UNDEFINED_COLUMN, "A key consists of columns that events write.",
-                      "target \"%s\" has no key", target->config.name);
+        return refuse(target, ERRCODE_UNDEFINED_COLUMN, hint_for_keys, "target \"%s\" has no key",
+                      target->config.name);
     const TargetColumn &first = key_column(target, 0);
     target->text_key = target->key_count == 1 && first.plain_text && first.type == TEXTOID &&
                        get_collation_isdeterministic(first.collation);
     return true;
-}
-
-/* A unique index on just the key, which ON CONFLICT can use. */
-bool spans_the_key(const Target *target, Relation index)
-{
-    Form_pg_index form = index->rd_index;
-
-    if (!form->indisunique || !form->indisvalid || !form->indimmediate ||
-        form->indnkeyatts != target->key_count)
-        return false;
-    /* not RelationGetIndexPredicate(): that calls the owner's functions */
-    if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
-        return false;
-    for (int k = 0; k < target->key_count; k++) {
-        bool is_there = false;
-
-        for (int i = 0; i < form->indnkeyatts; i++)
-            is_there |= form->indkey.values[i] == key_column(target, k).number;
-        if (!is_there)
-            return false;
-    }
-    return true;
-}
-
-bool has_unique_key(const Target *target, Relation relation)
-{
-    bool unique = false;
-    List *indexes = RelationGetIndexList(relation);
-    ListCell *cell;
-
-    foreach (cell, indexes) {
-        Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-
-        unique |= spans_the_key(target, index);
-        index_close(index, AccessShareLock);
-    }
-    list_free(indexes);
-    return unique;
 }
 
 /* ---- the table ---- */
@@ -357,7 +399,8 @@ bool check_kind(Target *target, Relation relation)
         return refuse(target, ERRCODE_WRONG_OBJECT_TYPE,
                       form->relpersistence == RELPERSISTENCE_TEMP
                           ? "The worker cannot see it."
-                          : "Its rows would not survive a crash. Run ALTER TABLE ... SET LOGGED.",
+                          : psprintf("Its rows would not survive a crash. Run ALTER TABLE %s SET LOGGED.",
+                                     target->table),
                       "table %s is %s", target->table,
                       form->relpersistence == RELPERSISTENCE_TEMP ? "temporary" : "unlogged");
     if (IsCatalogNamespace(form->relnamespace) || is_own_table(form))
@@ -371,10 +414,12 @@ bool check_no_superuser(Target *target)
 {
     if (!superuser_arg(target->owner))
         return true;
-    return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
-                  "Run ALTER TABLE ... OWNER TO cxone_sync, or to another role that is no superuser: its "
-                  "triggers run as its owner.",
-                  "table %s is owned by a superuser", target->table);
+    return refuse(
+        target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+        psprintf("Run ALTER TABLE %s OWNER TO cxone_sync, or to another role that is no superuser: its "
+                 "triggers run as its owner.",
+                 target->table),
+        "table %s is owned by a superuser", target->table);
 }
 
 bool check_owner(Target *target, Relation relation)
@@ -394,24 +439,179 @@ bool check_owner(Target *target, Relation relation)
     return true;
 }
 
-bool check_order_column(Target *target)
+/* The order column, or the one for marks: a time is written there, and read back as it was. */
+bool check_time_column(Target *target, Relation relation, const char *what, const char *name)
 {
-    if (target->order.type == TIMESTAMPTZOID)
-        return true;
-    return refuse(target, ERRCODE_UNDEFINED_COLUMN, "Add the column, or change the target.",
-                  "table %s has no column \"%s\" of type timestamptz", target->table,
-                  target->config.order_column);
+    const Form_pg_attribute attribute = attribute_named(relation, name);
+
+    if (attribute == nullptr)
+        return refuse(target, ERRCODE_UNDEFINED_COLUMN,
+                      meant_or(relation, name,
+                               psprintf("Add it as timestamptz, or name another one as %s_column.", what)),
+                      "%s column \"%s\" of table %s does not exist", what, name, target->table);
+    const char *type = format_type_with_typemod(attribute->atttypid, attribute->atttypmod);
+    if (attribute->atttypid != TIMESTAMPTZOID)
+        return refuse(target, ERRCODE_DATATYPE_MISMATCH, "It has to be timestamp with time zone.",
+                      "%s column \"%s\" of table %s has type %s", what, name, target->table, type);
+    if (attribute->atttypmod >= 0 && attribute->atttypmod < MAX_TIMESTAMP_PRECISION)
+        return refuse(target, ERRCODE_DATATYPE_MISMATCH,
+                      "It has to be timestamp with time zone without a precision: a time that was rounded is "
+                      "another one.",
+                      "%s column \"%s\" of table %s has type %s", what, name, target->table, type);
+    if (attribute->attgenerated != '\0')
+        return refuse(target, ERRCODE_INVALID_COLUMN_REFERENCE, "Name a column that can be written.",
+                      "%s column \"%s\" of table %s is generated", what, name, target->table);
+    if (is_in(target->config.kept_columns, name))
+        return refuse(target, ERRCODE_INVALID_COLUMN_REFERENCE, "Take it out of kept_columns.",
+                      "%s column \"%s\" of table %s is kept from events", what, name, target->table);
+    return true;
 }
 
-bool check_mark_column(Target *target)
+bool check_order_column(Target *target, Relation relation)
 {
-    if (target->config.mark_column == nullptr ||
-        (target->mark >= 0 && target->columns[target->mark].type == TIMESTAMPTZOID))
-        return true;
-    return refuse(target, ERRCODE_UNDEFINED_COLUMN, "Add the column, or change the target.",
-                  "table %s has no column \"%s\" of type timestamptz for deletions", target->table,
-                  target->config.mark_column);
+    return check_time_column(target, relation, "order", target->config.order_column);
 }
+
+bool check_mark_column(Target *target, Relation relation)
+{
+    const char *name = target->config.mark_column;
+
+    if (name == nullptr)
+        return true;
+    if (!check_time_column(target, relation, "mark", name))
+        return false;
+    if (strcmp(name, target->config.order_column) == 0)
+        return refuse(target, ERRCODE_INVALID_COLUMN_REFERENCE, "Add another column for marks.",
+                      "mark column \"%s\" of table %s is its order column", name, target->table);
+    if (attribute_named(relation, name)->attnotnull)
+        return refuse(
+            target, ERRCODE_INVALID_TABLE_DEFINITION,
+            psprintf("Rows that are not deleted have no mark. Run ALTER TABLE %s ALTER COLUMN %s DROP "
+                     "NOT NULL.",
+                     target->table, quote_identifier(name)),
+            "mark column \"%s\" of table %s is NOT NULL", name, target->table);
+    return true;
+}
+
+/* Null there means that all fields have the row's time. */
+bool check_field_times(Target *target, Relation relation)
+{
+    const char *name = contract::field_times_column;
+
+    if (!target->field_order || !attribute_named(relation, name)->attnotnull)
+        return true;
+    return refuse(target, ERRCODE_INVALID_TABLE_DEFINITION,
+                  psprintf("Run ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL.", target->table, name),
+                  "column \"%s\" of table %s is NOT NULL", name, target->table);
+}
+
+/* What was a slip when it was configured may be a column that was dropped, later. */
+void check_kept_columns(Target *target, Relation relation)
+{
+    ListCell *cell;
+
+    foreach (cell, target->config.kept_columns) {
+        const char *name = static_cast<char *>(lfirst(cell));
+        const Form_pg_attribute attribute = attribute_named(relation, name);
+
+        if (attribute == nullptr) {
+            target->slip.sqlerrcode = ERRCODE_UNDEFINED_COLUMN;
+            clip_text(target->slip.message, sizeof(target->slip.message),
+                      psprintf("kept column \"%s\" of table %s does not exist", name, target->table));
+            clip_text(target->slip.hint, sizeof(target->slip.hint),
+                      meant_or(relation, name, "Take it out of kept_columns, or add it."));
+            warn(target, "%s", target->slip.message);
+        } else if (attribute->attnotnull && !target->inserts_cost && !is_computed(attribute) &&
+                   build_column_default(relation, attribute->attnum) == nullptr) {
+            warn(target,
+                 "no event can make a row of table %s: kept column \"%s\" is NOT NULL and has no default",
+                 target->table, name);
+        }
+    }
+}
+
+/* An event writes a row or deletes one. */
+bool check_types(Target *target)
+{
+    ListCell *cell;
+
+    foreach (cell, target->config.delete_types) {
+        const char *type = static_cast<char *>(lfirst(cell));
+
+        if (is_in(target->config.event_types, type))
+            return refuse(target, ERRCODE_INVALID_PARAMETER_VALUE, "Take it out of one of them.",
+                          "type \"%s\" is in event_types and in delete_types of target \"%s\"", type,
+                          target->config.name);
+    }
+    return true;
+}
+
+/* ---- paths ---- */
+
+/* As much of a text as a message has room for. */
+const char *beginning_of(const char *text)
+{
+    char beginning[100];
+
+    if (strlen(text) < sizeof(beginning))
+        return text;
+    clip_text(beginning, sizeof(beginning), text);
+    return psprintf("%s...", beginning);
+}
+
+/* `what` it is and `whose`. Columns may be added: a root leaves room for any of their names. */
+bool check_path(Target *target, const char *what, const char *path, const char *whose, bool is_root)
+{
+    bool is_pointer = false;
+    bool has_room = true;
+    char meant[128] = "";
+
+    call_cpp([&] {
+        is_pointer = parse_json_pointer(path).has_value();
+        /* each byte of a name takes two in a pointer at most */
+        if (is_root)
+            has_room = parse_json_pointer(path + std::string("/") + std::string(2 * (NAMEDATALEN - 1), 'n'))
+                           .has_value();
+        strlcpy(meant, json_pointer_meant(path).c_str(), sizeof(meant));
+    });
+    if (is_pointer && has_room)
+        return true;
+    if (is_pointer || (path[0] == '/' && meant[0] == '\0'))
+        return refuse(target, ERRCODE_INVALID_PARAMETER_VALUE,
+                      is_root ? "It has 63 steps and 873 bytes at most."
+                              : "It has 64 steps and 1000 bytes at most.",
+                      "%s \"%s\"%s is too long", what, beginning_of(path), whose);
+    return refuse(target, ERRCODE_INVALID_PARAMETER_VALUE,
+                  meant[0] != '\0' ? psprintf("Write %s.", meant)
+                                   : "JSON pointers (RFC 6901) look like /case/id.",
+                  "%s \"%s\"%s is not a JSON pointer", what, beginning_of(path), whose);
+}
+
+bool check_mapped_paths(Target *target)
+{
+    ListCell *name;
+    ListCell *paths;
+    ListCell *path;
+
+    forboth(name, target->config.mapped_columns, paths, target->config.mapped_paths)
+    {
+        const char *whose = psprintf(" of column \"%s\"", static_cast<char *>(lfirst(name)));
+
+        foreach (path, static_cast<List *>(lfirst(paths))) {
+            if (!check_path(target, "path", static_cast<char *>(lfirst(path)), whose, false))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool check_paths(Target *target)
+{
+    return check_path(target, "type_path", target->config.type_path, "", false) &&
+           check_path(target, "root_path", target->config.root_path, "", true) && check_mapped_paths(target);
+}
+
+/* ---- deletions ---- */
 
 /* Whether equal keys have the same text: tombstones are found by that. */
 bool has_one_text(const TargetColumn &column)
@@ -467,30 +667,22 @@ bool check_deletions(Target *target)
     return check_resets(target);
 }
 
-bool check_unique_key(Target *target, Relation relation)
-{
-    if (has_unique_key(target, relation))
-        return true;
-    return refuse(target, ERRCODE_INVALID_OBJECT_DEFINITION,
-                  "Add a primary key or a unique constraint, not deferrable, on the target's key columns.",
-                  "table %s has no unique constraint on just its key", target->table);
-}
-
-bool check_mapped_columns(Target *target)
+bool check_mapped_columns(Target *target, Relation relation)
 {
     ListCell *cell;
 
     foreach (cell, target->config.mapped_columns) {
         const char *name = static_cast<char *>(lfirst(cell));
-        const int column = column_named(target, name);
+        const Form_pg_attribute attribute = attribute_named(relation, name);
 
-        if (column >= 0 && (column == target->extra || column == target->mark))
-            return refuse(target, ERRCODE_INVALID_COLUMN_REFERENCE, "Run cxone_sync.unmap_field().",
-                          "column \"%s\" of table %s is not fed from a path", name, target->table);
-        if (column < 0 && strcmp(name, target->config.order_column) != 0)
+        if (attribute == nullptr)
             return refuse(target, ERRCODE_UNDEFINED_COLUMN,
-                          "Add the column, or run cxone_sync.unmap_field().",
-                          "table %s has no column \"%s\" for what is mapped to it", target->table, name);
+                          meant_or(relation, name, "Add it, or run cxone_sync.unmap_field()."),
+                          "column \"%s\" of table %s does not exist", name, target->table);
+        const char *role = special_role(target, attribute);
+        if (role != nullptr && !is_named(attribute, target->config.order_column))
+            return refuse(target, ERRCODE_INVALID_COLUMN_REFERENCE, "Run cxone_sync.unmap_field().",
+                          "column \"%s\" of table %s %s", name, target->table, role);
     }
     return true;
 }
@@ -499,17 +691,11 @@ bool check_mapped_columns(Target *target)
 bool is_distributed(Oid relation)
 {
     const Oid list = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
-    ScanKeyData key;
+    bool found = false;
 
-    if (!OidIsValid(list))
-        return false;
-    Relation tables = table_open(list, AccessShareLock);
-    ScanKeyInit(&key, get_attnum(list, "logicalrelid"), BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(relation));
-    SysScanDesc scan = systable_beginscan(tables, InvalidOid, false, nullptr, 1, &key);
-    const bool found = HeapTupleIsValid(systable_getnext(scan));
-    systable_endscan(scan);
-    table_close(tables, AccessShareLock);
+    if (OidIsValid(list))
+        for_each_row(list, InvalidOid, get_attnum(list, "logicalrelid"), relation,
+                     [&found](HeapTuple, TupleDesc) { found = true; });
     return found;
 }
 
@@ -539,12 +725,55 @@ void describe_table(Target *target, Relation relation)
     }
     for (int i = 0; i < target->column_count; i++)
         target->columns[i].default_expression = default_of(relation, target->columns[i].number);
-    (void)(check_kind(target, relation) && check_owner(target, relation) && check_order_column(target) &&
-           describe_key(target) && check_mark_column(target) && check_deletions(target) &&
-           check_unique_key(target, relation) && check_mapped_columns(target));
+    find_parts(target, relation);
+    if (check_kind(target, relation) && check_parts(target, relation) && check_rules(target, relation) &&
+        check_owner(target, relation) && check_row_security(target, relation) && check_types(target) &&
+        check_paths(target) && check_order_column(target, relation) && describe_key(target, relation) &&
+        check_mark_column(target, relation) && check_field_times(target, relation) &&
+        check_deletions(target) && check_unique_key(target, relation) &&
+        check_mapped_columns(target, relation)) {
+        describe_surroundings(target, relation);
+        check_kept_columns(target, relation);
+    }
+}
+
+void describe_present(Target *target)
+{
+    Relation relation = try_relation_open(target->config.relation, NoLock);
+
+    if (relation == nullptr) {
+        refuse(target, ERRCODE_UNDEFINED_TABLE,
+               "Run cxone_sync.change_target() with another table, or cxone_sync.remove_target().",
+               "the table of target \"%s\" does not exist", target->config.name);
+        return;
+    }
+    describe_table(target, relation);
+    relation_close(relation, NoLock);
+}
+
+/* What was found of it before a lock was in the way. */
+void forget_description(Target *target)
+{
+    target->column_count = target->key_count = target->part_count = 0;
+    target->extra = target->mark = -1;
+    target->table = target->config.name;
+    target->is_locked = true;
+    target->blocker = InvalidOid;
 }
 
 } // namespace
+
+bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    set_problem(target, sqlerrcode, text, hint);
+    return false;
+}
 
 void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint)
 {
@@ -563,20 +792,32 @@ void check_owner_again(Target *target)
         (void)check_no_superuser(target);
 }
 
+void check_slip(const Target *target)
+{
+    if (target->slip.sqlerrcode != 0)
+        ereport(ERROR, (errcode(target->slip.sqlerrcode), errmsg("%s", target->slip.message),
+                        errhint("%s", target->slip.hint)));
+}
+
+/*
+ * Nor are other locks waited for, as on a row type that a default uses: a millisecond is the least that
+ * lock_timeout can be. It is the subtransaction that lets go of what a look has opened.
+ */
 void describe_target(Target *target)
 {
-    Relation relation = try_relation_open(target->config.relation, NoLock);
+    PgError error;
 
     target->extra = target->mark = -1;
     target->table = MemoryContextStrdup(target->context, "");
-    if (relation == nullptr) {
-        refuse(target, ERRCODE_UNDEFINED_TABLE,
-               "Run cxone_sync.change_target() with another table, or cxone_sync.remove_target().",
-               "the table of target \"%s\" does not exist", target->config.name);
+    const bool ok = in_any_subtransaction(CurrentMemoryContext, error, [target] {
+        pin_setting("lock_timeout", "1");
+        describe_present(target);
+    });
+    if (ok)
         return;
-    }
-    describe_table(target, relation);
-    relation_close(relation, NoLock);
+    if (error.sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+        raise(error);
+    forget_description(target);
 }
 
 } // namespace cxone_sync

@@ -90,17 +90,22 @@ struct Target {
     bool has_triggers;   /* constraints too: they may wait for the commit, or write where others do */
     List *ancestors;     /* OIDs of the tables whose partition the table is */
     List *row_types;     /* OIDs of the relations behind its columns' row types */
-    bool inserts_cost; /* an INSERT that meets a row is more than an UPDATE: it fires triggers, draws numbers
-                        */
+    Oid blocker;         /* while is_locked: the table whose lock is in the way; 0: it is not known which */
+    Oid *parts;          /* partitions, or tables that inherit from it, at any depth: sorted */
+    int part_count;
+    char *warning;         /* what its owner should know though it stops nothing; null: nothing */
+    TargetProblem slip;    /* what is refused when it is configured, and a mere warning later */
+    bool inserts_cost;     /* a proposed row has effects even if it is not inserted: triggers, sequences */
     bool has_insert_triggers; /* BEFORE INSERT, for each row: they may change its key */
-    bool may_swallow;         /* a trigger or a policy may drop a write without an error */
-    bool other_keys; /* another unique index or an exclusion constraint: rows can be in each other's way */
-    bool has_deferrable; /* constraints that are deferrable */
-    List *references;    /* OIDs of the tables that its foreign keys reference */
-    bool cascades;       /* a foreign key that references it changes or deletes rows by itself */
-    bool is_partitioned;
-    Bitmapset *partition_keys; /* numbers of the columns that rows are partitioned by, at all levels */
-    bool is_pruned_by_row; /* only a single key tells its partition: a level is hashed by several columns */
+    bool may_swallow;      /* a trigger or policy may drop a write without an error */
+    bool other_keys;       /* rows have to be unique, or to exclude others, by more than the key */
+    bool cascades;         /* foreign keys of others, or its own, change rows when it does */
+    bool has_deferrable;   /* some constraint on it, or some foreign key to it, can wait for the commit */
+    List *references;      /* OIDs of the tables that its foreign keys refer to, perhaps its own */
+    bool is_partitioned;   /* the next three are of all levels: */
+    List *partition_keys;  /* numbers of the columns by which rows find their partition */
+    bool hashed_together;  /* by a hash of several of them */
+    bool partition_exotic; /* also by an expression, or by another collation than the column's */
 
     /* with regard to the other targets */
     int number;         /* its place among them */
@@ -131,6 +136,12 @@ inline bool returns_keys(const Target *target)
     return target->field_order || target->is_distributed || target->may_swallow;
 }
 
+/* What to lock before the target is written; 0: it is not known what is in the way. */
+inline Oid lock_in_the_way(const Target *target)
+{
+    return target->is_locked ? target->blocker : target->config.relation;
+}
+
 inline bool is_key(const Target *target, const TargetColumn *column)
 {
     for (int k = 0; k < target->key_count; k++) {
@@ -151,6 +162,13 @@ void describe_target(Target *target);
 
 /* Notes what is wrong, if it is the first thing. */
 void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint);
+
+/* The same with a format; returns false. */
+bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
+    pg_attribute_printf(4, 5);
+
+/* Raises what is refused only when it is configured. */
+void check_slip(const Target *target);
 
 /* An owner may have become a superuser since, which no invalidation tells. */
 void check_owner_again(Target *target);

@@ -456,13 +456,19 @@ RowReceiver run_for_rows(SPIPlanPtr plan, const Target *target, Row *const *rows
     return receiver;
 }
 
-/* Prepares the statement if it is new, and sees to it that it finds rows by their index. */
-void ready_plan(SPIPlanPtr *plan, const Target *target, const Event *event, StatementText statement)
+/* The same, by the rows' columns and with a statement that finds rows by their index. */
+RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText statement, Row *const *rows, int count,
+                         Receive receive, int expected)
 {
+    const Parameters parameters = make_parameters(target, rows, count);
+
     if (*plan == nullptr)
-        *plan = prepare_for(target, event, statement, planning_of(target));
-    if (planning_of(target) == Planning::once)
-        plan_by_index(*plan);
+        *plan = prepare_for(target, rows[0]->event, statement, planning_of(target));
+    const int level = begin_by_index(*plan, planning_of(target));
+    const RowReceiver receiver = run_for_rows(*plan, target, rows, count, parameters, receive, expected);
+    AtEOXact_GUC(false, level);
+    free_parameters(parameters);
+    return receiver;
 }
 
 /* ---- outcomes ---- */
@@ -496,13 +502,9 @@ void look(Target *target, SavedPlan *plan, Row *const *rows, int count)
         look_for_rows(target, rows, count);
         return;
     }
-    const Parameters parameters = make_parameters(target, rows, count);
-
     for (int r = 0; r < count; r++)
         rows[r]->is_present = rows[r]->is_newer = rows[r]->is_marked = rows[r]->would_change = false;
-    ready_plan(&plan->look, target, rows[0]->event, look_statement);
-    run_for_rows(plan->look, target, rows, count, parameters, receive_standing, SPI_OK_SELECT);
-    free_parameters(parameters);
+    run_by_index(&plan->look, target, look_statement, rows, count, receive_standing, SPI_OK_SELECT);
 }
 
 /* Copies the rows that are not written to `others`; returns how many. */
@@ -533,14 +535,10 @@ void check_returned(const Target *target, const RowReceiver &receiver)
 /* Updates those of the rows that are there; returns how many are not, copied to `absent`. */
 int update_rows(Target *target, SavedPlan *plan, Row *const *rows, int count, Row **absent)
 {
-    const Parameters parameters = make_parameters(target, rows, count);
     int missing = 0;
 
-    ready_plan(&plan->update, target, rows[0]->event, update_statement);
-    const RowReceiver receiver =
-        run_for_rows(plan->update, target, rows, count, parameters, receive_updated, SPI_OK_UPDATE_RETURNING);
-    free_parameters(parameters);
-    check_returned(target, receiver);
+    check_returned(target, run_by_index(&plan->update, target, update_statement, rows, count, receive_updated,
+                                        SPI_OK_UPDATE_RETURNING));
     const int left = unwritten(rows, count, absent);
     if (left == 0)
         return 0;
@@ -588,7 +586,7 @@ void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
 
 } // namespace
 
-void plan_by_index(SPIPlanPtr plan)
+int begin_by_index(SPIPlanPtr plan, Planning planning)
 {
     const int level = NewGUCNestLevel();
 
@@ -597,9 +595,12 @@ void plan_by_index(SPIPlanPtr plan)
     pin_setting("enable_hashjoin", "off");
     pin_setting("enable_mergejoin", "off");
     pin_setting("enable_seqscan", "off");
+    if (planning == Planning::each_time)
+        return level;
     if (CachedPlan *kept = SPI_plan_get_cached_plan(plan))
         ReleaseCachedPlan(kept, CurrentResourceOwner);
     AtEOXact_GUC(false, level);
+    return NewGUCNestLevel();
 }
 
 std::string_view time_text_of(Mapping::Shape shape, std::int64_t time, char (&buffer)[32]) noexcept
@@ -732,10 +733,10 @@ void run_for_keys(Target *target, SPIPlanPtr *plan, char *(*statement)(const Tar
 
     if (*plan == nullptr)
         *plan = prepare_spi(statement(target), target->key_count + 1, key_types(target), planning_of(target));
-    if (planning_of(target) == Planning::once)
-        plan_by_index(*plan);
+    const int level = begin_by_index(*plan, planning_of(target));
     run_for_rows(*plan, target, rows, count, parameters,
                  expected == SPI_OK_SELECT ? receive_standing : receive_deleted, expected);
+    AtEOXact_GUC(false, level);
     free_parameters(parameters);
 }
 

@@ -3,6 +3,7 @@
 #include "core/delivery.h"
 
 #include "db/guard.h"
+#include "db/spi.h"
 #include "db/target.h"
 
 namespace cxone_sync {
@@ -78,9 +79,10 @@ void run_for_keys(Target *target, SPIPlanPtr *plan, char *(*statement)(const Tar
 /*
  * A plan that is kept stays until the table is analyzed, and may have been made when that was empty. So it is
  * to find rows by their index, whatever the table's size. To be called before each execution: should the plan
- * be out of date, it is made here, and what triggers run is planned as ever.
+ * be out of date, it is made here, and what triggers run is planned as ever. A plan that is made each time is
+ * made while it is executed. AtEOXact_GUC() for the level that is returned ends it.
  */
-void plan_by_index(SPIPlanPtr plan);
+int begin_by_index(SPIPlanPtr plan, Planning planning);
 
 /* Looks which of the rows' keys are there. */
 void look_for_rows(Target *target, Row *const *rows, int count);

@@ -427,7 +427,7 @@ bool share_statement(const Row *a, const Row *b)
 {
     return a->target == b->target && a->stage == b->stage && is_removal(a) == is_removal(b) &&
            (is_removal(a) || feed_same_columns(a, b)) && a->key_order < b->key_order &&
-           !have_same_key(a, b) && !a->target->is_pruned_by_row;
+           !have_same_key(a, b) && !a->target->hashed_together;
 }
 
 /*
@@ -832,9 +832,12 @@ void postpone_target(Batch *batch, std::uint16_t index)
 /* Locks the target's table as a write does; false if others keep it from us. */
 bool lock_table(const Batch *batch, const Target *target)
 {
+    const Oid relation = lock_in_the_way(target);
+
     if (batch->pace != Pace::waiting)
-        return !target->is_locked && ConditionalLockRelationOid(target->config.relation, RowExclusiveLock);
-    LockRelationOid(target->config.relation, RowExclusiveLock);
+        return !target->is_locked && ConditionalLockRelationOid(relation, RowExclusiveLock);
+    if (OidIsValid(relation))
+        LockRelationOid(relation, target->is_locked ? AccessShareLock : RowExclusiveLock);
     if (target->is_locked)
         doubt_catalog(); /* it can be looked at now */
     return true;

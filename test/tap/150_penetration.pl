@@ -117,8 +117,8 @@ foreach my $text (q{'; DROP TABLE public.canary; --}, q{"; DROP TABLE public.can
 	psql_fails("SELECT cxone_sync.map_field('contact_records', $quoted, '/x')", 'does not exist', 'map_field: column');
 	psql_fails("SELECT cxone_sync.map_field('contact_records', 'email', $quoted)", 'JSON pointer', 'map_field: pointer');
 	psql_fails("SELECT cxone_sync.add_target('t', $quoted, '{id}')", 'invalid|syntax|does not exist', 'add_target: relation');
-	psql_fails("SELECT cxone_sync.add_target('t', 'public.plain', ARRAY[$quoted]::name[])", 'has no column', 'add_target: key');
-	psql_fails("SELECT cxone_sync.add_target('t', 'public.plain', '{id}', order_column => $quoted)", 'has no column', 'add_target: order');
+	psql_fails("SELECT cxone_sync.add_target('t', 'public.plain', ARRAY[$quoted]::name[])", 'does not exist', 'add_target: key');
+	psql_fails("SELECT cxone_sync.add_target('t', 'public.plain', '{id}', order_column => $quoted)", 'does not exist', 'add_target: order');
 	psql_fails("SELECT cxone_sync.add_target('t', 'public.plain', '{id}', event_types => '{x}', root_path => $quoted)", 'JSON pointer', 'add_target: root');
 	psql_fails("CALL cxone_sync.fill_from_extra('contact_records', $quoted)", 'has no column|no column', 'fill_from_extra');
 	is(sql($node, "SELECT count(*) FROM cxone_sync.replay_dead_letters(target => $quoted)"), '0', 'replay_dead_letters');

@@ -1,0 +1,579 @@
+#include "core/assignments.h"
+#include "core/mapping.h"
+#include "cxone/contract.h"
+
+#include <algorithm>
+#include <cstdarg>
+
+#include "db/catalog_scan.h"
+#include "db/surroundings.h"
+extern "C" {
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_partitioned_table.h"
+#include "catalog/pg_proc.h"
+#include "commands/trigger.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteDefine.h"
+#include "rewrite/rewriteHandler.h"
+#include "rewrite/rowsecurity.h"
+#include "utils/regproc.h"
+#include "utils/rls.h"
+}
+
+namespace cxone_sync {
+
+namespace {
+
+/* A partition may be dropped meanwhile. */
+const char *name_of(Oid relation)
+{
+    const char *name = get_rel_name(relation);
+
+    if (name == nullptr)
+        return psprintf("%u", relation);
+    return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+}
+
+bool deletes_rows(const Target *target)
+{
+    return target->config.delete_types != NIL && target->config.mark_column == nullptr;
+}
+
+/* ---- rules ---- */
+
+const char *command_of(CmdType event)
+{
+    return event == CMD_INSERT ? "INSERT" : event == CMD_UPDATE ? "UPDATE" : "DELETE";
+}
+
+/* A rule for UPDATE keeps ON CONFLICT from working even if it is disabled (rewriteHandler.c: matchLocks). */
+bool is_in_the_way(const Target *target, const RewriteRule *rule)
+{
+    if (rule->event == CMD_UPDATE)
+        return true;
+    if (!fires(rule->enabled))
+        return false;
+    return rule->event == CMD_INSERT || (rule->event == CMD_DELETE && deletes_rows(target));
+}
+
+/* ---- row security ---- */
+
+bool is_forced_on(const Target *target, Relation relation)
+{
+    return check_enable_rls(RelationGetRelid(relation), target->owner, true) == RLS_ENABLED;
+}
+
+bool concerns(const RowSecurityPolicy *policy, Oid role)
+{
+    const auto *roles = reinterpret_cast<Oid *>(ARR_DATA_PTR(policy->roles));
+
+    return std::any_of(roles, roles + ARR_DIMS(policy->roles)[0],
+                       [role](Oid of) { return of == ACL_ID_PUBLIC || has_privs_of_role(role, of); });
+}
+
+bool some_policy_permits(Relation relation, Oid role)
+{
+    ListCell *cell;
+
+    foreach (cell, relation->rd_rsdesc->policies) {
+        const auto *policy = static_cast<RowSecurityPolicy *>(lfirst(cell));
+
+        if (policy->permissive && concerns(policy, role))
+            return true;
+    }
+    return false;
+}
+
+/* ---- indexes ---- */
+
+Form_pg_index form_of_index(HeapTuple tuple)
+{
+    return reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+}
+
+bool is_plain(HeapTuple index)
+{
+    return heap_attisnull(index, Anum_pg_index_indpred, nullptr) &&
+           heap_attisnull(index, Anum_pg_index_indexprs, nullptr);
+}
+
+/* Equal bytes are equal under each deterministic collation, and no others are. */
+bool same_equality(Oid a, Oid b)
+{
+    return a == b || (OidIsValid(a) && OidIsValid(b) && get_collation_isdeterministic(a) &&
+                      get_collation_isdeterministic(b));
+}
+
+Oid oid_in(HeapTuple index, int attribute, int place)
+{
+    bool is_null;
+    const Datum oids = SysCacheGetAttr(INDEXRELID, index, static_cast<AttrNumber>(attribute), &is_null);
+
+    return reinterpret_cast<oidvector *>(DatumGetPointer(oids))->values[place];
+}
+
+Oid equality_of(Oid operator_class)
+{
+    const Oid type = get_opclass_input_type(operator_class);
+
+    return get_opfamily_member(get_opclass_family(operator_class), type, type, BTEqualStrategyNumber);
+}
+
+/* What the index's columns have to do with one column of the key. */
+enum class Match { none, unequal, same_rows, same };
+
+Match match_of(const Target *target, HeapTuple index, int key)
+{
+    const TargetColumn &column = key_column(target, key);
+    const Form_pg_index form = form_of_index(index);
+    Match best = Match::none;
+
+    for (int i = 0; i < form->indnkeyatts; i++) {
+        if (form->indkey.values[i] != column.number)
+            continue;
+        const Oid collation = oid_in(index, Anum_pg_index_indcollation, i);
+        Match match = collation == column.collation ? Match::same : Match::same_rows;
+        if (equality_of(oid_in(index, Anum_pg_index_indclass, i)) != target->keys[key].equals ||
+            !same_equality(collation, column.collation))
+            match = Match::unequal;
+        best = std::max(best, match);
+    }
+    return best;
+}
+
+Match match_of(const Target *target, HeapTuple index)
+{
+    Match worst = Match::same;
+
+    for (int k = 0; k < target->key_count; k++)
+        worst = std::min(worst, match_of(target, index, k));
+    return worst;
+}
+
+/* Whether it has no columns beside the key's. */
+bool spans_just_the_key(const Target *target, const Form_pg_index form)
+{
+    for (int i = 0; i < form->indnkeyatts; i++) {
+        bool is_there = false;
+
+        for (int k = 0; k < target->key_count; k++)
+            is_there |= form->indkey.values[i] == key_column(target, k).number;
+        if (!is_there)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Those that ON CONFLICT with the key's columns takes, all of them: as infer_arbiter_indexes() looks. A key
+ * WITHOUT OVERLAPS is unique and an exclusion constraint.
+ */
+bool is_arbiter(const Target *target, HeapTuple index)
+{
+    const Form_pg_index form = form_of_index(index);
+
+    return form->indisunique && !form->indisexclusion && form->indisvalid && is_plain(index) &&
+           spans_just_the_key(target, form) && match_of(target, index) != Match::none;
+}
+
+/* Calls visit(pg_index tuple) for each index, without a lock on it. */
+template <typename Visit> void for_each_index(Oid relation, Visit visit)
+{
+    for_each_row(IndexRelationId, IndexIndrelidIndexId, Anum_pg_index_indrelid, relation,
+                 [&visit](HeapTuple tuple, TupleDesc) { visit(tuple); });
+}
+
+/* ---- triggers ---- */
+
+bool is_deferrable(const FormData_pg_trigger *trigger)
+{
+    bool deferrable = trigger->tgdeferrable;
+
+    if (OidIsValid(trigger->tgconstraint)) {
+        HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(trigger->tgconstraint));
+
+        if (HeapTupleIsValid(tuple)) {
+            deferrable |= reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->condeferrable;
+            ReleaseSysCache(tuple);
+        }
+    }
+    return deferrable;
+}
+
+/* A foreign key's on the table that it refers to, other than those that only refuse. */
+bool is_cascade(Oid function)
+{
+    return RI_FKey_trigger_type(function) == RI_TRIGGER_PK && function != F_RI_FKEY_NOACTION_DEL &&
+           function != F_RI_FKEY_NOACTION_UPD && function != F_RI_FKEY_RESTRICT_DEL &&
+           function != F_RI_FKEY_RESTRICT_UPD;
+}
+
+/* tgargs: texts, each with a NUL behind it. */
+bool has_argument(HeapTuple tuple, TupleDesc row, const char *argument)
+{
+    const auto *trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
+    bool is_null;
+    const Datum value = heap_getattr(tuple, Anum_pg_trigger_tgargs, row, &is_null);
+
+    if (is_null)
+        return false;
+    const char *text = VARDATA_ANY(DatumGetByteaPP(value));
+    for (int i = 0; i < trigger->tgnargs; i++, text += strlen(text) + 1) {
+        if (strcmp(text, argument) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool has_search_path(HeapTuple function)
+{
+    bool is_null;
+    const Datum settings = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_proconfig, &is_null);
+    Datum *elements;
+    int count;
+
+    if (is_null)
+        return false;
+    deconstruct_array(DatumGetArrayTypeP(settings), TEXTOID, -1, false, TYPALIGN_INT, &elements, nullptr,
+                      &count);
+    for (int i = 0; i < count; i++) {
+        if (pg_strncasecmp(TextDatumGetCString(elements[i]), "search_path=", strlen("search_path=")) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool is_in_plpgsql(HeapTuple function)
+{
+    const char *language =
+        get_language_name(reinterpret_cast<Form_pg_proc>(GETSTRUCT(function))->prolang, true);
+
+    return language != nullptr && strcmp(language, "plpgsql") == 0;
+}
+
+bool sets_order_column(const Target *target, HeapTuple function)
+{
+    bool is_null;
+    const Datum source = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosrc, &is_null);
+
+    if (is_null || !is_in_plpgsql(function))
+        return false;
+    return assigns_field(TextDatumGetCString(source), "new", target->config.order_column);
+}
+
+/* A trigger of the user's, about which there may be something to say. */
+void look_at_function(Target *target, HeapTuple tuple, TupleDesc row, bool before_row)
+{
+    const auto *trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
+    HeapTuple function = SearchSysCache1(PROCOID, ObjectIdGetDatum(trigger->tgfoid));
+
+    if (!HeapTupleIsValid(function))
+        return;
+    const Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(function))->prolang;
+    const char *name = NameStr(trigger->tgname);
+    if (before_row &&
+        (has_argument(tuple, row, target->config.order_column) || sets_order_column(target, function)))
+        warn(target, "trigger \"%s\" of table %s may set \"%s\": every later event would look old", name,
+             name_of(trigger->tgrelid), target->config.order_column);
+    if (language != INTERNALlanguageId && language != ClanguageId && !has_search_path(function)) {
+        const char *procedure = format_procedure_qualified(trigger->tgfoid);
+        const char *schema = quote_identifier(get_namespace_name(get_rel_namespace(target->config.relation)));
+
+        warn(target,
+             "trigger \"%s\" of table %s runs with search_path = pg_catalog, pg_temp: if it needs another "
+             "one, ALTER FUNCTION %s SET search_path = %s, pg_temp",
+             name, name_of(trigger->tgrelid), procedure, schema);
+    }
+    ReleaseSysCache(function);
+}
+
+/* A partition has copies of its parent's triggers, which are the parent's. */
+void look_at_trigger(Target *target, HeapTuple tuple, TupleDesc row, bool of_part)
+{
+    const auto *trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
+    const bool each_row = TRIGGER_FOR_ROW(trigger->tgtype);
+    const bool before_row = each_row && TRIGGER_FOR_BEFORE(trigger->tgtype);
+
+    if (!fires(trigger->tgenabled))
+        return;
+    target->has_deferrable |= is_deferrable(trigger);
+    target->cascades |= is_cascade(trigger->tgfoid);
+    if (trigger->tgfoid == F_RI_FKEY_CHECK_INS)
+        target->references = list_append_unique_oid(target->references, trigger->tgconstrrelid);
+    if (before_row) {
+        target->may_swallow = true;
+        target->inserts_cost |= TRIGGER_FOR_INSERT(trigger->tgtype);
+    }
+    if (!trigger->tgisinternal && !TRIGGER_FOR_TRUNCATE(trigger->tgtype) &&
+        !(of_part && (!each_row || OidIsValid(trigger->tgparentid))))
+        look_at_function(target, tuple, row, before_row);
+}
+
+void look_at_triggers(Target *target, Oid relation, bool of_part)
+{
+    for_each_row(
+        TriggerRelationId, TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, relation,
+        [target, of_part](HeapTuple tuple, TupleDesc row) { look_at_trigger(target, tuple, row, of_part); });
+}
+
+/* ---- partitions ---- */
+
+/* Not find_all_inheritors(), which raises an error if one of them is dropped meanwhile. */
+List *add_children(List *parts, Oid parent)
+{
+    for_each_row(InheritsRelationId, InheritsParentIndexId, Anum_pg_inherits_inhparent, parent,
+                 [&parts](HeapTuple tuple, TupleDesc) {
+                     const auto *row = reinterpret_cast<Form_pg_inherits>(GETSTRUCT(tuple));
+                     if (!row->inhdetachpending)
+                         parts = lappend_oid(parts, row->inhrelid);
+                 });
+    return parts;
+}
+
+/* Takes the columns by which one of the partitioned tables sends rows on; columns go by their names. */
+void take_partition_key(Target *target, Relation top, Oid relation)
+{
+    bool is_null;
+    HeapTuple tuple = SearchSysCache1(PARTRELID, ObjectIdGetDatum(relation));
+
+    if (!HeapTupleIsValid(tuple))
+        return;
+    const auto *form = reinterpret_cast<Form_pg_partitioned_table>(GETSTRUCT(tuple));
+    const Datum collations =
+        SysCacheGetAttr(PARTRELID, tuple, Anum_pg_partitioned_table_partcollation, &is_null);
+    target->hashed_together |= form->partstrat == 'h' && form->partnatts > 1;
+    for (int i = 0; i < form->partnatts; i++) {
+        const AttrNumber number = form->partattrs.values[i];
+        const char *name = number > 0 ? get_attname(relation, number, true) : nullptr;
+
+        if (name == nullptr) {
+            target->partition_exotic = true;
+            continue;
+        }
+        const AttrNumber own = get_attnum(RelationGetRelid(top), name);
+        target->partition_keys = list_append_unique_int(target->partition_keys, own);
+        target->partition_exotic |= reinterpret_cast<oidvector *>(DatumGetPointer(collations))->values[i] !=
+                                    TupleDescAttr(RelationGetDescr(top), own - 1)->attcollation;
+    }
+    ReleaseSysCache(tuple);
+}
+
+/* An index that a partition has for itself. */
+bool is_own_key(HeapTuple index)
+{
+    const Form_pg_index form = form_of_index(index);
+
+    return (form->indisunique || form->indisexclusion) && form->indisready &&
+           !get_rel_relispartition(form->indexrelid);
+}
+
+void look_at_part(Target *target, Relation top, Oid part)
+{
+    if (get_rel_relkind(part) == RELKIND_PARTITIONED_TABLE) {
+        take_partition_key(target, top, part);
+        return;
+    }
+    for_each_index(part, [target](HeapTuple index) { target->other_keys |= is_own_key(index); });
+    look_at_triggers(target, part, true);
+}
+
+/* ---- columns ---- */
+
+/* What a row that is proposed draws from a sequence is gone, also if there was a row already. */
+bool may_draw_number(Relation relation, const FormData_pg_attribute *attribute)
+{
+    if (attribute->attgenerated != '\0' || attribute->attisdropped)
+        return false;
+    if (attribute->attidentity != '\0')
+        return true;
+    Node *expression = build_column_default(relation, attribute->attnum);
+    /* a function of PostgreSQL's without arguments, as gen_random_uuid(), knows no sequence */
+    if (expression != nullptr && IsA(expression, FuncExpr)) {
+        const auto *call = reinterpret_cast<FuncExpr *>(expression);
+        if (call->args == NIL && call->funcid < FirstNormalObjectId)
+            return false;
+    }
+    return expression != nullptr && contain_volatile_functions(expression);
+}
+
+void look_at_columns(Target *target, Relation relation)
+{
+    TupleDesc row = RelationGetDescr(relation);
+
+    for (int i = 0; i < row->natts; i++)
+        target->inserts_cost |= may_draw_number(relation, TupleDescAttr(row, i));
+}
+
+} // namespace
+
+bool fires(char enabled)
+{
+    if (enabled == TRIGGER_FIRES_ALWAYS)
+        return true;
+    return enabled == (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ? TRIGGER_FIRES_ON_REPLICA
+                                                                                  : TRIGGER_FIRES_ON_ORIGIN);
+}
+
+void warn(Target *target, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    target->warning = MemoryContextStrdup(
+        target->context, target->warning == nullptr ? text : psprintf("%s; %s", target->warning, text));
+}
+
+void find_parts(Target *target, Relation relation)
+{
+    List *parts = add_children(NIL, RelationGetRelid(relation));
+
+    for (int i = 0; i < list_length(parts); i++) {
+        if (get_rel_relkind(list_nth_oid(parts, i)) == RELKIND_PARTITIONED_TABLE)
+            parts = add_children(parts, list_nth_oid(parts, i));
+    }
+    target->part_count = list_length(parts);
+    if (parts == NIL)
+        return;
+    target->parts = static_cast<Oid *>(MemoryContextAlloc(target->context, target->part_count * sizeof(Oid)));
+    for (int i = 0; i < target->part_count; i++)
+        target->parts[i] = list_nth_oid(parts, i);
+    std::sort(target->parts, target->parts + target->part_count);
+}
+
+bool check_parts(Target *target, Relation relation)
+{
+    for (int i = 0; i < target->part_count; i++) {
+        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(target->parts[i]));
+
+        if (!HeapTupleIsValid(tuple))
+            continue;
+        const Form_pg_class form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+        const char kind = form->relkind;
+        const char persistence = form->relpersistence;
+        ReleaseSysCache(tuple);
+        const bool inherits = relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE;
+        const bool is_foreign = kind == RELKIND_FOREIGN_TABLE;
+        const bool is_lost = kind == RELKIND_RELATION && persistence != RELPERSISTENCE_PERMANENT;
+        if (!inherits && !is_foreign && !is_lost)
+            continue;
+        const char *part = name_of(target->parts[i]);
+        if (inherits)
+            return refuse(
+                target, ERRCODE_WRONG_OBJECT_TYPE,
+                psprintf("Its key does not hold in both. Run ALTER TABLE %s NO INHERIT %s, or make the "
+                         "table partitioned.",
+                         part, target->table),
+                "table %s is inherited by table %s", target->table, part);
+        if (is_foreign)
+            return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Detach it: events are written to tables only.",
+                          "partition %s of table %s is a foreign table", part, target->table);
+        return refuse(target, ERRCODE_WRONG_OBJECT_TYPE,
+                      psprintf("Its rows would not survive a crash. Run ALTER TABLE %s SET LOGGED.", part),
+                      "partition %s of table %s is %s", part, target->table,
+                      persistence == RELPERSISTENCE_TEMP ? "temporary" : "unlogged");
+    }
+    return true;
+}
+
+bool check_rules(Target *target, Relation relation)
+{
+    for (int i = 0; relation->rd_rules != nullptr && i < relation->rd_rules->numLocks; i++) {
+        const RewriteRule *rule = relation->rd_rules->rules[i];
+
+        if (is_in_the_way(target, rule))
+            return refuse(target, ERRCODE_WRONG_OBJECT_TYPE,
+                          psprintf("Run DROP RULE ... ON %s; a trigger can do its work.", target->table),
+                          "table %s has a rule for %s", target->table, command_of(rule->event));
+    }
+    return true;
+}
+
+bool check_row_security(Target *target, Relation relation)
+{
+    if (!is_forced_on(target, relation))
+        return true;
+    if (relation->rd_rsdesc == nullptr || !some_policy_permits(relation, target->owner))
+        return refuse(
+            target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+            psprintf("Create a policy for the owner, or run ALTER TABLE %s NO FORCE ROW LEVEL SECURITY.",
+                     target->table),
+            "table %s forces row security on its owner, and no policy permits it anything", target->table);
+    if (deletes_rows(target))
+        return refuse(
+            target, ERRCODE_INVALID_TABLE_DEFINITION,
+            psprintf("Run ALTER TABLE %s NO FORCE ROW LEVEL SECURITY, or use a mark_column.", target->table),
+            "table %s forces row security on its owner: a policy could hide the row that a deletion "
+            "means",
+            target->table);
+    return true;
+}
+
+bool check_unique_key(Target *target, Relation relation)
+{
+    Oid deferrable = InvalidOid;
+    Oid unequal = InvalidOid;
+    Oid slow = InvalidOid;
+    bool quick = false;
+
+    for_each_index(RelationGetRelid(relation), [&](HeapTuple index) {
+        const Form_pg_index form = form_of_index(index);
+        const Match match = match_of(target, index);
+
+        if (is_arbiter(target, index)) {
+            if (!form->indimmediate)
+                deferrable = form->indexrelid;
+            else if (match == Match::unequal)
+                unequal = form->indexrelid;
+            else if (match == Match::same_rows)
+                slow = form->indexrelid;
+            else
+                quick = true;
+        } else if ((form->indisunique || form->indisexclusion) && form->indisready) {
+            /* what is unique by the key is so by the key and more */
+            target->other_keys |= form->indisexclusion || match < Match::same_rows;
+        }
+    });
+    if (OidIsValid(deferrable))
+        return refuse(target, ERRCODE_INVALID_OBJECT_DEFINITION,
+                      "Drop it, or make one that is not deferrable in its place.",
+                      "unique constraint \"%s\" on the key of table %s is deferrable",
+                      get_rel_name(deferrable), target->table);
+    if (OidIsValid(unequal))
+        return refuse(
+            target, ERRCODE_INVALID_OBJECT_DEFINITION,
+            "Make it with the collation and the operator class of its columns.",
+            "unique index \"%s\" on the key of table %s takes other values for equal than its columns "
+            "do",
+            get_rel_name(unequal), target->table);
+    if (!quick && !OidIsValid(slow))
+        return refuse(
+            target, ERRCODE_INVALID_OBJECT_DEFINITION,
+            "Add a primary key or a unique constraint, not deferrable, on the target's key columns.",
+            "table %s has no unique constraint on just its key", target->table);
+    if (!quick)
+        warn(target,
+             "unique index \"%s\" of table %s has another collation than its columns: rows cannot be looked "
+             "up in it, so every write reads the whole table",
+             get_rel_name(slow), target->table);
+    return true;
+}
+
+void describe_surroundings(Target *target, Relation relation)
+{
+    const Oid relid = RelationGetRelid(relation);
+
+    target->is_partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+    take_partition_key(target, relation, relid);
+    look_at_triggers(target, relid, false);
+    look_at_columns(target, relation);
+    for (int i = 0; i < target->part_count; i++)
+        look_at_part(target, relation, target->parts[i]);
+    if (is_forced_on(target, relation))
+        target->may_swallow = target->inserts_cost = true;
+}
+
+} // namespace cxone_sync

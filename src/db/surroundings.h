@@ -1,0 +1,25 @@
+#pragma once
+
+#include "db/target.h"
+
+namespace cxone_sync {
+
+/* Whether what is enabled so has an effect: triggers and rules are told by the same letters. */
+bool fires(char enabled);
+
+/* Notes the partitions of the table, and the tables that inherit from it. */
+void find_parts(Target *target, Relation relation);
+
+/* These look at what stands around the table's columns; false: set a problem. */
+bool check_parts(Target *target, Relation relation);
+bool check_rules(Target *target, Relation relation);
+bool check_row_security(Target *target, Relation relation);
+bool check_unique_key(Target *target, Relation relation);
+
+/* Fills in what the writer has to know, and the warnings; for a target without a problem. */
+void describe_surroundings(Target *target, Relation relation);
+
+/* One more warning. */
+void warn(Target *target, const char *format, ...) pg_attribute_printf(2, 3);
+
+} // namespace cxone_sync
