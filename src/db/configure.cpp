@@ -102,9 +102,6 @@ Target *require_own_target(const char *name)
     return target;
 }
 
-    return false;
-}
-
 /* ---- what is refused of the arguments, whatever the table is like ---- */
 
 bool is_empty(const ArrayType *array)

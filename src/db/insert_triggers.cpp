@@ -106,15 +106,20 @@ void set_key_text(Row *row)
     call_cpp([row, key] { row->event->key = arena_copy(row->delivery->arena, key); });
 }
 
-void set_keys(const Target *target, Row *row, const Datum *keys)
+void set_keys(const Target *target, Row *row, Datum *keys)
 {
+    const int count = row->event->field_count + 1;
+    auto *values = static_cast<Datum *>(palloc(count * sizeof(Datum)));
+
+    memcpy(values, row->values, count * sizeof(Datum));
     for (int k = 0; k < target->key_count; k++) {
-        row->keys[k] = keys[k];
         for (int i = 0; i < row->event->field_count; i++) {
             if (row->event->fields[i].column == target->keys[k].column)
-                row->values[i] = keys[k];
+                values[i] = keys[k];
         }
     }
+    row->keys = keys;
+    row->values = values;
     if (target->text_key)
         set_key_text(row);
 }

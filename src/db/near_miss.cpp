@@ -8,8 +8,10 @@ namespace cxone_sync {
 
 NearMiss near_miss_of(const char *wanted)
 {
-    /* as parse_relation.c: not more than three, and not more than half of it */
-    return {.wanted = wanted, .name = nullptr, .distance = Min(3, static_cast<int>(strlen(wanted)) / 2) + 1};
+    /* as parse_relation.c: not more than three, and less than half of it */
+    return {.wanted = wanted,
+            .name = nullptr,
+            .distance = Min(3, (static_cast<int>(strlen(wanted)) - 1) / 2) + 1};
 }
 
 void try_name(NearMiss &nearest, const char *name)
@@ -22,9 +24,8 @@ void try_name(NearMiss &nearest, const char *name)
     /* upper and lower case are the same */
     const char *x = str_tolower(nearest.wanted, wanted_length, DEFAULT_COLLATION_OID);
     const char *y = str_tolower(name, length, DEFAULT_COLLATION_OID);
-    const int distance =
-        varstr_levenshtein_less_equal(x, static_cast<int>(strlen(x)), y, static_cast<int>(strlen(y)), 1, 1, 1,
-                                      nearest.distance - 1, true);
+    const int distance = varstr_levenshtein_less_equal(
+        x, static_cast<int>(strlen(x)), y, static_cast<int>(strlen(y)), 1, 1, 1, nearest.distance - 1, true);
     if (distance >= nearest.distance)
         return;
     nearest.name = name;

@@ -9,8 +9,8 @@
 #include "db/catalog_scan.h"
 #include "db/extension.h"
 #include "db/guard.h"
-#include "db/near_miss.h"
 #include "db/identity.h"
+#include "db/near_miss.h"
 #include "db/surroundings.h"
 extern "C" {
 #include "catalog/partition.h"
@@ -712,8 +712,7 @@ void describe_table(Target *target, Relation relation)
     /* those of partitions are not known here */
     target->has_triggers =
         relation->trigdesc != nullptr || relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
-    target->has_insert_triggers =
-        relation->trigdesc != nullptr && relation->trigdesc->trig_insert_before_row;
+    target->has_insert_triggers = relation->trigdesc != nullptr && relation->trigdesc->trig_insert_before_row;
     target->is_distributed = is_distributed(RelationGetRelid(relation));
     target->columns = static_cast<TargetColumn *>(
         MemoryContextAllocZero(target->context, row->natts * sizeof(TargetColumn)));

@@ -93,19 +93,19 @@ struct Target {
     Oid blocker;         /* while is_locked: the table whose lock is in the way; 0: it is not known which */
     Oid *parts;          /* partitions, or tables that inherit from it, at any depth: sorted */
     int part_count;
-    char *warning;         /* what its owner should know though it stops nothing; null: nothing */
-    TargetProblem slip;    /* what is refused when it is configured, and a mere warning later */
-    bool inserts_cost;     /* a proposed row has effects even if it is not inserted: triggers, sequences */
+    char *warning;            /* what its owner should know though it stops nothing; null: nothing */
+    TargetProblem slip;       /* what is refused when it is configured, and a mere warning later */
+    bool inserts_cost;        /* a proposed row has effects even if it is not inserted: triggers, sequences */
     bool has_insert_triggers; /* BEFORE INSERT, for each row: they may change its key */
-    bool may_swallow;      /* a trigger or policy may drop a write without an error */
-    bool other_keys;       /* rows have to be unique, or to exclude others, by more than the key */
-    bool cascades;         /* foreign keys of others, or its own, change rows when it does */
-    bool has_deferrable;   /* some constraint on it, or some foreign key to it, can wait for the commit */
-    List *references;      /* OIDs of the tables that its foreign keys refer to, perhaps its own */
-    bool is_partitioned;   /* the next three are of all levels: */
-    List *partition_keys;  /* numbers of the columns by which rows find their partition */
-    bool hashed_together;  /* by a hash of several of them */
-    bool partition_exotic; /* also by an expression, or by another collation than the column's */
+    bool may_swallow;         /* a trigger or policy may drop a write without an error */
+    bool other_keys;          /* rows have to be unique, or to exclude others, by more than the key */
+    bool cascades;            /* foreign keys of others, or its own, change rows when it does */
+    bool has_deferrable;      /* some constraint on it, or some foreign key to it, can wait for the commit */
+    List *references;         /* OIDs of the tables that its foreign keys refer to, perhaps its own */
+    bool is_partitioned;      /* the next three are of all levels: */
+    List *partition_keys;     /* numbers of the columns by which rows find their partition */
+    bool hashed_together;     /* by a hash of several of them */
+    bool partition_exotic;    /* also by an expression, or by another collation than the column's */
 
     /* with regard to the other targets */
     int number;         /* its place among them */

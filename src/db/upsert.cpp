@@ -457,8 +457,8 @@ RowReceiver run_for_rows(SPIPlanPtr plan, const Target *target, Row *const *rows
 }
 
 /* The same, by the rows' columns and with a statement that finds rows by their index. */
-RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText statement, Row *const *rows, int count,
-                         Receive receive, int expected)
+RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText statement, Row *const *rows,
+                         int count, Receive receive, int expected)
 {
     const Parameters parameters = make_parameters(target, rows, count);
 
@@ -635,6 +635,9 @@ void convert_row(Target *target, Row *row, MemoryContext scratch)
     row->keys = static_cast<Datum *>(palloc(target->key_count * sizeof(Datum)));
     for (int k = 0; k < target->key_count; k++)
         row->keys[k] = row->values[field_for(event, target->keys[k].column)];
+    row->own_key = event->key;
+    row->own_values = row->values;
+    row->own_keys = row->keys;
 }
 
 char *value_text(TargetColumn *column, const Field &field)

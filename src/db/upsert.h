@@ -13,8 +13,11 @@ struct Row {
     Event *event;
     Delivery *delivery;
     Target *target;
-    Datum *values;        /* parallel to event->fields, and the event's time */
-    Datum *keys;          /* of them, those of the target's key */
+    Datum *values;            /* parallel to event->fields, and the event's time */
+    Datum *keys;              /* of them, those of the target's key */
+    std::string_view own_key; /* the event's text of it, and these two, before a trigger changed them */
+    Datum *own_values;
+    Datum *own_keys;
     const PgError *fault; /* why the event cannot be applied; null: nothing is known against it */
     bool is_refused;      /* for a reason that was known before anything was written */
 

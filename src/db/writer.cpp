@@ -610,10 +610,13 @@ void reset_rows(Batch *batch, int begin, int end)
     for (int i = begin; i < end; i++) {
         Row *row = &batch->rows[i];
 
-        if (!row->is_refused) {
-            row->event->outcome = Outcome::pending;
-            row->fault = nullptr;
-        }
+        if (row->is_refused)
+            continue;
+        row->event->outcome = Outcome::pending;
+        row->event->key = row->own_key;
+        row->values = row->own_values;
+        row->keys = row->own_keys;
+        row->fault = nullptr;
     }
 }
 
