@@ -50,4 +50,12 @@ void raise(const PgError &error)
     pg_unreachable();
 }
 
+void begin_subtransaction()
+{
+    BeginInternalSubTransaction(nullptr);
+    if (ExitOnAnyError)
+        (void)set_config_option("exit_on_error", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                                false);
+}
+
 } // namespace cxone_sync

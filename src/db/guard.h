@@ -45,6 +45,12 @@ void take_error(PgError &error, MemoryContext caller_context);
 /* An error may leave a callable's frame by a longjmp, which runs no destructor. */
 template <typename Callable> inline constexpr bool is_plain = std::is_trivially_destructible_v<Callable>;
 
+/*
+ * Begins a subtransaction in which an error can be caught, also where exit_on_error would make each the end
+ * of the session; the setting is back when it ends.
+ */
+void begin_subtransaction();
+
 template <typename Callable> bool guarded(PgError &error, Callable callable)
 {
     static_assert(is_plain<Callable>);
@@ -74,7 +80,7 @@ bool in_any_subtransaction(MemoryContext context, PgError &error, Work work, boo
     static_assert(is_plain<Work>);
     const ResourceOwner owner = CurrentResourceOwner;
 
-    BeginInternalSubTransaction(nullptr);
+    begin_subtransaction();
     MemoryContextSwitchTo(context);
     const bool ok = guarded(error, work);
     if (ok && keep)

@@ -1,7 +1,9 @@
 #include "db/identity.h"
 extern "C" {
 #include "utils/array.h"
+#include "utils/float.h"
 #include "utils/rls.h"
+#include "utils/xml.h"
 }
 
 namespace cxone_sync {
@@ -24,6 +26,12 @@ SavedIdentity as_owner(Oid owner)
         pin_setting("array_nulls", "on");
     if (!row_security)
         pin_setting("row_security", "on");
+    if (IntervalStyle != INTSTYLE_POSTGRES)
+        pin_setting("intervalstyle", "postgres");
+    if (xmloption != XMLOPTION_CONTENT)
+        pin_setting("xmloption", "content");
+    if (extra_float_digits < 1)
+        pin_setting("extra_float_digits", "1");
     return saved;
 }
 

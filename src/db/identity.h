@@ -14,9 +14,10 @@ struct SavedIdentity {
 /*
  * Makes the session act as `owner` in a security-restricted operation with a pinned search_path: triggers,
  * defaults and input functions are somebody's code, which gets the owner's rights and no others, and can
- * change no setting for longer than this. So are array_nulls and row_security, which say what an event means.
- * The same that PostgreSQL does for maintenance commands (usercontext.c, guc.c: RestrictSearchPath). An error
- * needs no clean-up: the end of the transaction undoes all.
+ * change no setting for longer than this. Pinned as well is what says how a value or a statement is read:
+ * array_nulls, row_security, intervalstyle, xmloption, and extra_float_digits, by which the fields of a row
+ * type pass. The same that PostgreSQL does for maintenance commands (usercontext.c, guc.c:
+ * RestrictSearchPath). An error needs no clean-up: the end of the transaction undoes all.
  */
 SavedIdentity as_owner(Oid owner);
 void back_to(const SavedIdentity &saved);

@@ -29,7 +29,7 @@ void give_up_transaction()
 
 void set_session_setting(const char *name, const char *value)
 {
-    SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
+    SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 /* ---- what a durable commit promises ---- */
@@ -123,6 +123,7 @@ void commit_durably()
 void connect_session(const char *database)
 {
     BackgroundWorkerInitializeConnection(database, nullptr, 0);
+    set_session_setting("role", "none"); /* ALTER DATABASE ... SET role is for clients */
     last_timeout = RegisterTimeout(USER_TIMEOUT, give_up_transaction);
     apply_session_settings();
 }
@@ -133,6 +134,12 @@ void apply_session_settings()
 
     snprintf(lock_timeout, sizeof(lock_timeout), "%d", settings::lock_timeout_ms);
     set_session_setting("lock_timeout", lock_timeout);
+    /* else the error of one event would be the end of the process */
+    set_session_setting("exit_on_error", "off");
+    /* else constraints and triggers of the targets would not be in force */
+    set_session_setting("session_replication_role", "origin");
+    /* else a backslash in a literal of a statement of ours, or of the extension's scripts, is no backslash */
+    set_session_setting("standard_conforming_strings", "on");
     /* the upsert decides by the row that is there now, not by the one a snapshot shows */
     set_session_setting("default_transaction_isolation", "read committed");
     /* statement_timeout of our own does that, and only gives the batch up */

@@ -378,6 +378,70 @@ set_lines('');
 restart_worker($node);
 $pid = worker_pid($node);
 
+# Settings that would change what an event means, or what becomes of it; and beside them what is left to the DBA, which must do no harm.
+my $has_xml = $node->psql('postgres', q(SELECT '<a/>'::xml)) == 0;
+my $xml = $has_xml ? 'xml' : 'text';
+sql($node, <<"SQL");
+CREATE TYPE sam.pair AS (a float8);
+CREATE TABLE sam.parents (id text PRIMARY KEY);
+CREATE TABLE sam.children (id text PRIMARY KEY, parent text REFERENCES sam.parents, gap interval, doc $xml, pair sam.pair, n int, updated_ts timestamptz);
+CREATE FUNCTION sam.no_bad() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN IF NEW.id = 'bad' THEN RAISE 'bad'; END IF; RETURN NEW; END \$\$;
+CREATE TRIGGER no_bad BEFORE INSERT ON sam.children FOR EACH ROW EXECUTE FUNCTION sam.no_bad();
+ALTER TABLE sam.parents OWNER TO sam;
+ALTER TABLE sam.children OWNER TO sam;
+SELECT cxone_sync.add_target('children', 'sam.children', '{id}', event_types => '{child}');
+ALTER DATABASE postgres SET exit_on_error = on;
+ALTER DATABASE postgres SET role = 'sam';
+SQL
+$ENV{PGOPTIONS} .= ' -c role=none -c exit_on_error=off -c session_replication_role=origin -c intervalstyle=postgres -c extra_float_digits=1 -c standard_conforming_strings=on -c quote_all_identifiers=off';
+set_lines(<<'CONF');
+exit_on_error = on
+session_replication_role = replica
+intervalstyle = sql_standard
+xmloption = document
+extra_float_digits = -10
+standard_conforming_strings = off
+backslash_quote = off
+transform_null_equals = on
+quote_all_identifiers = on
+datestyle = 'German, DMY'
+bytea_output = escape
+plan_cache_mode = force_custom_plan
+enable_indexscan = off
+enable_seqscan = off
+synchronous_commit = off
+CONF
+restart_worker($node);
+$pid = worker_pid($node);
+foreach my $how ('after a restart', 'after a reload')
+{
+	if ($how =~ /reload/)
+	{
+		$node->reload;
+		is(counts_of(deliver($node, events_json({ eventType => 'contact', id => 'reloaded' }))), '1 0 0', 'a reload');
+	}
+	is(counts_of(deliver($node, events_json({ eventType => 'child', id => 'number', n => 'x' }, { eventType => 'child', id => "good $how" }))), '1 0 1', "exit_on_error, $how: a bad value is a dead letter");
+	is(counts_of(deliver($node, events_json({ eventType => 'child', id => 'orphan', parent => 'nobody' }, { eventType => 'child', id => 'bad' }))), '0 0 2', "session_replication_role, $how: foreign keys and triggers are in force");
+	is(counts_of(deliver($node, events_json({ eventType => 'child', id => $how, gap => '-1 2:03:04', doc => 'a<b/>', pair => { a => '0.12345678901234' } }))), '1 0 0', "intervalstyle, xmloption, extra_float_digits, $how");
+	is(sql($node, "SELECT extract(epoch FROM gap)::int, doc, (pair).a FROM sam.children WHERE id = '$how'"), '-79016|a<b/>|0.12345678901234', "$how: the values are what PostgreSQL takes them for by default");
+}
+is(sql($node, "SELECT count(*) FROM sam.children WHERE parent IS NOT NULL OR id = 'bad'"), '0', 'nothing has come past the constraints');
+is(worker_pid($node), $pid, 'and the worker lives');
+# PostgreSQL makes an error of exit_on_error the end of the session, but one that is caught is none
+is(sql($node, <<'SQL'), "1 1\nstill here", 'ingest(), simulate() and replay_dead_letters() where exit_on_error is on');
+SET exit_on_error = on;
+SELECT (cxone_sync.ingest('{"events":[{"eventType":"child","id":"i","n":"x"},{"eventType":"child","id":"j"}]}')->>'dead_lettered') || ' '
+    || (SELECT count(*) FROM cxone_sync.simulate('{"events":[{"eventType":"child","id":"i","n":"x"}]}') WHERE outcome = 'dead_lettered');
+SELECT 'still here' FROM cxone_sync.replay_dead_letters(most => 1);
+SQL
+sql($node, "DROP EXTENSION cxone_sync; CREATE EXTENSION cxone_sync VERSION '1.0'");
+poll(sub { sql($node, "SELECT extversion FROM pg_extension WHERE extname = 'cxone_sync'") eq '3.0' }, 'and the worker upgrades the extension');
+wait_for_state($node, 'running');
+is(counts_of(deliver($node, events_json({ id => 'upgraded' }))), '1 0 0', 'and goes on');
+sql($node, "ALTER DATABASE postgres RESET ALL; SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{contact}', kept_columns => '{sync_status}')");
+set_lines('');
+restart_worker($node);
+
 # read-only by default
 sub contact { my $id = shift; return events_json({ eventType => 'contact', id => $id }); }
 my %read_only = (
