@@ -17,9 +17,11 @@ constexpr KindOfPrefix kinds[] = {
     {"XX002", ErrorKind::server},      /* index corrupted */
     {"02", ErrorKind::target},         /* no data: no target takes the event */
     {"08", ErrorKind::passing},        /* connection exception, of a foreign table behind a trigger */
+    {"09", ErrorKind::raised},         /* triggered action exception: it dropped the row */
     {"22", ErrorKind::value},          /* data exception */
     {"23", ErrorKind::constraint},     /* integrity constraint violation */
     {"25", ErrorKind::server},         /* invalid transaction state: read-only */
+    {"27", ErrorKind::raised},         /* triggered data change violation: it changed the key or the time */
     {"3F", ErrorKind::target},         /* invalid schema name */
     {"40", ErrorKind::race},           /* transaction rollback: deadlock, serialization */
     {"42", ErrorKind::target},         /* undefined, or not allowed */
