@@ -41,7 +41,9 @@ public:
         slices.push_back(raw);
         require(kind == JsonKind::string || decoded == raw, "the text is not the value's", raw);
         require(has_nul == (decoded.find('\0') != decoded.npos), "a NUL is not told of", raw);
-        require(reference::is_valid_utf8(decoded), "the text is not UTF-8", raw);
+        std::string without_nul(decoded);
+        std::erase(without_nul, '\0');
+        require(reference::is_valid_utf8(without_nul), "the text is not UTF-8", raw);
         begin_value();
         text += raw;
         return true;
