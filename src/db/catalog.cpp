@@ -316,6 +316,28 @@ bool overlap(const TargetConfig &a, const TargetConfig &b)
            ((a.event_types == NIL && b.event_types == NIL) || name_one_event(a, b));
 }
 
+bool names_column(const List *names, const char *name)
+{
+    ListCell *cell;
+
+    foreach (cell, names) {
+        if (strcmp(static_cast<char *>(lfirst(cell)), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool keep_other_columns(const Target *a, const Target *b)
+{
+    ListCell *cell;
+
+    foreach (cell, a->config.kept_columns) {
+        if (!names_column(b->config.kept_columns, static_cast<char *>(lfirst(cell))))
+            return true;
+    }
+    return list_length(a->config.kept_columns) != list_length(b->config.kept_columns);
+}
+
 /* Neither would know of the other's deletions. */
 bool are_parts_of_one(const Target *a, const Target *b)
 {
@@ -331,6 +353,12 @@ bool conflict(const Target *target, const Target *other, TargetProblem &problem)
     if (overlap(target->config, other->config)) {
         message = "target \"%s\" takes events of the same types into the same table as target \"%s\"";
         hint = "Give them event types that differ, or another table.";
+    } else if (target->config.relation == other->config.relation && target->field_order &&
+               keep_other_columns(target, other)) {
+        message = "target \"%s\" keeps other columns of its table from events than target \"%s\"";
+        hint =
+            "In field order the targets of a table need the same kept_columns: the time of a field that one "
+            "does not know could not be kept.";
     } else if (are_parts_of_one(target, other)) {
         message = "the tables of target \"%s\" and target \"%s\" are a partition and its parent";
         hint = "Use the parent for both.";

@@ -64,19 +64,13 @@ Value text_value(std::string_view text)
     return {text_datum(text), false};
 }
 
-/* An event without a time has its arrival, and is to have the same when it is replayed. */
-TimestampTz arrival_of(const Row *row)
-{
-    return row->delivery->received + row->event->number;
-}
-
 Value value_of(const Row *row, int column)
 {
     const Event *event = row->event;
 
     switch (column) {
     case received_at:
-        return {TimestampTzGetDatum(arrival_of(row)), false};
+        return {TimestampTzGetDatum(row->delivery->arrival_of(*event)), false};
     case target_name:
         return text_value(row->target != nullptr ? row->target->config.name
                                                  : row->delivery->only_target.c_str());

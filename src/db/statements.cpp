@@ -733,16 +733,20 @@ char *reset_statement(const Target *target)
     const char *order = order_name(target);
     const TargetColumn *extra = target->extra >= 0 ? &target->columns[target->extra] : nullptr;
     StringInfoData sql;
+    StringInfoData times;
 
+    initStringInfo(&times);
+    appendStringInfo(&times, "cxone_sync.reset_field_times(t.%s, t.%s, u.time, ",
+                     contract::field_times_column, order);
+    append_timed_names(&times, target);
+    appendStringInfoString(&times, ", ");
+    append_null_tests(&times, target, nullptr, 0, null_before);
+    appendStringInfoString(&times, ", ");
+    append_null_tests(&times, target, nullptr, 0, null_at_first);
+    appendStringInfo(&times, ", %s)", extra ? psprintf("t.%s", name_of(extra)) : "NULL");
     initStringInfo(&sql);
-    appendStringInfo(&sql, "UPDATE %s AS t SET %s = cxone_sync.reset_field_times(t.%s, t.%s, u.time, ",
-                     target->table, contract::field_times_column, contract::field_times_column, order);
-    append_timed_names(&sql, target);
-    appendStringInfoString(&sql, ", ");
-    append_null_tests(&sql, target, nullptr, 0, null_before);
-    appendStringInfoString(&sql, ", ");
-    append_null_tests(&sql, target, nullptr, 0, null_at_first);
-    appendStringInfo(&sql, ", %s)", extra ? psprintf("t.%s", name_of(extra)) : "NULL");
+    appendStringInfo(&sql, "UPDATE %s AS t SET %s = %s", target->table, contract::field_times_column,
+                     times.data);
     if (extra)
         appendStringInfo(&sql, ", %s = cxone_sync.reset_extra(t.%s, t.%s, t.%s, u.time)", name_of(extra),
                          name_of(extra), contract::field_times_column, order);
@@ -760,7 +764,9 @@ char *reset_statement(const Target *target)
     appendStringInfoString(&sql, " WHERE ");
     append_key_match(&sql, target, listed_key);
     append_key_pruning(&sql, target);
-    appendStringInfo(&sql, " AND t.%s > u.time", order_name(target));
+    /* a field that is not newer has a time of its own, which goes: where none does, nothing would change */
+    appendStringInfo(&sql, " AND t.%s > u.time AND t.%s IS DISTINCT FROM %s", order,
+                     contract::field_times_column, times.data);
     return sql.data;
 }
 
