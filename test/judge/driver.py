@@ -156,7 +156,9 @@ class Comparison:
             modelled[table, columns, texts[0] if len(texts) == 1 else '{%s}' % ','.join(texts)] = time
         for (table, columns, key), time in observed.tombstones.items():
             # a key that the table's trigger lowers is the same key
-            key = key.lower() if self.schema.table(table).has_trigger('lower') else key
+            if self.schema.table(table).has_trigger('lower'):
+                first, comma, rest = key.partition(',')
+                key = first.lower() + comma + rest
             seen[table, columns, key] = max(time, seen.get((table, columns, key), time))
         for name in sorted(set(modelled) | set(seen)):
             if name not in seen or name not in modelled or not self.clock.is_same(modelled[name], seen[name]):

@@ -285,7 +285,8 @@ class Model:
         self.schema = schema
         self.state = State(schema)
         self.arrivals = 0
-        self.lenient = False
+        self.lenient = self.has_lenient = False
+        self.known_violations = set()
 
     # -- changes between batches
 
@@ -295,6 +296,9 @@ class Model:
         if isinstance(change, AddColumn):
             for row in self.state.rows[change.table].values():
                 row.values[change.column.name] = change.column.default
+                # a default counts as old as the row; where nothing is, nothing has been set
+                if change.column.default is not None:
+                    row.times[change.column.name] = row.order()
         if isinstance(change, RenameColumn):
             self.rename(change)
 
@@ -341,7 +345,9 @@ class Model:
         if len(waiting) <= most:
             strategies = itertools.product(choices + ('letter',), repeat=len(waiting))
         else:
-            strategies = ([choice] * len(waiting) for choice in choices)
+            strategies = [[choice] * len(waiting) for choice in choices]
+            strategies += [['letter' if name in left_out else 'in place' for name in waiting]
+                           for size in (1, 2) for left_out in itertools.combinations(waiting, size)]
         for strategy in strategies:
             outcome = self.run(start, units, dict(zip(waiting, strategy)))
             # the exception is in the user's favour: it costs no other event its place
@@ -364,7 +370,7 @@ class Model:
         arrival = dict(zip(in_order(deliveries, arrival_order), times))
         events = [(deliveries[number][place][0], arrival[number, place]) for number, place in merged]
         # there are many orders: in each, those that were refused are only tried all in the same way
-        for outcome in self.outcomes_of_units(self.state, self.units(events), 1):
+        for outcome in self.outcomes_of_units(self.state, self.units(events), 2):
             results = dict(zip(merged, outcome.results))
             sent = in_order(deliveries, range(len(deliveries)))
             yield Outcome(outcome.state, [results[name] for name in sent], outcome.refused)
@@ -372,6 +378,7 @@ class Model:
     def run(self, start, units, strategy):
         """One outcome: for each unit that a constraint refuses, strategy says what becomes of it. None: not possible."""
         kept, self.state = self.state, start.copy()
+        self.has_lenient = 'in place' in strategy.values()
         results, refused, early, end = {}, {}, [], []
         for units_of_event in units:
             self.settle(units_of_event, strategy, results, refused, early, end)
@@ -380,7 +387,7 @@ class Model:
         self.retry(early, results)
         for unit, error in sorted(early + end, key=lambda pair: pair[0].number):
             self.refuse(unit, error, results, refused)
-        possible = 'in place' not in strategy.values() or self.is_consistent()
+        possible = 'in place' not in strategy.values() or not self.violations()
         outcome = Outcome(self.state, self.count(len(units), results), refused) if possible else None
         self.state = kept
         return outcome
@@ -434,6 +441,8 @@ class Model:
         if unit.target is None:
             raise Refused('02', 'no target takes it')
         kept = self.state.copy()
+        # only what stands where it may not, for the end of the batch, can be wrong already
+        self.known_violations = self.violations() if self.has_lenient else set()
         try:
             table = self.schema.table(unit.target.table)
             reading = Reading(table, unit.target, unit.event, unit.arrival)
@@ -517,7 +526,7 @@ class Model:
         if name is not None and name == target.mark:
             return value is not None
         # of equal times null wins, else what is greater
-        return old is not None and (value is None or str(value).lower() > str(old).lower())
+        return old is not None and (value is None or value > old)
 
     def insert(self, table, target, reading, carried):
         values = {column.name: column.default for column in table.key + table.columns}
@@ -627,7 +636,7 @@ class Model:
                 continue
             value = row.values[trigger.column]
             if trigger.kind == 'lower':
-                row.values[trigger.column] = value.lower()
+                row.values[trigger.column] = value and value.lower()
             elif value == trigger.value:
                 raise Refused('P0' if trigger.kind == 'raise' else None, 'trigger %s' % trigger.kind)
 
@@ -641,21 +650,23 @@ class Model:
                 raise Refused('23', 'check of %s' % column.name)
 
     def check_relations(self):
-        if not self.lenient and not self.is_consistent():
+        """What between rows is wrong now and was not before: what another event has left so is for the end of the batch to judge."""
+        if not self.lenient and self.violations() - self.known_violations:
             raise Refused('23', 'a unique value or a reference')
 
-    def is_consistent(self):
+    def violations(self):
+        found = set()
         for table in self.schema.tables:
-            rows = list(self.state.rows[table.name].values())
+            rows = self.state.rows[table.name]
             for unique in table.uniques:
-                values = [row.values[unique.column] for row in rows if row.values[unique.column] is not None]
+                values = [row.values[unique.column] for row in rows.values() if row.values[unique.column] is not None]
                 if len(values) != len(set(values)):
-                    return False
+                    found |= {(table.name, unique.column, value) for value in values if values.count(value) > 1}
             for foreign in table.foreigns:
                 parents = self.state.rows[foreign.parent]
-                if any(row.values[foreign.column] is not None and (row.values[foreign.column],) not in parents for row in rows):
-                    return False
-        return True
+                found |= {(table.name, foreign.column, key) for key, row in rows.items()
+                          if row.values[foreign.column] is not None and (row.values[foreign.column],) not in parents}
+        return found
 
     # -- dead letters
 

@@ -210,7 +210,11 @@ class Generator:
             if self.may('foreign', 0.4):
                 self.add_foreign(table, tables)
         schema = Schema(tables, self.targets(tables))
+        marked = {target.table for target in schema.targets if target.mark}
         for target in schema.targets:
+            # a deletion beside a mark in one table: which of them wins at the same time is nothing that the rules speak of
+            if target.table in marked and not target.mark:
+                target.deletes = None
             self.make_possible(schema.table(target.table), target)
         return schema
 
@@ -240,7 +244,8 @@ class Generator:
         if not table.partitioned:
             table.uniques = [Unique(column.name, self.random.choice(('', '', 'DEFERRABLE', 'DEFERRABLE INITIALLY DEFERRED')))
                              for column in columns if column.type in ('text', 'int') and self.may('unique', 0.3)]
-        if self.may('altkey', 0.25) and not table.partitioned:
+        # one to one with the primary key, which no event changes then
+        if self.may('altkey', 0.25) and not table.partitioned and len(key) == 1:
             table.alternative = 'ref'
             table.columns.append(Column('ref', self.random.choice(('text', 'int')), not_null=True))
             table.uniques.append(Unique('ref'))

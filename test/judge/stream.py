@@ -137,7 +137,7 @@ class Generator:
         return not (any(trigger.column == name for trigger in table.triggers) or
                     any(name in target.paths or name in target.kept or name == target.mark or target.key for target in targets) or
                     any(foreign.parent == table.name for each in self.schema.tables for foreign in each.foreigns) or
-                    table.partitioned)
+                    table.partitioned or name == table.alternative)
 
     def other_target(self, target):
         """With one thing changed."""
@@ -147,8 +147,8 @@ class Generator:
             target.types = [self.random.choice(target.types)]
         elif draw < 0.6 and target.deletes and not target.mark:
             target.deletes = None
-        elif draw < 0.6 and not target.mark and not table.field_order and 'deletes' in self.features and \
-                schema.Generator.deletable(table):
+        elif draw < 0.6 and not table.field_order and 'deletes' in self.features and schema.Generator.deletable(table) and \
+                not any(each.mark for each in self.schema.targets if each.table == table.name):
             target.deletes = ['D' + target.name]
         elif draw < 0.75 and table.alternative and not table.field_order:
             target.key = None if target.key else [table.alternative]
@@ -209,9 +209,18 @@ class Generator:
                 foreign = next((each for each in table.foreigns if each.column == column.name), None)
                 if self.random.random() < 0.45:
                     members[column.name] = self.random.choice(KEYS[column.type]) if foreign else self.value(column)
+            self.pair(table, members)
         if self.random.random() < 0.02:
             members.pop('id', None)
         return members
+
+    @staticmethod
+    def pair(table, members):
+        """The other key of a table goes with its primary key."""
+        key = members.get(table.key[0].name)
+        values = KEYS[table.key[0].type]
+        if table.alternative and key in values:
+            members[table.alternative] = VALUES[table.column(table.alternative).type][values.index(key)]
 
     def value(self, column):
         draw = self.random.random()
