@@ -85,7 +85,11 @@ class Judge:
 
 
 def judge(options, server):
-    return Judge(options, server).run()
+    try:
+        return Judge(options, server).run()
+    except StopIteration as error:
+        # the pool would take it for the end of its own work
+        raise RuntimeError('something was not found') from error
 
 
 def main():

@@ -35,7 +35,8 @@ class AddColumn:
         return ['ALTER TABLE %s.%s ADD COLUMN %s' % (schema.SCHEMA, self.table, self.column.sql())]
 
     def change(self, changed):
-        changed.table(self.table).columns.append(self.column)
+        # a copy: what changes it later must not change this step
+        changed.table(self.table).columns.append(copy.deepcopy(self.column))
 
 
 @dataclass
@@ -69,7 +70,8 @@ class Retarget:
         return ["SELECT cxone_sync.remove_target('%s')" % self.target.name] + self.target.sql(changed)
 
     def change(self, changed):
-        changed.targets[[target.name for target in changed.targets].index(self.target.name)] = self.target
+        changed.targets[[target.name for target in changed.targets].index(self.target.name)] = \
+            copy.deepcopy(self.target)
 
 
 CHANGES = AddColumn, RenameColumn, Retarget
