@@ -559,7 +559,8 @@ bool wait_for_turn(Batch *batch, const WriterLock *lock, LOCKMODE mode)
  * the order of keys, by one statement, do so side by side. Who needs several statements takes the tables
  * alone if nobody else writes them, and then has the choice which order is the quickest; else it keeps to the
  * order of keys, too, unless the rows can be in each other's way in more than their keys. A group of targets
- * has one lock. All are taken before the first row, in one order.
+ * has one lock. All are taken before the first row, in one order. Where turns are taken a worker keeps its
+ * own until the commit, so that the next one sees what it wrote; a caller's transaction may go on for long.
  */
 void lock_writers(Batch *batch, int count)
 {
@@ -582,9 +583,9 @@ void lock_writers(Batch *batch, int count)
             mode = ShareLock;
             batch->keeps_key_order |= group->is_mixed;
         }
-        if (mode == ExclusiveLock && !group->takes_turns)
-            batch->held[i] = mode;
-        else if (wait_for_turn(batch, lock, mode))
+        const bool is_held =
+            (mode == ExclusiveLock && !group->takes_turns) || wait_for_turn(batch, lock, mode);
+        if (is_held && (batch->pace == Pace::waiting || !group->takes_turns))
             batch->held[i] = mode;
     }
     AtEOXact_GUC(false, level);
@@ -757,6 +758,19 @@ bool write_again(Batch *batch, Row *const *rows, int count)
     return ok;
 }
 
+/* Where triggers may change keys, any later event may be of its key. */
+bool is_last_of_table(const Batch *batch, const Row *row)
+{
+    for (int i = row->arrival + 1; i < batch->row_count; i++) {
+        const Row *later = &batch->rows[i];
+
+        if (later->target != nullptr && later->target->config.relation == row->target->config.relation &&
+            !later->is_refused && !waits_for_others(later))
+            return false;
+    }
+    return true;
+}
+
 int collect_waiting(Batch *batch, Row **rows)
 {
     int count = 0;
@@ -764,7 +778,8 @@ int collect_waiting(Batch *batch, Row **rows)
     for (int i = 0; i < batch->row_count; i++) {
         Row *row = &batch->rows[i];
 
-        if (waits_for_others(row) && is_last_of_key(row))
+        if (waits_for_others(row) && is_last_of_key(row) &&
+            (!row->target->has_insert_triggers || is_last_of_table(batch, row)))
             rows[count++] = row;
     }
     return count;

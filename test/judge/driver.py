@@ -1,6 +1,5 @@
 """Runs a case against the extension, and compares what it leaves with what the model says, after each batch."""
 
-import contextlib
 import itertools
 import json
 import socket
@@ -287,10 +286,6 @@ class Run:
 
 
 # A row that holds a worker up while somebody else has locked it, so that what arrives meanwhile makes one batch.
-PAD = ['CREATE TABLE {0}.pad (id integer PRIMARY KEY, updated_ts timestamptz)'.format(SCHEMA),
-       'INSERT INTO {0}.pad VALUES (1)'.format(SCHEMA),
-       'ALTER TABLE {0}.pad OWNER TO cxone_sync'.format(SCHEMA),
-       "SELECT cxone_sync.add_target('pad', '{0}.pad', key_columns => '{{id}}', event_types => '{{Pad}}')".format(SCHEMA)]
 
 
 class Connection:
@@ -323,7 +318,6 @@ class HttpRun(Run):
     """The deliveries of a group come over HTTP, on connections of their own: one batch of one worker, or several workers' batches."""
 
     connections = []
-    holders = []
 
     def __init__(self, session, case, ignored=()):
         super().__init__(session, case, ignored)
@@ -331,18 +325,14 @@ class HttpRun(Run):
         if not self.connections:
             # each worker is handed connections in turn
             self.connections.extend(Connection(session.port) for _ in range(4))
-            self.holders.append(Session(session.dsn))
-
-    def statements(self):
-        return super().statements() + PAD
 
     def group(self, number, step):
         self.log.append('-- over HTTP, %s:' % ('in one batch' if self.workers == 1 else 'at once, to %d workers' % self.workers))
         for delivery in step.deliveries:
             self.log.append("SELECT cxone_sync.ingest('%s');" % json.dumps({'events': delivery}).replace("'", "''"))
-        with self.held_up(len(step.deliveries)):
-            for connection, delivery in zip(self.connections, step.deliveries):
-                connection.send(json.dumps({'events': delivery}).encode())
+        # the only worker waits for flush_interval: what is sent within it makes one batch
+        for connection, delivery in zip(self.connections, step.deliveries):
+            connection.send(json.dumps({'events': delivery}).encode())
         replies = [connection.reply() for connection, _ in zip(self.connections, step.deliveries)]
         for status, reply in replies:
             if status != 200:
@@ -353,28 +343,6 @@ class HttpRun(Run):
         else:
             outcomes = self.model.concurrent_outcomes(arrived)
         self.judge(number, outcomes, lambda results: self.compare_replies(step, replies, results))
-
-    @contextlib.contextmanager
-    def held_up(self, deliveries):
-        """While the only worker waits for a row, deliveries gather; then they make one batch."""
-        if self.workers > 1:
-            yield
-            return
-        holder = self.holders[0]
-        holder.run(['BEGIN', 'SELECT FROM %s.pad FOR UPDATE' % SCHEMA])
-        try:
-            self.connections[-1].send(b'{"events": [{"eventType": "Pad", "id": 1}]}')
-            self.until('SELECT count(*) = 1 FROM pg_locks WHERE NOT granted')
-            yield
-            self.until('SELECT queued_deliveries >= %d FROM cxone_sync.sync_status' % deliveries)
-        finally:
-            holder.run(['COMMIT'])
-            self.connections[-1].reply()
-
-    def until(self, sql):
-        deadline = time.monotonic() + 5
-        while not self.session.value(sql) and time.monotonic() < deadline:
-            pass
 
     def compare_replies(self, step, replies, results):
         found, rest = [], iter(results)

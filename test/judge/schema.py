@@ -322,7 +322,8 @@ class Generator:
             target.paths['updated_ts'] = ['/at']
         if table.alternative and self.random.random() < 0.3:
             target.key = [table.alternative]
-        if self.may('kept', 0.1) and plain:
+        # in field order the targets of a table have to keep the same columns
+        if not (table.field_order and self.may('shared', 1.0)) and self.may('kept', 0.1) and plain:
             target.kept = [self.random.choice(plain)]
             target.paths.pop(target.kept[0], None)
         return target
