@@ -31,8 +31,9 @@ void put_default(Relation relation, EState *state, TupleTableSlot *slot, int col
     slot->tts_values[column] = ExecEvalExpr(ready, GetPerTupleExprContext(state), &slot->tts_isnull[column]);
 }
 
-/* The row that an INSERT would propose for the event. */
-void propose_row(const Target *target, const Row *row, Relation relation, EState *state, TupleTableSlot *slot)
+/* The row that an INSERT would propose for the event, or for its key. */
+void propose_row(const Target *target, const Row *row, bool only_key, Relation relation, EState *state,
+                 TupleTableSlot *slot)
 {
     const Event *event = row->event;
 
@@ -42,7 +43,7 @@ void propose_row(const Target *target, const Row *row, Relation relation, EState
     for (int i = 0; i < event->field_count; i++) {
         const TargetColumn *column = &target->columns[event->fields[i].column];
 
-        if (column->cast_in_statement)
+        if (column->cast_in_statement || (only_key && !is_key(target, column)))
             continue;
         slot->tts_values[column->number - 1] = row->values[i];
         slot->tts_isnull[column->number - 1] = event->fields[i].is_null;
@@ -67,7 +68,7 @@ bool copy_keys(const Target *target, TupleTableSlot *slot, Datum *keys)
     return true;
 }
 
-bool ask_triggers(const Target *target, const Row *row, Datum *keys)
+bool ask_triggers(const Target *target, const Row *row, bool only_key, Datum *keys)
 {
     MemoryContext caller_context = CurrentMemoryContext;
     Relation relation = table_open(target->config.relation, NoLock);
@@ -76,7 +77,7 @@ bool ask_triggers(const Target *target, const Row *row, Datum *keys)
     TupleTableSlot *slot = table_slot_create(relation, nullptr);
 
     InitResultRelInfo(result, relation, 0, nullptr, 0);
-    propose_row(target, row, relation, state, slot);
+    propose_row(target, row, only_key, relation, state, slot);
     const bool goes_on = ExecBRInsertTriggers(state, result, slot);
     MemoryContextSwitchTo(caller_context);
     const bool has_keys = goes_on && copy_keys(target, slot, keys);
@@ -130,11 +131,20 @@ bool take_key_from_triggers(Target *target, Row *row)
 {
     auto *keys = static_cast<Datum *>(palloc(target->key_count * sizeof(Datum)));
     bool has_keys = false;
-    PgError ignored; /* a trigger that refuses the row says nothing of its key */
 
-    (void)in_any_subtransaction(
-        CurrentMemoryContext, ignored,
-        [target, row, keys, &has_keys] { has_keys = ask_triggers(target, row, keys); }, false);
+    /* one that refuses the event's values may still tell what becomes of its key */
+    for (const bool only_key : {false, true}) {
+        PgError ignored;
+
+        if (in_any_subtransaction(
+                CurrentMemoryContext, ignored,
+                [target, row, only_key, keys, &has_keys] {
+                    has_keys = ask_triggers(target, row, only_key, keys);
+                },
+                false) &&
+            has_keys)
+            break;
+    }
     if (!has_keys || !is_other_key(target, row, keys))
         return false;
     set_keys(target, row, keys);

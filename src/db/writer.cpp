@@ -208,6 +208,30 @@ const PgError *known_fault(const Event &event, const Target *target)
     return event.refusal.sqlstate != nullptr ? fault_of(event.refusal) : nullptr;
 }
 
+bool is_removal(const Row *row)
+{
+    return row->event->is_deletion && deletes_rows(row->target);
+}
+
+/* An event for several targets: referenced tables first, but for deletions. */
+bool comes_before(const Row *row, const Row *other)
+{
+    if (row->delivery != other->delivery || row->event->number != other->event->number ||
+        row->target == nullptr || other->target == nullptr)
+        return false;
+    return is_removal(row) && is_removal(other) ? row->target->rank > other->target->rank
+                                                : row->target->rank < other->target->rank;
+}
+
+void add_row(Batch *batch, const Row &row)
+{
+    int place = batch->row_count++;
+
+    for (; place > 0 && comes_before(&row, &batch->rows[place - 1]); place--)
+        batch->rows[place] = batch->rows[place - 1];
+    batch->rows[place] = row;
+}
+
 void collect_rows(Batch *batch)
 {
     const int most = Max(count_events(batch), 1);
@@ -226,16 +250,18 @@ void collect_rows(Batch *batch)
             event.fault = nullptr;
             if (delivery->is_postponed)
                 continue;
-            Row *row = &batch->rows[batch->row_count];
-            row->event = &event;
-            row->delivery = delivery;
-            row->target = event.target == Event::no_target ? nullptr : batch->catalog->targets[event.target];
-            row->arrival = batch->row_count++;
-            row->fault = known_fault(event, row->target);
-            row->is_refused = row->fault != nullptr;
+            Row row = {};
+            row.event = &event;
+            row.delivery = delivery;
+            row.target = event.target == Event::no_target ? nullptr : batch->catalog->targets[event.target];
+            row.fault = known_fault(event, row.target);
+            row.is_refused = row.fault != nullptr;
+            add_row(batch, row);
         }
     }
     batch->first_rows[batch->count] = batch->row_count;
+    for (int i = 0; i < batch->row_count; i++)
+        batch->rows[i].arrival = i;
 }
 
 /* Converts rows of the target from `next` on until one fails; `next` tells which. */
@@ -319,11 +345,6 @@ void make_waves(Row *const *rows, int count)
         if (goes_on)
             rows[r - 1]->later = rows[r];
     }
-}
-
-bool is_removal(const Row *row)
-{
-    return row->event->is_deletion && deletes_rows(row->target);
 }
 
 /*

@@ -511,7 +511,7 @@ class Model:
                 news = True
         for name, value in (reading.rest if table.extra else {}).items():
             old, old_time = row.extra.get(name), row.extra_times.get(name, NEVER)
-            if table.field_order and reading.time == old_time and None not in (value, old) and value != old:
+            if table.field_order and reading.time == old_time and None not in (value, old) and (isinstance(old, Either) or value != old):
                 # of equal times the greater bytes win, and what bytes jsonb has is not known here
                 row.extra[name] = Either(old, value)
             elif self.wins(table, target, None, reading.time, old_time, value, old):
