@@ -266,6 +266,18 @@ def in_order(deliveries, order):
     return [(number, place) for number in order for place in range(len(deliveries[number]))]
 
 
+def keeps_rows_in_order(deliveries, merged):
+    """Whether events of one delivery that name the same row come in its order."""
+    last = {}
+    for number, place in merged:
+        event = deliveries[number][place][0]
+        name = number, canonical(event.get('data', event).get('id'))
+        if last.get(name, -1) > place:
+            return False
+        last[name] = place
+    return True
+
+
 def interleavings(deliveries):
     """Every order of all their events in which those of a delivery keep their own: as lists of (delivery, place)."""
     def merge(places):
@@ -334,11 +346,12 @@ class Model:
         return self.outcomes_of_units(self.state, self.units(events), 4)
 
     def outcomes_of_units(self, start, units, most=4):
+        """Up to so many that wait are tried in every mixture of places; None: only the sequential outcome."""
         first = self.run(start, units, {})
         yield first
         # only constraints can be satisfied by another event
         waiting = [name for name, sqlstate in sorted(first.refused.items(), key=str) if sqlstate == '23']
-        if not waiting or len(units) < 2:
+        if not waiting or len(units) < 2 or most is None:
             return
         # few are tried in every combination, of many only that all do the same
         choices = ('end', 'early', 'in place')
@@ -354,23 +367,27 @@ class Model:
             if outcome and set(outcome.refused) <= set(first.refused):
                 yield outcome
 
-    def concurrent_outcomes(self, deliveries, most=60):
-        """The same for deliveries that several workers write at once: one after the other in some order, or else mixed.
-
-        In which order they arrived is not known either. Results are in the order of sending.
+    def concurrent_outcomes(self, deliveries):
+        """The same for deliveries that several workers write at once: one after the other, or mixed; only events of one row keep
+        the order of their delivery, since the order of rows is nobody's business. In which order they arrived is not known
+        either. Results are in the order of sending.
         """
         orders = list(itertools.permutations(range(len(deliveries))))
         for written_order, arrival_order in itertools.product(orders, orders):
-            yield from self.merged_outcomes(deliveries, in_order(deliveries, written_order), arrival_order)
-        for merged in itertools.islice(interleavings(deliveries), most):
-            yield from self.merged_outcomes(deliveries, merged, orders[0])
+            yield from self.merged_outcomes(deliveries, in_order(deliveries, written_order), arrival_order, 2)
+        for merged, arrival_order in itertools.product(interleavings(deliveries), orders):
+            yield from self.merged_outcomes(deliveries, merged, arrival_order, 2)
+        for merged in itertools.permutations(in_order(deliveries, range(len(deliveries)))):
+            if keeps_rows_in_order(deliveries, merged):
+                for arrival_order in orders:
+                    yield from self.merged_outcomes(deliveries, merged, arrival_order, None)
 
-    def merged_outcomes(self, deliveries, merged, arrival_order):
+    def merged_outcomes(self, deliveries, merged, arrival_order, most):
         times = sorted(arrival for events in deliveries for _, arrival in events)
         arrival = dict(zip(in_order(deliveries, arrival_order), times))
         events = [(deliveries[number][place][0], arrival[number, place]) for number, place in merged]
         # there are many orders: in each, those that were refused are only tried all in the same way
-        for outcome in self.outcomes_of_units(self.state, self.units(events), 2):
+        for outcome in self.outcomes_of_units(self.state, self.units(events), most):
             results = dict(zip(merged, outcome.results))
             sent = in_order(deliveries, range(len(deliveries)))
             yield Outcome(outcome.state, [results[name] for name in sent], outcome.refused)
