@@ -99,6 +99,47 @@ SELECT cxone_sync.change_target('cases', 'all_cases', '{id}', event_types => '{C
 SELECT deliver('{"eventType": "Case", "id": 2, "note": "c"}', '{"eventType": "Case", "id": 1000, "note": "d"}');
 SELECT tableoid::regclass, id, note FROM all_cases ORDER BY id;
 
+---- of many partitions only those of the keys at hand are looked at, by every kind of event
+SET ROLE regress_owner;
+CREATE TABLE many (id integer, part integer, name text NOT NULL, note text, updated_ts timestamptz, PRIMARY KEY (id, part)) PARTITION BY LIST (part);
+CREATE TABLE hashed (id integer, part integer, name text NOT NULL, note text, updated_ts timestamptz, PRIMARY KEY (id, part)) PARTITION BY HASH (id, part);
+DO $$
+BEGIN
+    FOR i IN 0..99 LOOP
+        EXECUTE format('CREATE TABLE many_%s PARTITION OF many FOR VALUES IN (%s)', i, i);
+        EXECUTE format('CREATE TABLE hashed_%s PARTITION OF hashed FOR VALUES WITH (MODULUS 100, REMAINDER %s)', i, i);
+    END LOOP;
+END
+$$;
+RESET ROLE;
+SELECT cxone_sync.add_target('many', 'many', '{id,part}', event_types => '{many}', delete_types => '{many gone}'), cxone_sync.add_target('hashed', 'hashed', '{id,part}', event_types => '{hashed}', delete_types => '{hashed gone}');
+-- How many partitions of the table the transaction under way has locked.
+CREATE FUNCTION locked(root text) RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(DISTINCT l.relation) FROM pg_locks AS l JOIN pg_inherits AS i ON i.inhrelid = l.relation WHERE i.inhparent = root::regclass AND l.pid = pg_backend_pid()
+$$;
+CREATE FUNCTION each_kind(root text) RETURNS TABLE (kind text, counts text, partitions bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    one jsonb := jsonb_build_object('id', 1, 'part', 7, 'name', 'n', 'eventType', root, 'timestamp', '2026-01-02T00:00:00Z');
+BEGIN
+    RETURN QUERY SELECT 'new', deliver(one, one || '{"id": 2, "part": 8}'), 0::bigint;
+    RETURN QUERY SELECT 'new', '', locked(root);
+    RETURN QUERY SELECT 'repeated', deliver(one), 0::bigint;
+    RETURN QUERY SELECT 'late', deliver(one || '{"timestamp": "2026-01-01T00:00:00Z"}'), 0::bigint;
+    RETURN QUERY SELECT 'partial', deliver((one - 'name') || '{"note": "partial"}'), 0::bigint;
+    RETURN QUERY SELECT 'partial without a row', deliver((one - 'name') || '{"id": 2, "part": 8, "timestamp": "2026-01-03T00:00:00Z", "note": "p"}'), 0::bigint;
+    RETURN QUERY SELECT 'deleted', deliver(one || jsonb_build_object('eventType', root || ' gone', 'timestamp', '2026-01-04T00:00:00Z')), 0::bigint;
+    RETURN QUERY SELECT 'all', '', locked(root);
+END
+$$;
+BEGIN;
+SELECT * FROM each_kind('many');
+COMMIT;
+BEGIN;
+SELECT * FROM each_kind('hashed');
+COMMIT;
+SELECT * FROM many; SELECT * FROM hashed;
+SELECT cxone_sync.remove_target('many'), cxone_sync.remove_target('hashed');
+
 DROP SCHEMA test CASCADE;
 DROP OWNED BY regress_owner;
 DROP EXTENSION cxone_sync;

@@ -72,6 +72,7 @@ struct Batch {
     bool takes_writer_locks;
     bool keeps_key_order; /* other writers are at work in the same tables */
     bool is_careful;      /* rows that are there are found by UPDATE, not by INSERT */
+    bool is_exact;        /* one event after the other */
 };
 
 /* ---- subtransactions ---- */
@@ -349,7 +350,8 @@ void make_waves(Row *const *rows, int count)
 
 /*
  * Stages keep the order of arrival where it matters between keys: deletions of a group are apart from what
- * comes before and after them, and with keeps_arrival each target is.
+ * comes before and after them; with keeps_arrival each target is, and each deletion, which may take others
+ * with it.
  */
 void make_stages(const Batch *batch, Row *const *rows, int count)
 {
@@ -361,8 +363,9 @@ void make_stages(const Batch *batch, Row *const *rows, int count)
 
         rows[r]->stage = 0;
         if (before != nullptr)
-            rows[r]->stage = before->stage + (is_removal(before) != is_removal(rows[r]) ||
-                                              (target->keeps_arrival && before->target != target));
+            rows[r]->stage = before->stage +
+                             (is_removal(before) != is_removal(rows[r]) ||
+                              (target->keeps_arrival && (before->target != target || is_removal(rows[r]))));
         last[target->group] = rows[r];
     }
     pfree(last);
@@ -553,8 +556,7 @@ void postpone_group(Batch *batch, int group, const PgError &error)
     }
 }
 
-/* False if that takes too long, and the group's deliveries are postponed; they could be no more than raised
- * before. */
+/* False if that takes too long: with Pace::careful the group's deliveries are postponed then. */
 bool wait_for_turn(Batch *batch, const WriterLock *lock, LOCKMODE mode)
 {
     const Oid relation = lock->relation;
@@ -586,8 +588,7 @@ bool wait_for_turn(Batch *batch, const WriterLock *lock, LOCKMODE mode)
 void lock_writers(Batch *batch, int count)
 {
     GroupNeeds *needs = find_needs(batch, count);
-    /* as long as for any other lock: nothing is held yet that others could wait for, and nobody keeps it long
-     */
+    /* the session's own timeout: nothing is held yet that others could wait for, and nobody keeps it long */
     const int level = NewGUCNestLevel();
 
     pin_setting("lock_timeout", psprintf("%d", batch->lock_timeout_ms));
@@ -675,7 +676,7 @@ void settle_rows(Batch *batch, int begin, int end)
 
     check_stack_depth();
     CHECK_FOR_INTERRUPTS();
-    if (begin == end || write_range(batch, begin, end, error))
+    if (begin == end || ((!batch->is_exact || end - begin == 1) && write_range(batch, begin, end, error)))
         return;
     if (is_transient(error.sqlerrcode))
         raise(error);
@@ -712,7 +713,8 @@ void settle_deliveries(Batch *batch, int begin, int end)
     PgError error;
 
     check_stack_depth();
-    if (begin == end || write_range(batch, batch->first_rows[begin], batch->first_rows[end], error))
+    if (begin == end ||
+        (!batch->is_exact && write_range(batch, batch->first_rows[begin], batch->first_rows[end], error)))
         return;
     if (is_transient(error.sqlerrcode) && !is_lock(error))
         raise(error);
@@ -831,15 +833,50 @@ void retry_refused(Batch *batch)
     pfree(rows);
 }
 
+bool any_waits_for_others(const Batch *batch)
+{
+    for (int i = 0; i < batch->row_count; i++) {
+        if (waits_for_others(&batch->rows[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Halves; false, and nothing is written, if a constraint between rows has refused an event. */
+bool settle_by_halves(Batch *batch)
+{
+    PgError error;
+    const bool ok = in_any_subtransaction(batch->context, error, [batch] {
+        settle_deliveries(batch, 0, batch->count);
+        if (any_waits_for_others(batch))
+            ereport(ERROR, (errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
+                            errmsg_internal("events have to be written one after the other")));
+    });
+
+    if (!ok && error.sqlerrcode != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+        raise(error);
+    return ok;
+}
+
+/*
+ * What one event was refused for may be there only since another one was written earlier than its turn, in
+ * the same half: then all are written one after the other, and only behind the last are the refused ones
+ * tried again.
+ */
 void write_carefully(Batch *batch)
 {
     reset_rows(batch, 0, batch->row_count);
     batch->is_careful = true;
+    batch->is_exact = false;
     if (batch->takes_writer_locks)
         lock_writers(batch, arrange_rows(batch, 0, batch->row_count));
     batch->keeps_key_order = !batch->takes_writer_locks;
-    settle_deliveries(batch, 0, batch->count);
-    retry_refused(batch);
+    if (!settle_by_halves(batch)) {
+        reset_rows(batch, 0, batch->row_count);
+        batch->is_exact = true;
+        settle_deliveries(batch, 0, batch->count);
+        retry_refused(batch);
+    }
     unlock_writers(batch);
 }
 

@@ -20,6 +20,8 @@ FUTURE = 2_000_000_000_000_000    # later than any clock of a test, earlier than
 NEVER = -1                          # the time of a field that no event has set
 
 APPLIED, SKIPPED, DEAD = 'applied', 'skipped', 'dead_lettered'
+# a late event whose only news may be a tie that is not known here
+UNKNOWN = 'applied or skipped'
 
 
 class Refused(Exception):
@@ -67,6 +69,10 @@ class State:
 class Letter:
     def __init__(self, target, event, time, sqlstate, attempts=1):
         self.target, self.event, self.time, self.sqlstate, self.attempts = target, event, time, sqlstate, attempts
+
+    def has_no_time(self):
+        """Whether its time is that of its arrival, wherever targets look for one."""
+        return not any(name in place for place in (self.event, self.event.get('data', {})) for name in ('timestamp', 'at'))
 
     def __repr__(self):
         return '%s %s %s' % (self.target, self.sqlstate, canonical(self.event))
@@ -448,7 +454,7 @@ class Model:
         counted = []
         for number in range(events):
             mine = {result for (event, _), result in results.items() if event == number}
-            counted.append(next(result for result in (DEAD, APPLIED, SKIPPED) if result in mine))
+            counted.append(next(result for result in (DEAD, APPLIED, UNKNOWN, SKIPPED) if result in mine))
         return counted
 
     # -- one event
@@ -513,15 +519,18 @@ class Model:
         news = self.merge(table, target, new, reading, carried)
         # something newer is there: or, of equal times, the deletion that has set the mark
         lost_to_mark = target.mark and not reading.is_deletion and row.values[target.mark] == reading.time
-        if (reading.time < row.order() or lost_to_mark) and not news:
+        superseded = reading.time < row.order() or lost_to_mark
+        if superseded and news is False:
             return SKIPPED
         new.values['updated_ts'] = max(row.order(), reading.time)
         self.update(table, key, new)
-        return APPLIED
+        if news is None:
+            self.state.written.add((table.name, key))
+        return UNKNOWN if superseded and news is None else APPLIED
 
     def merge(self, table, target, row, reading, carried):
-        """What the event sets, field by field or as a whole; whether anything in it was news."""
-        news = False
+        """What the event sets, field by field or as a whole; whether anything in it was news, None if that is not known."""
+        news = unknown = False
         for name, value in carried.items():
             if self.wins(table, target, name, reading.time, row.times.get(name, NEVER), value, row.values[name]):
                 row.values[name], row.times[name] = value, reading.time
@@ -531,17 +540,18 @@ class Model:
             if table.field_order and reading.time == old_time and None not in (value, old) and (isinstance(old, Either) or value != old):
                 # of equal times the greater bytes win, and what bytes jsonb has is not known here
                 row.extra[name] = Either(old, value)
+                unknown = True
             elif self.wins(table, target, None, reading.time, old_time, value, old):
                 row.extra[name], row.extra_times[name] = value, reading.time
                 news = True
-        return news
+        return news or (None if unknown else False)
 
     @staticmethod
     def wins(table, target, name, time, old_time, value, old):
         if not table.field_order or time != old_time:
             return not table.field_order or time > old_time
         if name is not None and name == target.mark:
-            return value is not None
+            return value is not None and value != old
         # of equal times null wins, else what is greater
         return old is not None and (value is None or value > old)
 

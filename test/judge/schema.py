@@ -216,6 +216,10 @@ class Generator:
             if target.table in marked and not target.mark:
                 target.deletes = None
             self.make_possible(schema.table(target.table), target)
+            if schema.table(target.table).field_order:
+                # add_target() refuses targets that keep different columns: the times of all fields are known, or those of none
+                target.kept = next(other for other in schema.targets if other.table == target.table).kept
+                target.paths = {name: paths for name, paths in target.paths.items() if name not in target.kept}
         return schema
 
     @staticmethod
@@ -322,8 +326,7 @@ class Generator:
             target.paths['updated_ts'] = ['/at']
         if table.alternative and self.random.random() < 0.3:
             target.key = [table.alternative]
-        # in field order the targets of a table have to keep the same columns
-        if not (table.field_order and self.may('shared', 1.0)) and self.may('kept', 0.1) and plain:
+        if self.may('kept', 0.1) and plain:
             target.kept = [self.random.choice(plain)]
             target.paths.pop(target.kept[0], None)
         return target

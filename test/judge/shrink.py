@@ -49,6 +49,9 @@ def smaller_schemas(schema):
     for number, table in enumerate(schema.tables):
         for part in ('triggers', 'foreigns', 'uniques', 'columns'):
             for index in range(len(getattr(table, part))):
+                # a trigger that names a column needs it
+                if part == 'columns' and any(trigger.column == table.columns[index].name for trigger in table.triggers):
+                    continue
                 less = schema.copy()
                 del getattr(less.tables[number], part)[index]
                 yield less

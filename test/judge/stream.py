@@ -124,8 +124,7 @@ class Generator:
         draw = self.random.random()
         if draw < 0.3:
             kind = self.random.choice(('text', 'int'))
-            # in field order a default that rows are given counts as set at the time of the row
-            default = None if table.field_order else self.random.choice((None, {'text': 'dddd', 'int': 6}[kind]))
+            default = self.random.choice((None, {'text': 'dddd', 'int': 6}[kind]))
             return AddColumn(table.name, schema.Column('n%d' % number, kind, default=default))
         if draw < 0.5:
             column = self.random.choice(table.key + table.columns)
