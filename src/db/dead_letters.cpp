@@ -79,7 +79,7 @@ Value value_of(const Row *row, int column)
     case event_time:
         return {TimestampTzGetDatum(event->time), !event->has_time};
     case sqlstate:
-        return text_value(row->fault->sqlstate());
+        return text_value(unpack_sql_state(row->fault->sqlerrcode));
     case message:
         return {text_datum(row->fault->message), false};
     case detail:
@@ -124,15 +124,16 @@ Datum letters_array(Row *const *rows, int count, int column)
                                               by_value, alignment));
 }
 
-/* Runs one of the statements above for all these letters. */
-void write_letters(SPIPlanPtr *plan, const char *statement, int parameters, Row *const *rows, int count,
-                   int expected)
+/* Runs one of the statements above for these letters. */
+void write_letters_at_once(SPIPlanPtr *plan, const char *statement, int parameters, Row *const *rows,
+                           int count, int expected)
 {
+    MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "cxone_sync letters", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext caller_context = MemoryContextSwitchTo(context);
     Datum values[letter_columns];
     Oid types[letter_columns];
 
-    if (count == 0)
-        return;
     for (int c = 0; c < parameters; c++) {
         values[c] = letters_array(rows, count, c);
         types[c] = get_array_type(type_of(c));
@@ -140,6 +141,23 @@ void write_letters(SPIPlanPtr *plan, const char *statement, int parameters, Row 
     if (*plan == nullptr)
         *plan = prepare_spi(statement, parameters, types);
     run_spi(*plan, values, nullptr, expected);
+    MemoryContextSwitchTo(caller_context);
+    MemoryContextDelete(context);
+}
+
+/* In pieces, since a statement takes a multiple of its letters' size. */
+void write_letters(SPIPlanPtr *plan, const char *statement, int parameters, Row *const *rows, int count,
+                   int expected)
+{
+    constexpr std::size_t most_bytes = 256 * 1024;
+
+    for (int begin = 0, end; begin < count; begin = end) {
+        std::size_t bytes = 0;
+
+        for (end = begin; end < count && (end == begin || bytes < most_bytes); end++)
+            bytes += rows[end]->event->raw.size() + 256;
+        write_letters_at_once(plan, statement, parameters, rows + begin, end - begin, expected);
+    }
 }
 
 /* Of rows with an SQLSTATE and how many letters have it. */
@@ -184,9 +202,10 @@ void write_dead_letters(Row *const *rows, int count)
     back_to(saved);
     call_cpp([rows, count] {
         for (int r = 0; r < count; r++) {
-            const PgError *fault = rows[r]->fault;
+            const Fault *fault = rows[r]->fault;
 
-            rows[r]->delivery->set_fault(*rows[r]->event, fault->sqlstate(), fault->message, fault->column);
+            rows[r]->delivery->set_fault(*rows[r]->event, unpack_sql_state(fault->sqlerrcode), fault->message,
+                                         fault->column);
             rows[r]->event->outcome = Outcome::dead_lettered;
         }
     });

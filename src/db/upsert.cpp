@@ -473,17 +473,6 @@ RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText stateme
 
 /* ---- outcomes ---- */
 
-const PgError *fault_of(int sqlerrcode, const char *message, const char *detail, const char *hint)
-{
-    auto *fault = static_cast<PgError *>(palloc0(sizeof(PgError)));
-
-    fault->sqlerrcode = sqlerrcode;
-    clip_text(fault->message, sizeof(fault->message), message);
-    clip_text(fault->detail, sizeof(fault->detail), detail);
-    clip_text(fault->hint, sizeof(fault->hint), hint);
-    return fault;
-}
-
 /* What became of a row that the last statement has not written, as far as the table tells. */
 void settle_unwritten(const Target *target, Row *row)
 {
@@ -750,12 +739,18 @@ void look_for_rows(Target *target, Row *const *rows, int count)
     run_for_keys(target, &target->present_plan, present_statement, rows, count, SPI_OK_SELECT);
 }
 
-const PgError *swallowed(const Target *target)
+const Fault *swallowed(const Target *target)
 {
-    return fault_of(ERRCODE_TRIGGERED_ACTION_EXCEPTION,
-                    psprintf("the event was dropped by a trigger or a policy of table %s", target->table),
-                    "The statement for it ended without an error and left the table as it was.",
-                    "See its BEFORE triggers, which drop a row by returning NULL, and its row security.");
+    auto *fault = static_cast<Fault *>(palloc0(sizeof(Fault)));
+
+    *fault = {.sqlerrcode = ERRCODE_TRIGGERED_ACTION_EXCEPTION,
+              .message =
+                  psprintf("the event was dropped by a trigger or a policy of table %s", target->table),
+              .detail = "The statement for it ended without an error and left the table as it was.",
+              .hint = "See its BEFORE triggers, which drop a row by returning NULL, and its row security.",
+              .column = {},
+              .constraint = {}};
+    return fault;
 }
 
 void free_plans(Target *target)

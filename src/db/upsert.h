@@ -8,6 +8,16 @@
 
 namespace cxone_sync {
 
+/* Why an event cannot be applied. The texts outlive the batch's rows. */
+struct Fault {
+    int sqlerrcode;
+    std::string_view message;
+    std::string_view detail;
+    std::string_view hint;
+    std::string_view column;
+    std::string_view constraint;
+};
+
 /* An event on its way into the target, with its fields as datums. */
 struct Row {
     Event *event;
@@ -18,8 +28,8 @@ struct Row {
     std::string_view own_key; /* the event's text of it, and these two, before a trigger changed them */
     Datum *own_values;
     Datum *own_keys;
-    const PgError *fault; /* why the event cannot be applied; null: nothing is known against it */
-    bool is_refused;      /* for a reason that was known before anything was written */
+    const Fault *fault; /* why the event cannot be applied; null: nothing is known against it */
+    bool is_refused;    /* for a reason that was known before anything was written */
 
     /* its place among the rows that are written with it (writer.cpp) */
     int arrival;
@@ -91,7 +101,7 @@ int begin_by_index(SPIPlanPtr plan, Planning planning);
 void look_for_rows(Target *target, Row *const *rows, int count);
 
 /* The fault of an event that was written and is not there. */
-const PgError *swallowed(const Target *target);
+const Fault *swallowed(const Target *target);
 
 void free_plans(Target *target);
 

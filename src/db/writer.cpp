@@ -145,29 +145,30 @@ void map_again_if_changed(Delivery *delivery)
     });
 }
 
-void clip_view(char *target, std::size_t size, std::string_view text)
+Fault *new_fault(int sqlerrcode)
 {
-    clip_text(target, size, std::string_view(text).empty() ? "" : pnstrdup(text.data(), text.size()));
-}
+    auto *fault = static_cast<Fault *>(palloc0(sizeof(Fault)));
 
-const PgError *fault_of(const Refusal &refusal)
-{
-    auto *fault = static_cast<PgError *>(palloc0(sizeof(PgError)));
-    const char *state = refusal.sqlstate;
-
-    fault->sqlerrcode = MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
-    clip_view(fault->message, sizeof(fault->message), refusal.message);
-    clip_view(fault->column, sizeof(fault->column), refusal.column);
+    fault->sqlerrcode = sqlerrcode;
     return fault;
 }
 
-const PgError *fault_of(const TargetProblem &problem)
+const Fault *fault_of(const Refusal &refusal)
 {
-    auto *fault = static_cast<PgError *>(palloc0(sizeof(PgError)));
+    const char *state = refusal.sqlstate;
+    Fault *fault = new_fault(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]));
 
-    fault->sqlerrcode = problem.sqlerrcode;
-    strlcpy(fault->message, problem.message, sizeof(fault->message));
-    strlcpy(fault->hint, problem.hint, sizeof(fault->hint));
+    fault->message = refusal.message;
+    fault->column = refusal.column;
+    return fault;
+}
+
+const Fault *fault_of(const TargetProblem &problem)
+{
+    Fault *fault = new_fault(problem.sqlerrcode);
+
+    fault->message = problem.message;
+    fault->hint = problem.hint;
     return fault;
 }
 
@@ -177,18 +178,20 @@ bool is_undefined(int sqlerrcode)
            sqlerrcode == ERRCODE_UNDEFINED_OBJECT || sqlerrcode == ERRCODE_INVALID_SCHEMA_NAME;
 }
 
-const PgError *fault_of(const Target *target, const PgError &error)
+const Fault *fault_of(const Target *target, const PgError &error)
 {
-    auto *fault = static_cast<PgError *>(palloc(sizeof(PgError)));
+    Fault *fault = new_fault(error.sqlerrcode);
 
-    *fault = error;
+    fault->message = pstrdup(error.message);
+    fault->detail = pstrdup(error.detail);
+    fault->hint = pstrdup(error.hint);
+    fault->column = pstrdup(error.column);
+    fault->constraint = pstrdup(error.constraint);
     if (doubts_target(error.sqlerrcode))
         doubt_catalog();
     if (is_undefined(error.sqlerrcode) && target->has_triggers)
-        strlcpy(fault->hint,
-                "Triggers run with search_path = pg_catalog, pg_temp: name the schema, or run ALTER FUNCTION "
-                "... SET search_path = ... for the trigger's function.",
-                sizeof(fault->hint));
+        fault->hint = "Triggers run with search_path = pg_catalog, pg_temp: name the schema, or run ALTER "
+                      "FUNCTION ... SET search_path = ... for the trigger's function.";
     return fault;
 }
 
@@ -202,7 +205,7 @@ int count_events(const Batch *batch)
 }
 
 /* What is known of the event before anything is tried. */
-const PgError *known_fault(const Event &event, const Target *target)
+const Fault *known_fault(const Event &event, const Target *target)
 {
     if (target != nullptr && target->problem.sqlerrcode != 0)
         return fault_of(target->problem);
@@ -763,7 +766,7 @@ void link_keys(Batch *batch)
 /* Tries these rows once more, together; their faults stay if they fail. */
 bool write_again(Batch *batch, Row *const *rows, int count)
 {
-    auto **faults = static_cast<const PgError **>(palloc(count * sizeof(PgError *)));
+    auto **faults = static_cast<const Fault **>(palloc(count * sizeof(Fault *)));
     PgError error;
 
     for (int r = 0; r < count; r++) {

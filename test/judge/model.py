@@ -359,7 +359,7 @@ class Model:
         waiting = [name for name, sqlstate in sorted(first.refused.items(), key=str) if sqlstate == '23']
         if not waiting or len(units) < 2 or most is None:
             return
-        # few are tried in every combination, of many only that all do the same
+        # few are tried in every combination; of many only that all do the same, or that some are applied at the end
         choices = ('end', 'early', 'in place')
         if len(waiting) <= most:
             strategies = itertools.product(choices + ('letter',), repeat=len(waiting))
@@ -367,6 +367,8 @@ class Model:
             strategies = [[choice] * len(waiting) for choice in choices]
             strategies += [['letter' if name in left_out else 'in place' for name in waiting]
                            for size in (1, 2) for left_out in itertools.combinations(waiting, size)]
+            if len(waiting) <= 8:
+                strategies += itertools.product(('end', 'letter'), repeat=len(waiting))
         for strategy in strategies:
             outcome = self.run(start, units, dict(zip(waiting, strategy)))
             # the exception is in the user's favour: it costs no other event its place

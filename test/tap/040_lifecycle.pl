@@ -214,8 +214,8 @@ set_settings($node, lock_timeout => '60s');
 $session->run('BEGIN; LOCK TABLE cxone_sync.contact_records');
 my $sender = connect_to($node);
 $sender->send(delivery_text(body()));
-my $waits = "SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted";
-poll(sub { sql($node, $waits) eq '1' }, 'the worker waits for the lock');
+sub delivery_waits { return status_of($node, 'oldest_waiting') ne ''; }
+poll(\&delivery_waits, 'the delivery waits for the lock');
 ok(!$sender->has_reply, 'and the sender for its answer');
 $session->run('COMMIT');
 is(counts_of($sender->reply), '1 0 0', 'a lock released within lock_timeout');
@@ -223,8 +223,8 @@ is(counts_of($sender->reply), '1 0 0', 'a lock released within lock_timeout');
 # The wait for a lock uses the latch that a reload sets.
 $session->run('BEGIN; LOCK TABLE cxone_sync.contact_records');
 $sender->send(delivery_text(body()));
-poll(sub { sql($node, "SELECT query_start < clock_timestamp() - interval '1.2s' FROM pg_stat_activity WHERE pid = $pid AND wait_event_type = 'Lock'") eq 't' },
-	'the worker has waited for a lock longer than it holds back its statistics, which would wake it up');
+poll(sub { status_of($node, 'oldest_waiting') gt '00:00:01.2' },
+	'a delivery has waited for a lock longer than the worker holds back its statistics, which would wake it up');
 set_settings($node, idle_timeout => '250ms');
 $session->run('COMMIT');
 is(counts_of($sender->reply), '1 0 0', 'a delivery that waited while the settings were reloaded');
@@ -236,16 +236,16 @@ $sender = connect_to($node);
 # ---- signals ----
 
 $session->run('BEGIN; LOCK TABLE cxone_sync.contact_records');
-$sender->send(delivery_text(body()));
-poll(sub { sql($node, $waits) eq '1' }, 'the worker waits again');
+my $holder = hold_worker($node);
 is(sql($node, "SELECT pg_cancel_backend($pid)"), 't', 'pg_cancel_backend of a worker that writes');
-retry_is($sender->reply, 'the delivery that was cancelled');
+retry_is($holder->reply, 'the delivery that was cancelled');
+sql($node, 'DELETE FROM public.holds');
 
 # DROP DATABASE waits for every process to close its files
 $sender->send(delivery_text(body()));
-poll(sub { sql($node, $waits) eq '1' }, 'the worker waits once more');
+poll(\&delivery_waits, 'a delivery waits once more');
 sql($node, 'CREATE DATABASE other');
-is($node->psql('postgres', "SET statement_timeout = '20s'; DROP DATABASE other"), 0, 'DROP DATABASE of another database, while the worker waits for a lock');
+is($node->psql('postgres', "SET statement_timeout = '20s'; DROP DATABASE other"), 0, 'DROP DATABASE of another database, while a delivery waits for a lock');
 $session->run('COMMIT');
 is(counts_of($sender->reply), '1 0 0', 'which goes on waiting, and writes');
 sql($node, 'CREATE DATABASE other');
@@ -260,7 +260,7 @@ set_settings($node, drain_timeout => '60s');
 $session->run('BEGIN; LOCK TABLE cxone_sync.contact_records');
 my @waiting = map { connect_to($node) } 1 .. 3;
 $_->send(delivery_text(body())) foreach @waiting;
-poll(sub { sql($node, $waits) eq '1' }, 'the worker waits for a lock, and two deliveries for the worker');
+poll(\&delivery_waits, 'deliveries wait for a lock');
 sql($node, "SELECT pg_terminate_backend($pid)");
 $session->run('COMMIT');
 is(scalar(grep { counts_of($_->reply) eq '1 0 0' } @waiting), 3, 'pg_terminate_backend: what waits is committed and answered');
@@ -275,7 +275,7 @@ set_settings($node, drain_timeout => '500ms');
 $session->run('BEGIN; LOCK TABLE cxone_sync.contact_records');
 $sender = connect_to($node);
 $sender->send(delivery_text(body()));
-poll(sub { sql($node, "SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") eq '1' }, 'the worker waits for a lock');
+poll(\&delivery_waits, 'a delivery waits for a lock');
 sql($node, "SELECT pg_terminate_backend($pid)");
 retry_is($sender->reply, 'a lock that outlasts drain_timeout');
 $session->run('COMMIT');

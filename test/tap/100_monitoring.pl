@@ -244,10 +244,9 @@ set_settings($node, max_connections => 512);
 set_settings($node, queue_size => '1MB');
 poll(sub { my %metrics = metrics($node); $metrics{cxone_sync_queue_limit_bytes} == 1_048_576 }, 'a queue of 1 MB');
 my $lock = lock_contacts($node);
-my $waits_for_lock = "SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted";
 sub large { return delivery_text(events_json({ id => 'large' . ++$number, email => 'x' x shift })); }
 my @waiting = map { send_counted(large(85_000), 'deliveries committed') } 1 .. 3;
-poll(sub { status_of($node, 'queued_bytes') > 750_000 && sql($node, $waits_for_lock) }, 'three large deliveries wait for a lock');
+poll(sub { status_of($node, 'queued_bytes') > 750_000 && status_of($node, 'oldest_waiting') ne '' }, 'three large deliveries wait for a lock');
 is(not_ready($node), '', 'a queue below its mark is no problem');
 push @waiting, send_counted(large(26_000), 'deliveries committed');
 wait_until_not_ready($node, qr/queue: \d+ of 1024 kB are in use/, 'a queue above its mark');

@@ -303,7 +303,7 @@ foreach my $name (qw(standard_webhooks nexus))
 	@proof = proof($body, id => "msg_under_way_$name");
 	my $sender = connect_to($node);
 	$sender->send(delivery_text($body, @proof));
-	poll(sub { $watch->run(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'cxone_sync' AND wait_event_type = 'Lock'}) == 1 }, 'it waits for the row');
+	poll(sub { $watch->run(q{SELECT count(*) FROM cxone_sync.sync_status WHERE oldest_waiting IS NOT NULL}) == 1 }, 'it waits for the row');
 	my $under_way = counter('retry_later', 'under_way');
 	retry_is(deliver($node, $body, @proof), "$name: a replay while the first is under way");
 	one_more($under_way, 'retry_later', 'under_way', "$name: is counted");

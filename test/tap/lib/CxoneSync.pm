@@ -21,7 +21,7 @@ our @EXPORT = qw(
   secret_file registration_of wait_for_registration registration_after
   connect_to deliver events_json request_text delivery_text chunked gzipped
   applied_is refused_is retry_is counts_of
-  open_session stop_and_check);
+  open_session hold_worker release_worker stop_and_check);
 
 our $timeout = $ENV{PG_TEST_TIMEOUT_DEFAULT} || 60;
 
@@ -301,6 +301,36 @@ sub CxoneSync::Session::close
 }
 
 # ---- the end ----
+
+# Keeps a worker busy with one delivery, by a trigger that goes on as long as a row is there; what comes meanwhile waits in the queue.
+# Returns the connection that waits for its answer.
+sub hold_worker
+{
+	my $node = shift;
+	sql($node, <<'SQL') if sql($node, "SELECT to_regclass('public.held') IS NULL") eq 't';
+CREATE TABLE public.holds (id integer);
+CREATE TABLE public.held (id text PRIMARY KEY, updated_ts timestamptz);
+GRANT SELECT ON public.holds TO cxone_sync;
+CREATE FUNCTION public.go_on_while_held() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS
+	'BEGIN WHILE EXISTS (SELECT FROM holds) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END';
+CREATE TRIGGER go_on_while_held BEFORE INSERT OR UPDATE ON public.held FOR EACH ROW EXECUTE FUNCTION public.go_on_while_held();
+ALTER TABLE public.held OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('held', 'public.held', '{id}', event_types => '{hold}');
+SQL
+	sql($node, 'INSERT INTO public.holds VALUES (1)');
+	my $holder = connect_to($node);
+	$holder->send(delivery_text(events_json({ eventType => 'hold', id => 'one' })));
+	poll(sub { sql($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'cxone_sync' AND wait_event = 'PgSleep'") eq '1' }, 'the worker is busy');
+	return $holder;
+}
+
+sub release_worker
+{
+	my ($node, $holder) = @_;
+	sql($node, 'DELETE FROM public.holds');
+	$holder->reply;
+	return;
+}
 
 # Stops the server and looks at its log: no process ended by a signal, no failed assertion, no exception that got
 # out. What the test has provoked is given as pattern => how often.
