@@ -1,6 +1,7 @@
 #include "core/delivery.h"
 #include "core/json_text.h"
 
+#include "db/errors.h"
 #include "db/guard.h"
 #include "db/insert_triggers.h"
 #include "db/text.h"
@@ -134,15 +135,17 @@ bool take_key_from_triggers(Target *target, Row *row)
 
     /* one that refuses the event's values may still tell what becomes of its key */
     for (const bool only_key : {false, true}) {
-        PgError ignored;
+        PgError error;
+        const bool ok = in_any_subtransaction(
+            CurrentMemoryContext, error,
+            [target, row, only_key, keys, &has_keys] {
+                has_keys = ask_triggers(target, row, only_key, keys);
+            },
+            false);
 
-        if (in_any_subtransaction(
-                CurrentMemoryContext, ignored,
-                [target, row, only_key, keys, &has_keys] {
-                    has_keys = ask_triggers(target, row, only_key, keys);
-                },
-                false) &&
-            has_keys)
+        if (!ok && is_transient(error.sqlerrcode))
+            raise(error);
+        if (ok && has_keys)
             break;
     }
     if (!has_keys || !is_other_key(target, row, keys))

@@ -143,7 +143,7 @@ check_tap() {
 check_judge() {
   local log=$work/judge.log rc=0 ok bad
   heading 'judge'
-  PG_CONFIG=$pg_config job "$top/test/judge/run" --installed --cases 3000 --seed 1 >"$log" 2>&1 || rc=$?
+  PG_CONFIG=$pg_config job "$top/test/judge/run" --installed --cases 2000 --seed 1 >"$log" 2>&1 || rc=$?
   ok=$(sed -n 's/^\([0-9]*\) passed, .*/\1/p' "$log") bad=$(sed -n 's/.* passed, \([0-9]*\) failed$/\1/p' "$log")
   # it ended before its last line
   [ $rc = 0 ] || [ "${bad:-0}" != 0 ] || bad=1

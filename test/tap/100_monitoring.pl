@@ -703,9 +703,9 @@ cmp_ok(sql($slow, 'SELECT extract(epoch FROM oldest_waiting) FROM cxone_sync.syn
 ok(!$slow_sender->has_reply, 'and has no answer');
 $slow->append_conf('postgresql.conf', "synchronous_standby_names = ''\n");
 $slow->reload;
-is(counts_of($slow_sender->reply), '1 0 0', 'it has one when the commit is through');
-wait_until_ready($slow, 'and the server is ready');
-cmp_ok(sql($slow, "SELECT extract(epoch FROM max) FROM cxone_sync.intake_lag WHERE status = 'success'"), '>', 10, 'the wait is in the intake lag');
+retry_is($slow_sender->reply, 'it is to be sent again when nobody waits for the standby any more, which has not confirmed it');
+wait_until_ready($slow, 'then the server is ready');
+is(counts_of(deliver($slow, events_json({ id => 'slow' }))), '1 0 0', 'and takes deliveries');
 
 stop_and_check($_) foreach $node, $slow, $homeless;
 done_testing();
