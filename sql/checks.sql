@@ -216,6 +216,35 @@ SELECT breaks('DROP POLICY p ON t', 'CREATE POLICY p ON t TO regress_owner USING
 SELECT breaks('ALTER POLICY p ON t TO pg_monitor', 'ALTER POLICY p ON t TO PUBLIC');
 SELECT breaks('CREATE POLICY q ON t AS RESTRICTIVE USING (true); DROP POLICY p ON t', 'ALTER ROLE regress_owner BYPASSRLS');
 ALTER TABLE t DISABLE ROW LEVEL SECURITY;
+ALTER ROLE regress_owner NOBYPASSRLS;
+
+---- what ails a target that stays, and is over: also where neither its table nor its configuration changes
+CREATE FUNCTION recovers(break text, mend text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    before text := test.deliver('{"id": 1}');
+    broken text;
+BEGIN
+    EXECUTE break;
+    broken := test.deliver('{"id": 2}');
+    EXECUTE mend;
+    RETURN format('%s; %s; %s', before, broken, test.deliver('{"id": 3}'));
+END
+$$;
+ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+DROP POLICY q ON t;
+CREATE POLICY q ON t TO pg_monitor USING (true);
+GRANT pg_monitor TO regress_owner;
+SELECT try($$add_target('t', 't', '{id}')$$);
+SELECT recovers('ALTER ROLE regress_owner SUPERUSER', 'ALTER ROLE regress_owner NOSUPERUSER');
+SELECT recovers('REVOKE pg_monitor FROM regress_owner', 'GRANT pg_monitor TO regress_owner');
+SELECT recovers('REVOKE pg_monitor FROM regress_owner', 'ALTER ROLE regress_owner BYPASSRLS');
+SELECT recovers('REVOKE USAGE ON SCHEMA test FROM PUBLIC', 'GRANT USAGE ON SCHEMA test TO regress_owner');
+SELECT recovers('REVOKE UPDATE ON t FROM regress_owner', 'GRANT UPDATE ON t TO regress_owner');
+SELECT recovers('ALTER TABLE t SET UNLOGGED', 'ALTER TABLE t SET LOGGED');
+SELECT try($$remove_target('t')$$);
+TRUNCATE t, cxone_sync.dead_letters;
+ALTER TABLE t DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+GRANT USAGE ON SCHEMA test TO PUBLIC;
 
 ---- warnings
 SET client_min_messages = warning;

@@ -64,15 +64,29 @@ void on_relation_change(Datum, Oid relation)
         doubt_catalog();
 }
 
-/* A schema was renamed, say, or a function: names that are kept as text may be others now. */
+/*
+ * A schema was renamed, say, or a function: names that are kept as text may be others now. Or a role was
+ * granted, and another policy concerns the owner.
+ */
 void on_name_change(Datum, int, uint32)
 {
     doubt_catalog();
 }
 
+/* An owner may have become a superuser, or be one no more; `hash` tells who has changed, 0 that all have. */
+void on_role_change(Datum, int, uint32 hash)
+{
+    bool concerns_us = hash == 0 || is_reading;
+
+    for (int i = 0; !concerns_us && catalog != nullptr && i < catalog->count; i++)
+        concerns_us = catalog->targets[i]->owner_hash == hash;
+    if (concerns_us)
+        doubt_catalog();
+}
+
 /*
  * The same of a type. Each table that anybody makes, a temporary one too, brings types of its own, so only
- * those of our columns count; `hash` tells of which, 0 of all.
+ * those of our columns count.
  */
 void on_type_change(Datum, int, uint32 hash)
 {
@@ -661,6 +675,8 @@ void watch_catalog()
         CacheRegisterSyscacheCallback(PROCOID, on_name_change, 0);
         CacheRegisterSyscacheCallback(ENUMOID, on_name_change, 0);
         CacheRegisterSyscacheCallback(TYPEOID, on_type_change, 0);
+        CacheRegisterSyscacheCallback(AUTHOID, on_role_change, 0);
+        CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_name_change, 0);
     }
     watching = true;
 }

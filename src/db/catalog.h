@@ -19,7 +19,7 @@ struct WriterLock {
  * All targets of the database, as they are now: one immutable snapshot in one memory context, which is read
  * anew as a whole when anything has changed. Changes are noticed by invalidation: of the relation cache for a
  * table's definition and for the configuration's tables (by their triggers), and of the caches of names,
- * functions and types.
+ * functions, types and roles.
  */
 struct Catalog {
     MemoryContext context;

@@ -410,25 +410,18 @@ bool check_kind(Target *target, Relation relation)
 }
 
 /* The worker writes as the owner, so the owner has to be somebody who may, and no more than that. */
-bool check_no_superuser(Target *target)
-{
-    if (!superuser_arg(target->owner))
-        return true;
-    return refuse(
-        target, ERRCODE_INSUFFICIENT_PRIVILEGE,
-        psprintf("Run ALTER TABLE %s OWNER TO cxone_sync, or to another role that is no superuser: its "
-                 "triggers run as its owner.",
-                 target->table),
-        "table %s is owned by a superuser", target->table);
-}
-
 bool check_owner(Target *target, Relation relation)
 {
     const bool deletes = target->config.delete_types != NIL && target->config.mark_column == nullptr;
     const AclMode needed = ACL_INSERT | ACL_UPDATE | ACL_SELECT | (deletes ? ACL_DELETE : 0);
 
-    if (!check_no_superuser(target))
-        return false;
+    if (superuser_arg(target->owner))
+        return refuse(
+            target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+            psprintf("Run ALTER TABLE %s OWNER TO cxone_sync, or to another role that is no superuser: its "
+                     "triggers run as its owner.",
+                     target->table),
+            "table %s is owned by a superuser", target->table);
     if (pg_class_aclmask(RelationGetRelid(relation), target->owner, needed, ACLMASK_ALL) != needed ||
         compat::schema_aclcheck(RelationGetNamespace(relation), target->owner, ACL_USAGE) != ACLCHECK_OK)
         return refuse(
@@ -704,6 +697,7 @@ void describe_table(Target *target, Relation relation)
     TupleDesc row = RelationGetDescr(relation);
 
     target->owner = relation->rd_rel->relowner;
+    target->owner_hash = GetSysCacheHashValue1(AUTHOID, ObjectIdGetDatum(target->owner));
     target->table = MemoryContextStrdup(
         target->context, quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
                                                     RelationGetRelationName(relation)));
@@ -783,12 +777,6 @@ void set_problem(Target *target, int sqlerrcode, const char *message, const char
     problem.sqlerrcode = sqlerrcode;
     clip_text(problem.message, sizeof(problem.message), message);
     clip_text(problem.hint, sizeof(problem.hint), hint);
-}
-
-void check_owner_again(Target *target)
-{
-    if (target->problem.sqlerrcode == 0)
-        (void)check_no_superuser(target);
 }
 
 void check_slip(const Target *target)

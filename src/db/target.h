@@ -76,6 +76,7 @@ struct Target {
     TargetConfig config;
     TargetProblem problem;
     Oid owner;
+    uint32 owner_hash; /* by which the cache of roles tells of a change */
     char *table;      /* schema-qualified and quoted */
     int column_count; /* as Mapping's, in the same order */
     TargetColumn *columns;
@@ -169,8 +170,5 @@ bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format
 
 /* Raises what is refused only when it is configured. */
 void check_slip(const Target *target);
-
-/* An owner may have become a superuser since, which no invalidation tells. */
-void check_owner_again(Target *target);
 
 } // namespace cxone_sync

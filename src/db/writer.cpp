@@ -976,11 +976,6 @@ void prepare_targets(Batch *batch)
             map_again_if_changed(batch->deliveries[i]);
         find_needed_targets(batch);
         lock_tables(batch);
-        for (int i = 0; turn == 0 && i < batch->catalog->count; i++) {
-            /* what ails it may be over without an invalidation */
-            if (batch->needs[i] && batch->catalog->targets[i]->problem.sqlerrcode != 0)
-                doubt_catalog();
-        }
         if (!catalog_is_stale()) {
             pin_catalog(batch->context);
             look_at_other_tables(batch);
@@ -1096,10 +1091,6 @@ void write_batch(Batch *batch)
         pin_setting("lock_timeout", batch->pace == Pace::quick ? quick_lock_timeout : careful_lock_timeout);
     batch->held = static_cast<LOCKMODE *>(palloc0(Max(batch->catalog->count, 1) * sizeof(LOCKMODE)));
     lock_against_deletions(batch);
-    for (int i = 0; i < batch->catalog->count; i++) {
-        if (batch->needs[i])
-            check_owner_again(batch->catalog->targets[i]);
-    }
     collect_rows(batch);
     convert_rows(batch);
     write_all(batch);
