@@ -96,6 +96,16 @@ ALTER TABLE fields RENAME a TO a6;
 SELECT days(field_times) FROM fields WHERE id = 3;
 ALTER TABLE fields RENAME a6 TO a;
 ALTER TABLE fields OWNER TO regress_owner;
+-- a column of that name that holds something else is left alone
+SET ROLE regress_owner;
+CREATE TABLE computed (id integer PRIMARY KEY, a text, field_times jsonb GENERATED ALWAYS AS ('{"a": 1}'::jsonb) STORED, updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('computed', 'computed', '{id}', event_types => '{k}');
+SELECT deliver(event('k', 1, '{"id": 1, "a": "1"}'));
+ALTER TABLE computed RENAME a TO b;
+SELECT deliver(event('k', 2, '{"id": 1, "b": "2"}'));
+TABLE computed;
+SELECT cxone_sync.remove_target('computed');
 
 ---- partitions, and tables of a type: the command names another relation
 SET ROLE regress_owner;

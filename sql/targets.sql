@@ -66,7 +66,10 @@ SELECT try($$add_target('t', '4294967295', '{id}')$$);
 SELECT try(format('add_target(''t'', %L, ''{id}'')', r))
 FROM unnest('{case_view,case_matview,case_sequence,case_type,cases_pkey,temporary,unlogged,no_key,partial_key,deferrable_key,wide_key,of_superuser,read_only,hidden.cases}'::text[]) AS r;
 SELECT try(format('add_target(''t'', %L, ''{oid}'')', r)) FROM unnest('{pg_class,information_schema.sql_features}'::text[]) AS r;
-SELECT try(format('add_target(''t'', ''cxone_sync.%s'', ''{id}'')', r)) FROM unnest('{target_config,field_map,dead_letters,tombstones,schema_versions,targets}'::text[]) AS r;
+SELECT try(format('add_target(''t'', ''cxone_sync.%s'', ''{id}'')', r)) FROM unnest('{target_config,targets}'::text[]) AS r;
+SELECT c.relname, try(format('add_target(''t'', ''cxone_sync.%s'', ''{id}'')', c.relname)) LIKE '42809 table cxone_sync.% belongs to the system%' AS refused
+FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.objid AND c.relkind = 'r'
+WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cxone_sync') ORDER BY 1;
 SELECT try(format('add_target(''t'', ''cases'', %L)', k)) FROM unnest('{"{nowhere}","{ID}","{id,nowhere}","{id,status}","{updated_ts}","{ctid}","{id,id}","{}","{NULL}"}'::text[]) AS k;
 SELECT try(format('add_target(''t'', ''odd_key'', ARRAY[%L])', k)) FROM unnest('{id,b,c,g}'::text[]) AS k;
 SELECT try(format('add_target(''t'', ''local_time'', ''{id}'', %L)', c)) FROM unnest('{updated_ts,at,time,id,nowhere,""}'::text[]) AS c;

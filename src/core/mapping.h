@@ -22,8 +22,6 @@ namespace cxone_sync {
  */
 class Mapping {
 public:
-    using Shape = cxone_sync::Shape;
-
     struct Column {
         std::string name;
         Shape shape = Shape::scalar;

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "db/catalog.h"
-#include "db/deletions.h"
 #include "db/extension.h"
 #include "db/guard.h"
 #include "db/identity.h"
+#include "db/spi.h"
 #include "db/upsert.h"
 extern "C" {
 #include "utils/array.h"
@@ -22,9 +22,9 @@ namespace {
 
 constexpr const char *config_query =
     "SELECT c.name, c.relation::oid, c.key_columns, c.order_column, c.event_types, c.type_path, c.root_path, "
-    "c.delete_types, c.mark_column, c.kept_columns, EXISTS (SELECT FROM cxone_sync.tombstones s WHERE "
-    "s.relation = c.relation) FROM cxone_sync.target_config c ORDER BY c.name COLLATE "
-    "\"C\"";
+    "c.delete_types, c.mark_column, c.kept_columns, "
+    "EXISTS (SELECT FROM cxone_sync.tombstones s WHERE s.relation = c.relation) "
+    "FROM cxone_sync.target_config c ORDER BY c.name COLLATE \"C\"";
 constexpr const char *field_map_query = "SELECT f.target, f.column_name, f.paths FROM cxone_sync.field_map f "
                                         "ORDER BY f.target COLLATE \"C\", f.column_name COLLATE \"C\"";
 
@@ -190,8 +190,7 @@ void read_config(Target *target, const ResultRow &row)
 
 SPITupleTable *run_query(const char *query)
 {
-    if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
-        elog(ERROR, "could not execute \"%s\": %s", query, SPI_result_code_string(SPI_result));
+    check_spi(SPI_execute(query, true, 0), SPI_OK_SELECT, query);
     return SPI_tuptable;
 }
 
@@ -228,8 +227,7 @@ void check_is_complete()
             (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
              errmsg("extension \"cxone_sync\" is being restored from a dump"),
              errdetail("Table cxone_sync.schema_versions is empty: CREATE EXTENSION ran with row_security = "
-                       "off, as it "
-                       "does in a restore."),
+                       "off, as it does in a restore."),
              errhint(
                  "If that is over and brought no rows, SET row_security = on, DROP EXTENSION cxone_sync and "
                  "CREATE EXTENSION cxone_sync. The targets' tables stay.")));
@@ -243,8 +241,7 @@ List *read_targets(MemoryContext context)
 {
     List *targets = NIL;
 
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
+    connect_spi();
     const OwnTable config = own_table("target_config", AccessShareLock);
     config_tables[0] = config.relation;
     config_tables[1] = own_table("field_map", AccessShareLock).relation;
@@ -296,14 +293,11 @@ void describe_if_unlocked(Target *target)
 
 bool share_a_type(const List *a, const List *b)
 {
-    ListCell *x;
-    ListCell *y;
+    ListCell *cell;
 
-    foreach (x, a) {
-        foreach (y, b) {
-            if (strcmp(static_cast<char *>(lfirst(x)), static_cast<char *>(lfirst(y))) == 0)
-                return true;
-        }
+    foreach (cell, a) {
+        if (is_in(b, static_cast<char *>(lfirst(cell))))
+            return true;
     }
     return false;
 }
@@ -330,23 +324,12 @@ bool overlap(const TargetConfig &a, const TargetConfig &b)
            ((a.event_types == NIL && b.event_types == NIL) || name_one_event(a, b));
 }
 
-bool names_column(const List *names, const char *name)
-{
-    ListCell *cell;
-
-    foreach (cell, names) {
-        if (strcmp(static_cast<char *>(lfirst(cell)), name) == 0)
-            return true;
-    }
-    return false;
-}
-
 bool keep_other_columns(const Target *a, const Target *b)
 {
     ListCell *cell;
 
     foreach (cell, a->config.kept_columns) {
-        if (!names_column(b->config.kept_columns, static_cast<char *>(lfirst(cell))))
+        if (!is_in(b->config.kept_columns, static_cast<char *>(lfirst(cell))))
             return true;
     }
     return list_length(a->config.kept_columns) != list_length(b->config.kept_columns);

@@ -33,8 +33,7 @@ constexpr int target_parameters = 10;
 
 constexpr const char *add_statement =
     "INSERT INTO cxone_sync.target_config (name, relation, key_columns, order_column, event_types, "
-    "root_path, "
-    "type_path, delete_types, mark_column, kept_columns, relation_name) "
+    "root_path, type_path, delete_types, mark_column, kept_columns, relation_name) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $2::text)";
 /* null keeps what is set; what is empty clears what may be null */
 constexpr const char *change_statement =

@@ -144,11 +144,6 @@ void settle_undeleted(const Target *target, Row *row)
 
 } // namespace
 
-bool deletes_rows(const Target *target)
-{
-    return target->config.delete_types != NIL && target->config.mark_column == nullptr;
-}
-
 void check_isolation(const Target *target)
 {
     if (IsolationUsesXactSnapshot())
@@ -210,9 +205,8 @@ bool delete_rows(Target *target, Row *const *rows, int count)
         if (take_key_from_triggers(target, chosen[r]))
             return false;
     }
-    for (int r = 0; r < left; r++) {
+    for (int r = 0; r < left; r++)
         settle_undeleted(target, chosen[r]);
-    }
     if (target->field_order) {
         left =
             choose(chosen, left, chosen, [](const Row *row) { return row->is_newer && !row->is_repeated; });

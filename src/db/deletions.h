@@ -11,9 +11,6 @@
  */
 namespace cxone_sync {
 
-/* True if some events delete rows of the target, rather than mark them. */
-bool deletes_rows(const Target *target);
-
 /* Raises 0A000 in a transaction with one snapshot for all: it could not see the deletions of others. */
 void check_isolation(const Target *target);
 

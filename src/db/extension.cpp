@@ -4,6 +4,7 @@
 #include "db/guard.h"
 #include "db/identity.h"
 #include "db/shared_state.h"
+#include "db/spi.h"
 extern "C" {
 #include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
@@ -196,10 +197,8 @@ bool upgrade_extension()
     if (find_extension() != seen || !extension_is_older())
         return false;
     snprintf(statement, sizeof(statement), "ALTER EXTENSION cxone_sync UPDATE TO '%s'", library_version);
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
-    if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY)
-        elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(SPI_result));
+    connect_spi();
+    check_spi(SPI_execute(statement, false, 0), SPI_OK_UTILITY, statement);
     SPI_finish();
     return true;
 }
@@ -250,8 +249,7 @@ OwnTable own_table(const char *name, LOCKMODE lock)
 uint64 execute_as_owner(const char *table, const char *statement, int count, Oid *types, Datum *values,
                         const char *nulls, void (*read)(void *), void *result_of_read)
 {
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
+    connect_spi();
     const SavedIdentity saved = as_owner(own_table(table, read ? AccessShareLock : RowExclusiveLock).owner);
     const int result = SPI_execute_with_args(statement, count, types, values, nulls, false, 0);
     if (result < 0)

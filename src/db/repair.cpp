@@ -10,6 +10,7 @@
 #include "db/held_delivery.h"
 #include "db/identity.h"
 #include "db/near_miss.h"
+#include "db/spi.h"
 #include "db/text.h"
 #include "db/upsert.h"
 #include "db/writer.h"
@@ -109,12 +110,9 @@ Letters read_letters(FunctionCallInfo fcinfo)
         values[i] = PG_GETARG_DATUM(i);
         nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
     }
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
+    connect_spi();
     const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
-    if (SPI_execute_with_args(select_statement, lengthof(types), types, values, nulls, false, 0) !=
-        SPI_OK_SELECT)
-        elog(ERROR, "could not read dead letters: %s", SPI_result_code_string(SPI_result));
+    run_spi(select_statement, lengthof(types), types, values, nulls, SPI_OK_SELECT);
     MemoryContext spi_context = MemoryContextSwitchTo(context);
     letters.deliveries = static_cast<Delivery **>(palloc(Max(SPI_processed, 1) * sizeof(Delivery *)));
     for (uint64 i = 0; i < SPI_processed; i++)
@@ -137,11 +135,9 @@ void delete_applied(const Letters &letters)
             ids[count++] = Int64GetDatum(letters.deliveries[i]->dead_letter);
     }
     Datum array = PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
+    connect_spi();
     const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
-    if (SPI_execute_with_args(delete_statement, 1, &type, &array, nullptr, false, 0) != SPI_OK_DELETE)
-        elog(ERROR, "could not delete dead letters: %s", SPI_result_code_string(SPI_result));
+    run_spi(delete_statement, 1, &type, &array, nullptr, SPI_OK_DELETE);
     back_to(saved);
     SPI_finish();
 }

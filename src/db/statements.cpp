@@ -1,4 +1,4 @@
-#include "core/mapping.h"
+#include "core/shape.h"
 #include "cxone/contract.h"
 
 #include "db/statements.h"

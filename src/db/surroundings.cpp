@@ -1,5 +1,5 @@
 #include "core/assignments.h"
-#include "core/mapping.h"
+#include "core/shape.h"
 #include "cxone/contract.h"
 
 #include <algorithm>
@@ -33,11 +33,6 @@ const char *name_of(Oid relation)
     if (name == nullptr)
         return psprintf("%u", relation);
     return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
-}
-
-bool deletes_rows(const Target *target)
-{
-    return target->config.delete_types != NIL && target->config.mark_column == nullptr;
 }
 
 /* ---- rules ---- */

@@ -1,10 +1,13 @@
 /* What we know of tables goes with them, and follows their columns: the functions of the event triggers. */
 
+#include "core/shape.h"
 #include "cxone/contract.h"
 
 #include "db/extension.h"
 #include "db/guard.h"
 #include "db/identity.h"
+#include "db/spi.h"
+#include "db/target.h"
 extern "C" {
 #include "commands/event_trigger.h"
 #include "nodes/parsenodes.h"
@@ -66,12 +69,6 @@ void check_event_trigger(FunctionCallInfo fcinfo)
                         errmsg("%s() is an event trigger", get_func_name(fcinfo->flinfo->fn_oid))));
 }
 
-void run(const char *statement, int expected, int count = 0, Oid *types = nullptr, Datum *values = nullptr)
-{
-    if (SPI_execute_with_args(statement, count, types, values, nullptr, false, 0) != expected)
-        elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(SPI_result));
-}
-
 /* ---- tables are dropped ---- */
 
 /* Whoever drops a table waits for nobody because of us. */
@@ -84,10 +81,9 @@ void forget_dropped_tables()
         !ConditionalLockRelationOid(tombstones.relation, RowExclusiveLock) ||
         !find_own_table("tombstones", NoLock, tombstones, error))
         return;
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
+    connect_spi();
     const SavedIdentity saved = as_owner(tombstones.owner);
-    run(forget_statement, SPI_OK_DELETE);
+    run_spi(forget_statement, 0, nullptr, nullptr, nullptr, SPI_OK_DELETE);
     back_to(saved);
     SPI_finish();
 }
@@ -105,7 +101,7 @@ Renamed find_renamed()
 {
     bool is_null;
 
-    run(renamed_query, SPI_OK_SELECT);
+    run_spi(renamed_query, 0, nullptr, nullptr, nullptr, SPI_OK_SELECT);
     const auto count = static_cast<int>(SPI_processed);
     Renamed renamed = {.count = count,
                        .relations = static_cast<Datum *>(palloc(Max(count, 1) * sizeof(Datum))),
@@ -132,8 +128,8 @@ void rename_in_tombstones(const Renamed &renamed, const RenameStmt *statement)
                                                       true, TYPALIGN_INT)),
                       CStringGetTextDatum(statement->subname), CStringGetTextDatum(statement->newname)};
     const SavedIdentity saved = as_owner(tombstones.owner);
-    run(forget_name_statement, SPI_OK_DELETE, lengthof(values), types, values);
-    run(rename_statement, SPI_OK_UPDATE, lengthof(values), types, values);
+    run_spi(forget_name_statement, lengthof(values), types, values, nullptr, SPI_OK_DELETE);
+    run_spi(rename_statement, lengthof(values), types, values, nullptr, SPI_OK_UPDATE);
     back_to(saved);
 }
 
@@ -143,9 +139,9 @@ bool is_in_field_order(Oid relation)
 
     if (!HeapTupleIsValid(tuple))
         return false;
-    const bool is_json = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->atttypid == JSONBOID;
+    const bool holds_times = is_field_times(reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple)));
     ReleaseSysCache(tuple);
-    return is_json;
+    return holds_times;
 }
 
 /*
@@ -163,7 +159,7 @@ void rename_in_rows(Oid relation, const RenameStmt *statement)
     const char *table =
         quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
     const SavedIdentity saved = as_owner(owner);
-    run(psprintf(rename_time_statement, table), SPI_OK_UPDATE, lengthof(values), types, values);
+    run_spi(psprintf(rename_time_statement, table), lengthof(values), types, values, nullptr, SPI_OK_UPDATE);
     back_to(saved);
 }
 
@@ -187,7 +183,7 @@ void tell_of_moved_targets(const OwnTable &config)
 {
     const SavedIdentity saved = as_owner(config.owner);
 
-    run(moved_query, SPI_OK_SELECT);
+    run_spi(moved_query, 0, nullptr, nullptr, nullptr, SPI_OK_SELECT);
     back_to(saved);
     for (uint64 i = 0; i < SPI_processed; i++)
         ereport(NOTICE, (errmsg("target \"%s\" follows its table, which is %s now",
@@ -232,8 +228,7 @@ Datum cxone_sync_names_changed(PG_FUNCTION_ARGS)
     if ((!IsA(command, RenameStmt) && !IsA(command, AlterObjectSchemaStmt)) ||
         !find_own_table("target_config", AccessShareLock, config, error))
         return PointerGetDatum(nullptr);
-    if (SPI_connect() != SPI_OK_CONNECT)
-        elog(ERROR, "SPI_connect failed");
+    connect_spi();
     if (renames_column(command))
         rename_columns(config, castNode(RenameStmt, command));
     else

@@ -25,17 +25,6 @@ namespace cxone_sync {
 
 namespace {
 
-bool is_in(const List *names, const char *name)
-{
-    ListCell *cell;
-
-    foreach (cell, names) {
-        if (strcmp(static_cast<char *>(lfirst(cell)), name) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* ---- one column ---- */
 
 bool is_json(Oid type)
@@ -227,12 +216,6 @@ bool is_named(Form_pg_attribute attribute, const char *name)
     return name != nullptr && strcmp(NameStr(attribute->attname), name) == 0;
 }
 
-bool is_field_times(Form_pg_attribute attribute)
-{
-    return is_named(attribute, contract::field_times_column) && attribute->atttypid == JSONBOID &&
-           !is_computed(attribute);
-}
-
 /* Takes one column of the table for what it is to the target. */
 void take_column(Target *target, Form_pg_attribute attribute)
 {
@@ -374,18 +357,11 @@ bool describe_key(Target *target, Relation relation)
 /* ---- the table ---- */
 
 /* One that the sync writes for its own purposes. */
-bool is_own_table(Form_pg_class form)
+bool is_own_table(Oid relation)
 {
-    static const char *const names[] = {"target_config", "field_map", "dead_letters", "tombstones",
-                                        "schema_versions"};
+    const Oid extension = getExtensionOfObject(RelationRelationId, relation);
 
-    if (form->relnamespace != get_namespace_oid(extension_name, true))
-        return false;
-    for (const char *name : names) {
-        if (strcmp(NameStr(form->relname), name) == 0)
-            return true;
-    }
-    return false;
+    return OidIsValid(extension) && extension == get_extension_oid(extension_name, true);
 }
 
 bool check_kind(Target *target, Relation relation)
@@ -403,7 +379,7 @@ bool check_kind(Target *target, Relation relation)
                                      target->table),
                       "table %s is %s", target->table,
                       form->relpersistence == RELPERSISTENCE_TEMP ? "temporary" : "unlogged");
-    if (IsCatalogNamespace(form->relnamespace) || is_own_table(form))
+    if (IsCatalogNamespace(form->relnamespace) || is_own_table(RelationGetRelid(relation)))
         return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Make a table of your own.",
                       "table %s belongs to the system", target->table);
     return true;
@@ -412,8 +388,7 @@ bool check_kind(Target *target, Relation relation)
 /* The worker writes as the owner, so the owner has to be somebody who may, and no more than that. */
 bool check_owner(Target *target, Relation relation)
 {
-    const bool deletes = target->config.delete_types != NIL && target->config.mark_column == nullptr;
-    const AclMode needed = ACL_INSERT | ACL_UPDATE | ACL_SELECT | (deletes ? ACL_DELETE : 0);
+    const AclMode needed = ACL_INSERT | ACL_UPDATE | ACL_SELECT | (deletes_rows(target) ? ACL_DELETE : 0);
 
     if (superuser_arg(target->owner))
         return refuse(
@@ -646,7 +621,7 @@ bool check_resets(Target *target)
 
 bool check_deletions(Target *target)
 {
-    if (target->config.delete_types == NIL || target->mark >= 0)
+    if (!deletes_rows(target))
         return true;
     for (int i = 0; i < target->key_count; i++) {
         if (!has_one_text(key_column(target, i)))
@@ -755,6 +730,23 @@ void forget_description(Target *target)
 }
 
 } // namespace
+
+bool is_in(const List *names, const char *name)
+{
+    ListCell *cell;
+
+    foreach (cell, names) {
+        if (strcmp(static_cast<char *>(lfirst(cell)), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool is_field_times(Form_pg_attribute attribute)
+{
+    return is_named(attribute, contract::field_times_column) && attribute->atttypid == JSONBOID &&
+           !is_computed(attribute);
+}
 
 bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
 {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/mapping.h"
+#include "core/shape.h"
 
 #include "db/pg.h"
 
@@ -23,7 +23,7 @@ struct TargetColumn {
     bool plain_text;          /* text without a length: any string is a value */
     bool cast_in_statement;   /* its type has no array type: its values travel as text */
     char *default_expression; /* what a new row gets by itself; null: nothing */
-    Mapping::Shape shape;
+    Shape shape;
     FmgrInfo input;
     Oid input_parameter;
     struct InnerValuesOfType *inner; /* null: none */
@@ -63,7 +63,7 @@ struct TargetProblem {
 /* InnerValues (core/inner_values.h), in the target's memory context. */
 struct InnerValuesOfType {
     char *name;
-    Mapping::Shape shape;
+    Shape shape;
     List *fields; /* of InnerValuesOfType * */
 };
 
@@ -77,8 +77,8 @@ struct Target {
     TargetProblem problem;
     Oid owner;
     uint32 owner_hash; /* by which the cache of roles tells of a change */
-    char *table;      /* schema-qualified and quoted */
-    int column_count; /* as Mapping's, in the same order */
+    char *table;       /* schema-qualified and quoted */
+    int column_count;  /* as Mapping's, in the same order */
     TargetColumn *columns;
     int key_count;
     KeyColumn *keys;
@@ -151,6 +151,18 @@ inline bool is_key(const Target *target, const TargetColumn *column)
     }
     return false;
 }
+
+/* Whether some events delete rows of the target, rather than mark them. */
+inline bool deletes_rows(const Target *target)
+{
+    return target->config.delete_types != NIL && target->config.mark_column == nullptr;
+}
+
+/* Whether a list of names, of char *, has this one. */
+bool is_in(const List *names, const char *name);
+
+/* Whether the column holds the times of fields: one of that name that is something else is as any other. */
+bool is_field_times(Form_pg_attribute attribute);
 
 /* We lock a table as an object, too, where nobody else does: with these sub-ids, for these reasons. */
 enum TableLock : uint16 { lock_of_deletions = 1, lock_of_writers = 2 };

@@ -592,7 +592,7 @@ int begin_by_index(SPIPlanPtr plan, Planning planning)
     return NewGUCNestLevel();
 }
 
-std::string_view time_text_of(Mapping::Shape shape, std::int64_t time, char (&buffer)[32]) noexcept
+std::string_view time_text_of(Shape shape, std::int64_t time, char (&buffer)[32]) noexcept
 {
     return {buffer, format_time(*time_kind(shape), time, buffer)};
 }

@@ -74,7 +74,7 @@ bool upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
 bool cannot_be_inserted(const Target *target, const Event *event);
 
 /* The text of a time for a column of this shape, in a form that reads the same in every session. */
-std::string_view time_text_of(Mapping::Shape shape, std::int64_t time, char (&buffer)[32]) noexcept;
+std::string_view time_text_of(Shape shape, std::int64_t time, char (&buffer)[32]) noexcept;
 
 /* The text of the column's value for this field, null for null. Raises what the column's type raises. */
 char *value_text(TargetColumn *column, const Field &field);

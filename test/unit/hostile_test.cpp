@@ -28,8 +28,8 @@ BodyRefusal parse(std::string body, std::size_t *events = nullptr)
     static const auto mapping = [] {
         const std::vector<std::string> columns{"id", "tags", "extra"};
         Mapping::TargetSpec target = target_of("contacts", columns);
-        target.columns[1].shape = Mapping::Shape::array;
-        target.columns[2].shape = Mapping::Shape::json;
+        target.columns[1].shape = Shape::array;
+        target.columns[2].shape = Shape::json;
         return mapping_of({std::move(target)});
     }();
     Delivery delivery;
