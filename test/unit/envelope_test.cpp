@@ -311,8 +311,7 @@ TEST(Envelope, TheSizeCoversWhatIsHeld)
         Mapping::TargetSpec target = target_of(name, {"id", "part", "tags", "extra"});
         target.keys = {0, 1};
         target.columns[2].shape = Shape::array;
-        target.columns[3] = {
-            .name = "extra", .shape = Shape::json, .paths = {}, .from_events = false};
+        target.columns[3] = {.name = "extra", .shape = Shape::json, .paths = {}, .from_events = false};
         target.extra_column = 3;
         targets.push_back(std::move(target));
     }
