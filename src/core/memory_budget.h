@@ -58,6 +58,8 @@ public:
         return true;
     }
 
+    std::uint64_t size() const noexcept { return taken_; }
+
     /* False if not even an empty budget had room for a share that large. */
     bool could_hold(std::uint64_t bytes) const noexcept { return !budget_ || bytes <= budget_->limit(); }
 

@@ -170,8 +170,10 @@ void read_worker(const WorkerSlot &slot, Timestamp at, WorkerOverview &worker) n
     worker.starts = slot.starts.load(std::memory_order_relaxed);
     worker.info = slot.info.get();
     worker.queue = {.connections = gauges.connections.load(std::memory_order_relaxed),
-                    .deliveries = gauges.queued_deliveries.load(std::memory_order_relaxed),
-                    .events = gauges.queued_events.load(std::memory_order_relaxed),
+                    .deliveries = gauges.queued_deliveries.load(std::memory_order_relaxed) +
+                                  gauges.waiting_deliveries.load(std::memory_order_relaxed),
+                    .events = gauges.queued_events.load(std::memory_order_relaxed) +
+                              gauges.waiting_events.load(std::memory_order_relaxed),
                     .bytes = gauges.queued_bytes.load(std::memory_order_relaxed),
                     .limit_bytes = gauges.queue_limit_bytes.load(std::memory_order_relaxed),
                     .oldest_waiting_us = age_of_oldest(gauges, at)};

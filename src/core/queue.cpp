@@ -35,7 +35,8 @@ Queue::Push Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
             return Push::closed;
         const bool is_empty = first_ == items_.size();
         const std::size_t events = delivery->events.size();
-        if (!is_empty && (events_ + events > max_events_ ||
+        const std::size_t waiting = gauges_.waiting_events.load(std::memory_order_relaxed);
+        if (!is_empty && (events_ + waiting + events > max_events_ ||
                           delivery->received - items_[first_].delivery->received > max_wait_us_))
             return Push::full;
         wanted = is_empty || (events_ < wake_at_ && events_ + events >= wake_at_);
@@ -89,20 +90,26 @@ bool Queue::gather(std::size_t deliveries, std::int64_t wait_us)
     return done;
 }
 
+std::size_t batch_length(std::span<const QueuedDelivery> queued, unsigned max_events) noexcept
+{
+    std::size_t events = 0;
+    std::size_t length = 0;
+    for (; length < queued.size(); length++) {
+        /* an unmapped delivery has no events yet, yet is not free */
+        events += std::max<std::size_t>(queued[length].delivery->events.size(), 1);
+        if (length > 0 && events > max_events)
+            break;
+    }
+    return length;
+}
+
 void Queue::take(unsigned max_events, std::vector<QueuedDelivery> &batch)
 {
     const std::lock_guard lock(mutex_);
-    std::size_t taken = 0;
-    while (first_ < items_.size()) {
-        const std::size_t events = items_[first_].delivery->events.size();
-        /* an unmapped delivery has no events yet, yet is not free */
-        const std::size_t weight = std::max<std::size_t>(events, 1);
-        if (taken > 0 && taken + weight > max_events)
-            break;
+    const std::size_t end = first_ + batch_length(std::span(items_).subspan(first_), max_events);
+    for (; first_ < end; first_++) {
+        events_ -= items_[first_].delivery->events.size();
         batch.push_back(std::move(items_[first_]));
-        first_++;
-        taken += weight;
-        events_ -= events;
     }
     if (first_ == items_.size()) {
         items_.clear();

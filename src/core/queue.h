@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,9 @@ struct QueuedDelivery {
     Ticket ticket = 0;
     Timestamp give_up_at = 0; /* until then it is tried again, as others hold a lock; 0: not tried yet */
 };
+
+/* How many of the first of these make a batch: as many as have `max_events` together, but at least one. */
+std::size_t batch_length(std::span<const QueuedDelivery> queued, unsigned max_events) noexcept;
 
 /* What became of a delivery: committed and counted, or to be sent again. */
 struct Answer {
@@ -66,7 +70,10 @@ public:
     /* For the main thread. */
 
     int event_fd() const noexcept { return event_.fd(); }
-    /* Most events that may wait, and how long the oldest may have waited when another one comes. */
+    /*
+     * Most events that may wait, those that wait for locks (waiting.h) included, and how long the oldest may
+     * have waited when another one comes.
+     */
     void set_bounds(std::size_t max_events, std::int64_t max_wait_us);
     /* Also wake the main thread when this many events wait; it is always woken for the first one. */
     void wake_at(std::size_t events);

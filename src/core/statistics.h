@@ -122,9 +122,12 @@ struct Gauges {
     std::atomic<std::uint64_t> connections{0}; /* of senders */
     std::atomic<std::uint64_t> queued_deliveries{0};
     std::atomic<std::uint64_t> queued_events{0};
+    std::atomic<std::uint64_t> waiting_deliveries{0}; /* for locks that others hold */
+    std::atomic<std::uint64_t> waiting_events{0};
     std::atomic<std::uint64_t> queued_bytes{0};
     std::atomic<std::uint64_t> queue_limit_bytes{0};
-    /* Timestamps, 0 = none: arrivals of the oldest delivery in the queue and of the oldest being written */
+    /* Timestamps, 0 = none: arrivals of the oldest delivery in the queue, and of the
+     * oldest that is being written or waits for a lock */
     std::atomic<std::int64_t> oldest_queued{0};
     std::atomic<std::int64_t> oldest_in_batch{0};
     std::atomic<std::int64_t> batch_began{0}; /* when that one was taken from the queue */

@@ -345,9 +345,6 @@ void make_waves(Row *const *rows, int count)
 
         rows[r]->key_order = r;
         rows[r]->wave = goes_on ? rows[r - 1]->wave + 1 : 0;
-        rows[r]->later = nullptr;
-        if (goes_on)
-            rows[r - 1]->later = rows[r];
     }
 }
 
@@ -692,6 +689,39 @@ void settle_rows(Batch *batch, int begin, int end)
     settle_rows(batch, middle, end);
 }
 
+/* Links the events of each key, whatever becomes of them. */
+void link_keys(Batch *batch)
+{
+    int count = 0;
+
+    for (int i = 0; i < batch->row_count; i++) {
+        batch->rows[i].later = nullptr;
+        if (batch->rows[i].target != nullptr && !batch->rows[i].is_refused)
+            batch->order[count++] = &batch->rows[i];
+    }
+    qsort_arg(batch->order, count, sizeof(Row *), compare_by_key, nullptr);
+    for (int r = 1; r < count; r++) {
+        if (have_same_key(batch->order[r - 1], batch->order[r]))
+            batch->order[r - 1]->later = batch->order[r];
+    }
+}
+
+/*
+ * What comes behind a delivery that waits, and has one of its keys, waits as well, and so does what comes
+ * behind that: of equal times the later one is to win.
+ */
+void postpone_from(Batch *batch, int index, const PgError &error)
+{
+    postpone(batch, batch->deliveries[index], error);
+    for (int i = index; i < batch->count; i++) {
+        for (int r = batch->first_rows[i]; batch->deliveries[i]->is_postponed && r < batch->first_rows[i + 1];
+             r++) {
+            if (batch->rows[r].later != nullptr)
+                postpone(batch, batch->rows[r].later->delivery, error);
+        }
+    }
+}
+
 /* One delivery, whose events commit together: if one needs a lock that others hold, none is written. */
 void settle_delivery(Batch *batch, int index)
 {
@@ -708,7 +738,7 @@ void settle_delivery(Batch *batch, int index)
     if (!is_lock(error))
         raise(error);
     reset_rows(batch, begin, end);
-    postpone(batch, batch->deliveries[index], error);
+    postpone_from(batch, index, error);
 }
 
 void settle_deliveries(Batch *batch, int begin, int end)
@@ -748,19 +778,6 @@ bool is_last_of_key(const Row *row)
             return false;
     }
     return true;
-}
-
-/* Links the events of each key, whatever has become of them. */
-void link_keys(Batch *batch)
-{
-    int count = 0;
-
-    for (int i = 0; i < batch->row_count; i++) {
-        if (batch->rows[i].target != nullptr && !batch->rows[i].is_refused)
-            batch->order[count++] = &batch->rows[i];
-    }
-    qsort_arg(batch->order, count, sizeof(Row *), compare_by_key, nullptr);
-    make_waves(batch->order, count);
 }
 
 /* Tries these rows once more, together; their faults stay if they fail. */
@@ -821,12 +838,10 @@ void retry_refused(Batch *batch)
     auto **rows =
         static_cast<Row **>(palloc_extended(Max(batch->row_count, 1) * sizeof(Row *), MCXT_ALLOC_HUGE));
 
-    link_keys(batch);
     int count = collect_waiting(batch, rows);
     bool goes_on = count > 0 && !(count > 1 && write_again(batch, rows, count));
     for (int round = 0; goes_on && round < max_retry_rounds; round++) {
         goes_on = false;
-        link_keys(batch);
         count = collect_waiting(batch, rows);
         for (int r = 0; r < count; r++) {
             CHECK_FOR_INTERRUPTS();
@@ -871,6 +886,7 @@ void write_carefully(Batch *batch)
     reset_rows(batch, 0, batch->row_count);
     batch->is_careful = true;
     batch->is_exact = false;
+    link_keys(batch);
     if (batch->takes_writer_locks)
         lock_writers(batch, arrange_rows(batch, 0, batch->row_count));
     batch->keeps_key_order = !batch->takes_writer_locks;

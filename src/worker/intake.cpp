@@ -10,8 +10,6 @@
 
 #include <algorithm>
 #include <climits>
-#include <iterator>
-#include <set>
 #include <sys/resource.h>
 
 #include "db/catalog.h"
@@ -29,8 +27,9 @@ namespace {
 constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a serialization race */
 /* For writing deliveries one by one after a failed batch. */
 constexpr std::int64_t alone_budget_us = 2'000'000;
-/* Deliveries that may wait for locks at the same time; and between two tries. */
-constexpr std::size_t max_waiting = 1000;
+/* Events that wait for locks are tried by so many: a row that is locked still takes a millisecond or two. */
+constexpr int most_tried_at_once = 100;
+/* Between two rounds of such tries. */
 constexpr std::int64_t first_waiting_pause_us = 10'000;
 constexpr std::int64_t longest_waiting_pause_us = 100'000;
 /* Between two counts of the dead letters; and they are not to take more than a twentieth of our time. */
@@ -116,6 +115,8 @@ void Intake::configure()
     const auto queue_size = static_cast<std::uint64_t>(settings::queue_size_kb) * 1024;
     endpoint_.budget().set_limit(queue_size);
     statistics_.gauges().queue_limit_bytes = queue_size;
+    /* half of each, so that a lock leaves room for those that do not need it */
+    waiting_.set_bounds(static_cast<std::uint64_t>(settings::max_queued_events) / 2, queue_size / 2);
     monitoring_.registration.is_wanted = settings::registration_is_set_up();
 }
 
@@ -435,63 +436,61 @@ bool Intake::may_wait(QueuedDelivery &queued)
         return false;
     if (queued.give_up_at == 0)
         queued.give_up_at = at + settings::lock_timeout_ms * std::int64_t{1000};
-    return at < queued.give_up_at && waiting_.size() < max_waiting;
+    return at < queued.give_up_at && waiting_.has_room_for(*queued.delivery);
 }
 
-/* What comes behind a delivery that waits, and has one of its keys, waits as well: of equal times the later
- * one is to win. */
-void Intake::hold_back()
+/*
+ * What comes behind a delivery that waits, and has one of its keys, waits as well: of equal times the later
+ * one is to win. Those that wait come before the batch from number `first` on.
+ */
+void Intake::hold_back(std::size_t first)
 {
-    std::set<std::pair<std::uint16_t, std::string_view>> keys;
-    const auto concerns = [&keys](const QueuedDelivery &queued) {
-        const std::vector<Event> &events = queued.delivery->events;
-        return std::any_of(events.begin(), events.end(), [&keys](const Event &event) {
-            return keys.count({event.target, event.key}) > 0;
-        });
-    };
-
-    if (waiting_.empty())
+    if (waiting_.size() == first)
         return;
-    for (const QueuedDelivery &queued : waiting_) {
-        for (const Event &event : queued.delivery->events)
-            keys.insert({event.target, event.key});
-    }
+    DeliveryKeys keys = waiting_.keys_from(first);
     for (auto queued = batch_.begin(); queued != batch_.end();) {
-        if (!concerns(*queued) || !may_wait(*queued)) {
+        if (!keys.concern(*queued->delivery) || !may_wait(*queued)) {
             ++queued;
             continue;
         }
-        for (const Event &event : queued->delivery->events)
-            keys.insert({event.target, event.key});
-        waiting_.push_back(std::move(*queued));
+        keys.add(*queued->delivery);
+        waiting_.push(std::move(*queued));
         queued = batch_.erase(queued);
     }
 }
 
 /* Of those that are not written: what is in the queue shows itself. */
-void Intake::show_oldest()
+void Intake::show_oldest(Timestamp in_batch)
 {
-    statistics_.gauges().oldest_in_batch = waiting_.empty() ? 0 : waiting_.front().delivery->received;
+    const Timestamp waiting = waiting_.oldest();
+
+    statistics_.gauges().oldest_in_batch =
+        waiting == 0 || (in_batch != 0 && in_batch < waiting) ? in_batch : waiting;
 }
 
-/* Once more, without a wait, those that others kept from being written. */
+/* Once more, without a wait, those that others kept from being written; between two batches of them others
+ * are written. */
 void Intake::write_waiting()
 {
     PgError error;
 
     if (waiting_.empty() || now() < waiting_due_at_)
         return;
+    if (waiting_.untried() == 0)
+        waiting_.begin_round();
     batch_.clear();
-    batch_.swap(waiting_);
-    if (write_at(Pace::careful, deliveries_of_batch(), error)) {
-        finish(0, batch_.size(), true);
-        note_written();
-    } else {
+    waiting_.take(static_cast<unsigned>(std::min(settings::batch_size, most_tried_at_once)), batch_);
+    hold_back(waiting_.untried());
+    const bool committed = batch_.empty() || write_at(Pace::careful, deliveries_of_batch(), error);
+    if (!committed)
         note_write_failure(error);
-        finish(0, batch_.size(), false);
+    finish(0, batch_.size(), committed);
+    if (committed)
+        note_written();
+    if (waiting_.untried() == 0) {
+        waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
+        waiting_due_at_ = now() + waiting_pause_us_;
     }
-    waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
-    waiting_due_at_ = now() + waiting_pause_us_;
     show_oldest();
     publish_mapping();
 }
@@ -506,10 +505,10 @@ void Intake::write_batch()
     Gauges &gauges = statistics_.gauges();
     batch_.clear();
     queue_.take(static_cast<unsigned>(settings::batch_size), batch_);
-    hold_back();
+    hold_back(0);
     if (batch_.empty())
         return;
-    gauges.oldest_in_batch = batch_.front().delivery->received;
+    show_oldest(batch_.front().delivery->received);
     gauges.batch_began = now();
     statistics_.count(Counter::batches);
 
@@ -569,11 +568,11 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
             if (may_wait(batch_[i])) {
                 if (waiting_.empty())
                     waiting_due_at_ = now() + (waiting_pause_us_ = first_waiting_pause_us);
-                waiting_.push_back(std::move(batch_[i]));
+                waiting_.push(std::move(batch_[i]));
                 continue;
             }
             gave_up_ = true;
-            table_stays_locked_ |= batch_[i].delivery->needs_locked_table;
+            table_stays_locked_ |= batch_[i].delivery->needs_locked_table && now() >= batch_[i].give_up_at;
         }
         const Delivery &delivery = *batch_[i].delivery;
         Answer answer{.ticket = batch_[i].ticket,
@@ -830,8 +829,7 @@ void Intake::stop() noexcept
     try {
         queue_.close();
         queue_.take(INT_MAX, batch_);
-        std::move(waiting_.begin(), waiting_.end(), std::back_inserter(batch_));
-        waiting_.clear();
+        waiting_.take_all(batch_);
         /* first, as it needs no memory: what stays under way would be sent back by all workers */
         for (const QueuedDelivery &queued : batch_) {
             if (queued.delivery)

@@ -3,6 +3,7 @@
 #include "core/gathering.h"
 #include "core/monitoring.h"
 #include "core/queue.h"
+#include "core/waiting.h"
 #include "http/admin.h"
 #include "http/endpoint.h"
 #include "http/webhook.h"
@@ -71,8 +72,8 @@ private:
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
     void write_waiting();
     bool may_wait(QueuedDelivery &queued);
-    void hold_back();
-    void show_oldest();
+    void hold_back(std::size_t first);
+    void show_oldest(Timestamp in_batch = 0);
     void finish(std::size_t begin, std::size_t end, bool committed);
     void tell_delivery(const Delivery &delivery, const Answer &answer, Timestamp at);
 
@@ -101,8 +102,8 @@ private:
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
     std::vector<Answer> answers_;
     Gathering gathering_;
-    std::vector<QueuedDelivery> waiting_; /* for locks that others hold, the oldest first */
-    std::int64_t waiting_due_at_ = 0;     /* when they are tried again */
+    Waiting waiting_{statistics_.gauges()};
+    std::int64_t waiting_due_at_ = 0; /* when they are tried again */
     std::int64_t waiting_pause_us_ = 0;
     WriteResult written_ = {};        /* of the last transaction */
     bool gave_up_ = false;            /* a delivery that waited for a lock, in the last batch */

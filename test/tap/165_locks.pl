@@ -148,6 +148,46 @@ $session->run('COMMIT');
 is(counts_of($_->reply), '1 0 0', 'taken') for @queue;
 is(sql($node, "SELECT a FROM sam.plain WHERE id = 'k5'"), 'second', 'in the order of arrival');
 
+# one that is refused whatever the table holds waits for no row
+$session->run("BEGIN; SELECT FROM sam.plain WHERE id = 'k5' FOR UPDATE");
+$sender = connect_to($node);
+$sender->send(delivery_text(events_json(of('plain', 'k5', a => 'third'), { eventType => 'plain' })));
+poll(sub { status_of($node, 'queue_depth') eq '2' }, 'its events are counted as such that wait to be written');
+is(counts_of(deliver($node, events_json({ eventType => 'plain' }))), '0 0 1', 'an event without a key, behind another one');
+is(status_of($node, 'queue_depth'), '2', 'that other one still waits');
+$session->run('COMMIT');
+is(counts_of($sender->reply), '1 0 1', 'until the row is free');
+
+# what has waited is written by transactions of batch_size, too
+sql($node, <<'SQL');
+CREATE TABLE sam.counted (id text PRIMARY KEY, written_by xid8 DEFAULT pg_current_xact_id(), updated_ts timestamptz);
+ALTER TABLE sam.counted OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('counted', 'sam.counted', '{id}', event_types => '{counted}');
+SQL
+set_settings($node, batch_size => 4, lock_timeout => '60s');
+$session->run('BEGIN; LOCK TABLE sam.counted');
+my @senders = map { connect_to($node) } 1 .. 6;
+$senders[$_]->send(delivery_text(events_json(map { of('counted', $_) } "$_ one", "$_ two", "$_ three"))) for 0 .. 5;
+poll(sub { status_of($node, 'queue_depth') eq '18' && status_of($node, 'oldest_waiting') ne '' }, 'six deliveries wait for the table');
+$session->run('COMMIT');
+is(counts_of($_->reply), '3 0 0', 'taken when the table is free') for @senders;
+is(sql($node, 'SELECT max(events) FROM (SELECT count(*) AS events FROM sam.counted GROUP BY written_by) AS t'), '3', 'no transaction has more than batch_size events');
+
+# nor do those that wait take all the room that there is: 100 kB take three times as much, and half of 1 MB is for the others
+configure($node, batch_size => 1000, queue_size => '1MB');
+$session->close;
+$node->restart;
+wait_for_state($node, 'running');
+$session = open_session($node);
+$session->run('BEGIN; LOCK TABLE sam.plain');
+@senders = map { connect_to($node) } 1 .. 6;
+$senders[$_]->send(delivery_text(events_json(of('plain', "large $_", a => 'x' x 100_000)))) for 0 .. 5;
+poll(sub { 5 == grep { $_->has_reply } @senders }, 'one of them waits');
+is(counts_of(deliver($node, events_json(of('counted', 'beside', note => 'x' x 100_000)))), '1 0 0', 'beside it there is room for another one');
+$session->run('COMMIT');
+is(join(' ', sort map { $_->reply->{status} } @senders), '200 503 503 503 503 503', 'it is taken when the table is free');
+set_settings($node, queue_size => '32MB', lock_timeout => '2s');
+
 # an index of one target; whatever else has changed in the catalog
 $session->run('BEGIN; REINDEX INDEX sam.named_pkey; CREATE FUNCTION sam.any() RETURNS integer LANGUAGE sql AS $$SELECT 1$$');
 sql($node, 'CREATE FUNCTION public.another() RETURNS integer LANGUAGE sql AS $$SELECT 1$$; ANALYZE sam.plain');
