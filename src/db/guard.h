@@ -71,25 +71,31 @@ template <typename Callable> bool guarded(PgError &error, Callable callable)
 }
 
 /*
- * Runs `work` in a subtransaction and in `context`. If it raises an error, that is in `error`, and what it
- * did is rolled back; so it is if it is not to be kept.
+ * Runs `work` in a subtransaction and in `context`, and keeps what it did; returns whether it is kept. It is
+ * rolled back if `work` returns false, or raises an error, which is in `error` then.
  */
-template <typename Work>
-bool in_any_subtransaction(MemoryContext context, PgError &error, Work work, bool keep = true)
+template <typename Work> bool in_any_subtransaction(MemoryContext context, PgError &error, Work work)
 {
     static_assert(is_plain<Work>);
     const ResourceOwner owner = CurrentResourceOwner;
+    bool is_wanted = true;
 
     begin_subtransaction();
     MemoryContextSwitchTo(context);
-    const bool ok = guarded(error, work);
-    if (ok && keep)
+    const bool ok = guarded(error, [&work, &is_wanted] {
+        if constexpr (std::is_same_v<decltype(work()), bool>)
+            is_wanted = work();
+        else
+            work();
+    });
+    const bool is_kept = ok && is_wanted;
+    if (is_kept)
         ReleaseCurrentSubTransaction();
     else
         RollbackAndReleaseCurrentSubTransaction();
     MemoryContextSwitchTo(context);
     CurrentResourceOwner = owner;
-    return ok;
+    return is_kept;
 }
 
 template <typename Callable> void call_cpp(Callable callable)

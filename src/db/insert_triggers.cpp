@@ -91,10 +91,7 @@ bool ask_triggers(const Target *target, const Row *row, bool only_key, Datum *ke
 bool is_other_key(const Target *target, const Row *row, const Datum *keys)
 {
     for (int k = 0; k < target->key_count; k++) {
-        KeyColumn *key = &target->keys[k];
-
-        if (DatumGetInt32(FunctionCall2Coll(&key->compare, key_column(target, k).collation, row->keys[k],
-                                            keys[k])) != 0)
+        if (compare_in_key(target, k, row->keys[k], keys[k]) != 0)
             return true;
     }
     return false;
@@ -136,16 +133,14 @@ bool take_key_from_triggers(Target *target, Row *row)
     /* one that refuses the event's values may still tell what becomes of its key */
     for (const bool only_key : {false, true}) {
         PgError error;
-        const bool ok = in_any_subtransaction(
-            CurrentMemoryContext, error,
-            [target, row, only_key, keys, &has_keys] {
-                has_keys = ask_triggers(target, row, only_key, keys);
-            },
-            false);
 
-        if (!ok && is_transient(error.sqlerrcode))
+        (void)in_any_subtransaction(CurrentMemoryContext, error, [target, row, only_key, keys, &has_keys] {
+            has_keys = ask_triggers(target, row, only_key, keys);
+            return false;
+        });
+        if (is_transient(error.sqlerrcode))
             raise(error);
-        if (ok && has_keys)
+        if (has_keys)
             break;
     }
     if (!has_keys || !is_other_key(target, row, keys))

@@ -32,30 +32,34 @@ void try_name(NearMiss &nearest, const char *name)
     nearest.distance = distance;
 }
 
-void refuse_column(Oid relation, const char *column)
+const char *hint_of(const NearMiss &nearest)
 {
-    NearMiss nearest = near_miss_of(column);
-    Relation table = relation_open(relation, AccessShareLock);
+    return nearest.name == nullptr ? nullptr : psprintf("Perhaps you meant \"%s\".", nearest.name);
+}
 
-    for (int i = 0; i < RelationGetDescr(table)->natts; i++) {
-        Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), i);
+const char *hint_of_column(Relation relation, const char *wanted)
+{
+    TupleDesc row = RelationGetDescr(relation);
+    NearMiss nearest = near_miss_of(wanted);
 
-        if (!attribute->attisdropped)
-            try_name(nearest, NameStr(attribute->attname));
+    for (int i = 0; i < row->natts; i++) {
+        if (!TupleDescAttr(row, i)->attisdropped)
+            try_name(nearest, NameStr(TupleDescAttr(row, i)->attname));
     }
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-                    errmsg("column \"%s\" of table %s does not exist", column,
-                           quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-                                                      RelationGetRelationName(table))),
-                    nearest.name != nullptr ? errhint("Perhaps you meant \"%s\".", nearest.name) : 0));
+    return hint_of(nearest);
 }
 
 void check_column_exists(Oid relation, const char *column)
 {
-    const AttrNumber number = get_attnum(relation, column);
-
-    if (number <= 0)
-        refuse_column(relation, column);
+    if (get_attnum(relation, column) > 0)
+        return;
+    Relation table = relation_open(relation, AccessShareLock);
+    const char *hint = hint_of_column(table, column);
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+                    errmsg("column \"%s\" of table %s does not exist", column,
+                           quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                                      RelationGetRelationName(table))),
+                    hint != nullptr ? errhint("%s", hint) : 0));
 }
 
 } // namespace cxone_sync

@@ -16,10 +16,13 @@ NearMiss near_miss_of(const char *wanted);
 /* One of the names that there are; it has to outlive `nearest`. */
 void try_name(NearMiss &nearest, const char *name);
 
-/* Raises 42703 (undefined_column), with the near miss as hint. */
-[[noreturn]] void refuse_column(Oid relation, const char *column);
+/* A hint with what was found; null: nothing. */
+const char *hint_of(const NearMiss &nearest);
 
-/* Raises it unless the table has a column of that name. */
+/* The same, of the table's columns. */
+const char *hint_of_column(Relation relation, const char *wanted);
+
+/* Raises 42703 (undefined_column), with such a hint, unless the table has a column of that name. */
 void check_column_exists(Oid relation, const char *column);
 
 } // namespace cxone_sync

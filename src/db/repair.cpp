@@ -82,8 +82,9 @@ void tell_if_unknown(const char *name)
         return;
     for (int i = 0; i < catalog.count; i++)
         try_name(nearest, catalog.targets[i]->config.name);
+    const char *hint = hint_of(nearest);
     ereport(NOTICE, (errmsg("target \"%s\" does not exist and has no dead letters", name),
-                     nearest.name != nullptr ? errhint("Perhaps you meant \"%s\".", nearest.name) : 0));
+                     hint != nullptr ? errhint("%s", hint) : 0));
 }
 
 /* The arguments are numbers, target, sqlstate, most. */
@@ -308,8 +309,12 @@ Datum cxone_sync_simulate(PG_FUNCTION_ARGS)
     parse_or_refuse(delivery);
     PgError error;
     WriteResult written = {};
-    const auto write = [&delivery, &written] { write_deliveries(&delivery, 1, Pace::waiting, &written); };
-    if (!in_any_subtransaction(CurrentMemoryContext, error, write, false))
+    const auto write_and_forget = [&delivery, &written] {
+        write_deliveries(&delivery, 1, Pace::waiting, &written);
+        return false;
+    };
+    (void)in_any_subtransaction(CurrentMemoryContext, error, write_and_forget);
+    if (error.sqlerrcode != 0)
         raise(error);
     for (const Event &event : delivery->events)
         put_simulated(result, delivery, event);

@@ -181,21 +181,6 @@ template <typename Visit> void for_each_index(Oid relation, Visit visit)
 
 /* ---- triggers ---- */
 
-bool is_deferrable(const FormData_pg_trigger *trigger)
-{
-    bool deferrable = trigger->tgdeferrable;
-
-    if (OidIsValid(trigger->tgconstraint)) {
-        HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(trigger->tgconstraint));
-
-        if (HeapTupleIsValid(tuple)) {
-            deferrable |= reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple))->condeferrable;
-            ReleaseSysCache(tuple);
-        }
-    }
-    return deferrable;
-}
-
 /* A foreign key's on the table that it refers to, other than those that only refuse. */
 bool is_cascade(Oid function)
 {
@@ -292,7 +277,7 @@ void look_at_trigger(Target *target, HeapTuple tuple, TupleDesc row, bool of_par
 
     if (!fires(trigger->tgenabled))
         return;
-    target->has_deferrable |= is_deferrable(trigger);
+    target->has_triggers = true;
     target->cascades |= is_cascade(trigger->tgfoid);
     if (trigger->tgfoid == F_RI_FKEY_CHECK_INS)
         target->references = list_append_unique_oid(target->references, trigger->tgconstrrelid);

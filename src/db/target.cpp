@@ -265,14 +265,9 @@ Form_pg_attribute attribute_named(Relation relation, const char *name)
 /* A hint with the column that somebody may have meant who wrote `name`; else `otherwise`. */
 const char *meant_or(Relation relation, const char *name, const char *otherwise)
 {
-    TupleDesc row = RelationGetDescr(relation);
-    NearMiss nearest = near_miss_of(name);
+    const char *hint = hint_of_column(relation, name);
 
-    for (int i = 0; i < row->natts; i++) {
-        if (!TupleDescAttr(row, i)->attisdropped)
-            try_name(nearest, NameStr(TupleDescAttr(row, i)->attname));
-    }
-    return nearest.name == nullptr ? otherwise : psprintf("Perhaps you meant \"%s\".", nearest.name);
+    return hint != nullptr ? hint : otherwise;
 }
 
 /* Why events do not feed the column as others: what it is; null: they do. */
@@ -678,9 +673,6 @@ void describe_table(Target *target, Relation relation)
                                                     RelationGetRelationName(relation)));
     if (relation->rd_rel->relispartition)
         target->ancestors = get_partition_ancestors(RelationGetRelid(relation));
-    /* those of partitions are not known here */
-    target->has_triggers =
-        relation->trigdesc != nullptr || relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
     target->has_insert_triggers = relation->trigdesc != nullptr && relation->trigdesc->trig_insert_before_row;
     target->is_distributed = is_distributed(RelationGetRelid(relation));
     target->columns = static_cast<TargetColumn *>(

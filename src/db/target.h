@@ -88,7 +88,6 @@ struct Target {
     int mark;            /* index of the column that tells of deletions, or -1 */
     bool field_order;    /* the table has a column field_times: newer fields win one by one */
     bool is_distributed; /* Citus keeps its rows, on other servers */
-    bool has_triggers;   /* constraints too: they may wait for the commit, or write where others do */
     List *ancestors;     /* OIDs of the tables whose partition the table is */
     List *row_types;     /* OIDs of the relations behind its columns' row types */
     Oid blocker;         /* while is_locked: the table whose lock is in the way; 0: it is not known which */
@@ -97,11 +96,11 @@ struct Target {
     char *warning;            /* what its owner should know though it stops nothing; null: nothing */
     TargetProblem slip;       /* what is refused when it is configured, and a mere warning later */
     bool inserts_cost;        /* a proposed row has effects even if it is not inserted: triggers, sequences */
+    bool has_triggers;        /* those of constraints too, which may wait for the commit */
     bool has_insert_triggers; /* BEFORE INSERT, for each row: they may change its key */
     bool may_swallow;         /* a trigger or policy may drop a write without an error */
     bool other_keys;          /* rows have to be unique, or to exclude others, by more than the key */
     bool cascades;            /* foreign keys of others, or its own, change rows when it does */
-    bool has_deferrable;      /* some constraint on it, or some foreign key to it, can wait for the commit */
     List *references;         /* OIDs of the tables that its foreign keys refer to, perhaps its own */
     bool is_partitioned;      /* the next three are of all levels: */
     List *partition_keys;     /* numbers of the columns by which rows find their partition */

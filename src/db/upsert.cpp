@@ -337,6 +337,12 @@ bool receive_deleted(TupleTableSlot *slot, DestReceiver *self)
     return true;
 }
 
+void forget_standing(Row *const *rows, int count)
+{
+    for (int r = 0; r < count; r++)
+        rows[r]->is_present = rows[r]->is_newer = rows[r]->is_marked = rows[r]->would_change = false;
+}
+
 /* The number, and what look_statement() or present_statement() tell. */
 bool receive_standing(TupleTableSlot *slot, DestReceiver *self)
 {
@@ -347,11 +353,6 @@ bool receive_standing(TupleTableSlot *slot, DestReceiver *self)
     row->is_marked = bool_of(slot, 3);
     row->would_change = slot->tts_tupleDescriptor->natts > 3 && bool_of(slot, 4);
     return true;
-}
-
-int compare_datums(KeyColumn *key, Oid collation, Datum a, Datum b)
-{
-    return DatumGetInt32(FunctionCall2Coll(&key->compare, collation, a, b));
 }
 
 /* As compare_keys(), by which the rows are sorted. */
@@ -367,8 +368,7 @@ int compare_returned_key(const Target *target, TupleTableSlot *slot, const Row *
             const text *key = DatumGetTextPP(value);
             return std::string_view(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)).compare(row->event->key);
         }
-        const int order =
-            compare_datums(&target->keys[k], key_column(target, k).collation, value, row->keys[k]);
+        const int order = compare_in_key(target, k, value, row->keys[k]);
         if (order != 0)
             return order;
     }
@@ -491,8 +491,7 @@ void look(Target *target, SavedPlan *plan, Row *const *rows, int count)
         look_for_rows(target, rows, count);
         return;
     }
-    for (int r = 0; r < count; r++)
-        rows[r]->is_present = rows[r]->is_newer = rows[r]->is_marked = rows[r]->would_change = false;
+    forget_standing(rows, count);
     run_by_index(&plan->look, target, look_statement, rows, count, receive_standing, SPI_OK_SELECT);
 }
 
@@ -648,8 +647,7 @@ int compare_keys(const Target *target, const Row *a, const Row *b)
     if (target->text_key)
         return a->event->key.compare(b->event->key);
     for (int k = 0; k < target->key_count; k++) {
-        const int order =
-            compare_datums(&target->keys[k], key_column(target, k).collation, a->keys[k], b->keys[k]);
+        const int order = compare_in_key(target, k, a->keys[k], b->keys[k]);
 
         if (order != 0)
             return order;
@@ -734,8 +732,7 @@ void run_for_keys(Target *target, SPIPlanPtr *plan, char *(*statement)(const Tar
 
 void look_for_rows(Target *target, Row *const *rows, int count)
 {
-    for (int r = 0; r < count; r++)
-        rows[r]->is_present = rows[r]->is_newer = rows[r]->is_marked = rows[r]->would_change = false;
+    forget_standing(rows, count);
     run_for_keys(target, &target->present_plan, present_statement, rows, count, SPI_OK_SELECT);
 }
 

@@ -79,6 +79,13 @@ std::string_view time_text_of(Shape shape, std::int64_t time, char (&buffer)[32]
 /* The text of the column's value for this field, null for null. Raises what the column's type raises. */
 char *value_text(TargetColumn *column, const Field &field);
 
+/* Orders two values of one column of the key: below 0, 0 or above, as its type compares. */
+inline int compare_in_key(const Target *target, int key, Datum a, Datum b)
+{
+    return DatumGetInt32(
+        FunctionCall2Coll(&target->keys[key].compare, key_column(target, key).collation, a, b));
+}
+
 /* Orders rows by their key: below 0, 0 or above, as its types compare. Raises what they raise. */
 int compare_keys(const Target *target, const Row *a, const Row *b);
 

@@ -61,6 +61,7 @@ struct Batch {
     int count;
     Pace pace;
     WriteResult *result;
+    bool looks_at_tables;
     const Catalog *catalog; /* pinned: a trigger may make another one be read */
     bool *needs;            /* parallel to its targets */
     Row *rows;              /* every event that is to be written or given up, in the order of arrival */
@@ -780,10 +781,12 @@ bool is_last_of_key(const Row *row)
     return true;
 }
 
-/* Tries these rows once more, together; their faults stay if they fail. */
+/* Tries these rows once more, together; their faults stay if they fail. No other row is pending. */
 bool write_again(Batch *batch, Row *const *rows, int count)
 {
     auto **faults = static_cast<const Fault **>(palloc(count * sizeof(Fault *)));
+    const int begin = rows[0]->arrival;
+    const int end = rows[count - 1]->arrival + 1;
     PgError error;
 
     for (int r = 0; r < count; r++) {
@@ -792,7 +795,7 @@ bool write_again(Batch *batch, Row *const *rows, int count)
         rows[r]->event->outcome = Outcome::pending;
     }
     const bool ok = in_any_subtransaction(
-        batch->context, error, [batch] { write_rows(batch, arrange_rows(batch, 0, batch->row_count)); });
+        batch->context, error, [batch, begin, end] { write_rows(batch, arrange_rows(batch, begin, end)); });
     for (int r = 0; !ok && r < count; r++)
         rows[r]->fault = faults[r];
     pfree(faults);
@@ -866,12 +869,10 @@ bool settle_by_halves(Batch *batch)
     PgError error;
     const bool ok = in_any_subtransaction(batch->context, error, [batch] {
         settle_deliveries(batch, 0, batch->count);
-        if (any_waits_for_others(batch))
-            ereport(ERROR, (errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
-                            errmsg_internal("events have to be written one after the other")));
+        return !any_waits_for_others(batch);
     });
 
-    if (!ok && error.sqlerrcode != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+    if (error.sqlerrcode != 0)
         raise(error);
     return ok;
 }
@@ -960,7 +961,7 @@ void find_needed_targets(Batch *batch)
 /* What others need to know as long as the last word was that a table is locked. */
 void look_at_other_tables(Batch *batch)
 {
-    for (int i = 0; batch->result->looks_at_tables && i < batch->catalog->count; i++) {
+    for (int i = 0; batch->looks_at_tables && i < batch->catalog->count; i++) {
         if (!batch->needs[i] && !try_to_write(batch->catalog->targets[i]))
             batch->result->any_table_locked = true;
     }
@@ -1116,7 +1117,8 @@ void write_batch(Batch *batch)
 
 } // namespace
 
-void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteResult *result)
+void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteResult *result,
+                      bool looks_at_tables)
 {
     const MemoryContext caller_context = CurrentMemoryContext;
     Batch batch = {};
@@ -1126,6 +1128,7 @@ void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteRe
     batch.count = count;
     batch.pace = pace;
     batch.result = result;
+    batch.looks_at_tables = looks_at_tables;
     MemoryContextSwitchTo(batch.context);
     begin_batch(&batch);
     prepare_targets(&batch);

@@ -18,23 +18,24 @@ struct WriteResult {
     bool reached_rows;     /* if not, an error concerns every delivery */
     int postponed;         /* deliveries that were left out, since others hold a lock that they need */
     PgError postponed_by;  /* why, for the last of them */
-    bool any_table_locked; /* others hold a lock on the table of some target that the deliveries need */
-    bool looks_at_tables;  /* set by the caller: or on that of any other target */
+    bool any_table_locked; /* others hold a lock on the table of a target */
 };
 
 /*
  * Writes all events of the deliveries in the current transaction: into their targets, or into dead_letters if
  * the event is at fault or its target cannot be used, and sets each event's outcome. What is left is what the
- * events would have left one after the other, in the order of arrival, each in its own transaction; only may
- * an event that waits for a later one of them be applied.
+ * events would have left one after the other, in the order of arrival, each in its own transaction, but for
+ * one thing: an event that needs a later one of them may be applied.
  *
  * Deliveries that were mapped by another version of the catalog are mapped again. With Pace::quick and
  * Pace::careful a delivery with events for a table that is locked is marked as postponed.
  *
  * Raises an error, and then nothing is to be committed, if the deliveries should be sent again: what
  * open_catalog() raises, or a transient error (errors.h); with Pace::quick also what the statements raise.
- * `result` tells then how far it came.
+ * `result` tells then how far it came. Of locks on tables it tells those that the deliveries need, with
+ * `looks_at_tables` also those of all other targets.
  */
-void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteResult *result);
+void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteResult *result,
+                      bool looks_at_tables = false);
 
 } // namespace cxone_sync

@@ -377,14 +377,15 @@ bool Intake::write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgEr
     Delivery *const *first = deliveries.data();
     const int count = static_cast<int>(deliveries.size());
     WriteResult *result = &written_;
+    const bool looks_at_tables = journal_.is_failing() || table_stays_locked_;
     PgError ignored;
 
-    result->looks_at_tables = journal_.is_failing() || table_stays_locked_;
     result->reached_rows = false;
-    const bool ok = in_durable_transaction("writing deliveries", error, [first, count, pace, result] {
-        check_read_write();
-        write_deliveries(first, count, pace, result);
-    });
+    const bool ok =
+        in_durable_transaction("writing deliveries", error, [first, count, pace, result, looks_at_tables] {
+            check_read_write();
+            write_deliveries(first, count, pace, result, looks_at_tables);
+        });
     guarded(ignored, [] { release_advisory_locks(); });
     statistics_.count(ok ? Counter::commits : Counter::rollbacks);
     return ok;
