@@ -155,6 +155,16 @@ void append_key_pruning(StringInfo sql, const Target *target)
     append_pruning(sql, target, parameters);
 }
 
+/* FROM the keys of events JOIN the rows that have them */
+void append_rows_listed(StringInfo sql, const Target *target)
+{
+    appendStringInfoString(sql, " FROM ");
+    append_listed_keys(sql, target);
+    appendStringInfo(sql, " JOIN %s AS t ON ", target->table);
+    append_key_match(sql, target, listed_key);
+    append_key_pruning(sql, target);
+}
+
 /* For statements with a parameter for each of these columns. */
 void append_column_pruning(StringInfo sql, const Target *target, const TargetColumn *const *columns,
                            int count)
@@ -705,11 +715,18 @@ char *present_statement(const Target *target)
     initStringInfo(&sql);
     appendStringInfoString(&sql, "SELECT u.number, ");
     append_standing(&sql, target, "u.time");
-    appendStringInfoString(&sql, " FROM ");
-    append_listed_keys(&sql, target);
-    appendStringInfo(&sql, " JOIN %s AS t ON ", target->table);
-    append_key_match(&sql, target, listed_key);
-    append_key_pruning(&sql, target);
+    append_rows_listed(&sql, target);
+    return sql.data;
+}
+
+char *lock_statement(const Target *target)
+{
+    StringInfoData sql;
+
+    initStringInfo(&sql);
+    appendStringInfoString(&sql, "SELECT u.number");
+    append_rows_listed(&sql, target);
+    appendStringInfoString(&sql, " FOR NO KEY UPDATE OF t SKIP LOCKED");
     return sql.data;
 }
 

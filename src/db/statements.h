@@ -26,11 +26,14 @@ char *update_statement(const Target *target, const TargetColumn *const *columns,
 char *look_statement(const Target *target, const TargetColumn *const *columns, int count);
 
 /*
- * The next three take an array for each column of the key and one of times.
+ * The next four take an array for each column of the key and one of times.
  *
  * Returns the same as look_statement(), but the last.
  */
 char *present_statement(const Target *target);
+
+/* Locks the rows that nobody else has locked; returns their numbers. */
+char *lock_statement(const Target *target);
 
 /* Deletes the rows that are not newer; returns their numbers. */
 char *delete_statement(const Target *target);

@@ -553,7 +553,7 @@ void describe_surroundings(Target *target, Relation relation)
     for (int i = 0; i < target->part_count; i++)
         look_at_part(target, relation, target->parts[i]);
     if (is_forced_on(target, relation))
-        target->may_swallow = target->inserts_cost = true;
+        target->hides_rows = target->may_swallow = target->inserts_cost = true;
 }
 
 } // namespace cxone_sync

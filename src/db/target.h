@@ -99,6 +99,7 @@ struct Target {
     bool has_triggers;        /* those of constraints too, which may wait for the commit */
     bool has_insert_triggers; /* BEFORE INSERT, for each row: they may change its key */
     bool may_swallow;         /* a trigger or policy may drop a write without an error */
+    bool hides_rows;          /* row security holds for its owner, too */
     bool other_keys;          /* rows have to be unique, or to exclude others, by more than the key */
     bool cascades;            /* foreign keys of others, or its own, change rows when it does */
     List *references;         /* OIDs of the tables that its foreign keys refer to, perhaps its own */
@@ -117,7 +118,8 @@ struct Target {
 
     const int *pins;         /* of its catalog */
     SavedPlan *plans;        /* for each set of columns seen, most recent first */
-    SPIPlanPtr present_plan; /* these three are null until they are needed */
+    SPIPlanPtr present_plan; /* these four are null until they are needed */
+    SPIPlanPtr lock_plan;
     SPIPlanPtr delete_plan;
     SPIPlanPtr reset_plan;
 };

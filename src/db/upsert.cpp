@@ -1,6 +1,8 @@
 #include "core/delivery.h"
 #include "core/time_value.h"
 
+#include <algorithm>
+
 #include "db/identity.h"
 #include "db/insert_triggers.h"
 #include "db/spi.h"
@@ -331,7 +333,8 @@ Row *numbered_row(const RowReceiver *receiver, TupleTableSlot *slot)
     return receiver->rows[number - 1];
 }
 
-bool receive_deleted(TupleTableSlot *slot, DestReceiver *self)
+/* Of a row that was deleted, or locked. */
+bool receive_number(TupleTableSlot *slot, DestReceiver *self)
 {
     numbered_row(reinterpret_cast<RowReceiver *>(self), slot)->is_written = true;
     return true;
@@ -572,6 +575,25 @@ void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
     pfree(left);
 }
 
+/* As look_for_rows(), and whether what the table holds would change; the order of `rows` is lost. */
+void look_closely(Target *target, Row **rows, int count)
+{
+    look_for_rows(target, rows, count);
+    std::sort(rows, rows + count,
+              [](const Row *a, const Row *b) { return a->event->columns_hash < b->event->columns_hash; });
+    for (int first = 0, next; first < count; first = next) {
+        next = first + 1;
+        if (is_removal(rows[first])) {
+            rows[first]->would_change = rows[first]->is_present && !rows[first]->is_newer;
+            continue;
+        }
+        while (next < count && !is_removal(rows[next]) && feed_same_columns(rows[first], rows[next]))
+            next++;
+        run_by_index(&plan_for(target, rows[first]->event)->look, target, look_statement, rows + first,
+                     next - first, receive_standing, SPI_OK_SELECT);
+    }
+}
+
 } // namespace
 
 int begin_by_index(SPIPlanPtr plan, Planning planning)
@@ -725,7 +747,7 @@ void run_for_keys(Target *target, SPIPlanPtr *plan, char *(*statement)(const Tar
         *plan = prepare_spi(statement(target), target->key_count + 1, key_types(target), planning_of(target));
     const int level = begin_by_index(*plan, planning_of(target));
     run_for_rows(*plan, target, rows, count, parameters,
-                 expected == SPI_OK_SELECT ? receive_standing : receive_deleted, expected);
+                 statement == present_statement ? receive_standing : receive_number, expected);
     AtEOXact_GUC(false, level);
     free_parameters(parameters);
 }
@@ -734,6 +756,25 @@ void look_for_rows(Target *target, Row *const *rows, int count)
 {
     forget_standing(rows, count);
     run_for_keys(target, &target->present_plan, present_statement, rows, count, SPI_OK_SELECT);
+}
+
+int find_locked(Target *target, Row **rows, int count)
+{
+    int changed = 0;
+    int locked = 0;
+
+    look_closely(target, rows, count);
+    for (int r = 0; r < count; r++) {
+        if (rows[r]->would_change)
+            rows[changed++] = rows[r];
+        rows[r]->is_written = false;
+    }
+    run_for_keys(target, &target->lock_plan, lock_statement, rows, changed, SPI_OK_SELECT);
+    for (int r = 0; r < changed; r++) {
+        if (!rows[r]->is_written)
+            rows[locked++] = rows[r];
+    }
+    return locked;
 }
 
 const Fault *swallowed(const Target *target)
@@ -758,7 +799,8 @@ void free_plans(Target *target)
         target->plans = plan->next;
         free_plan(plan);
     }
-    for (SPIPlanPtr *plan : {&target->present_plan, &target->delete_plan, &target->reset_plan}) {
+    for (SPIPlanPtr *plan :
+         {&target->present_plan, &target->lock_plan, &target->delete_plan, &target->reset_plan}) {
         if (*plan != nullptr)
             SPI_freeplan(*plan);
         *plan = nullptr;

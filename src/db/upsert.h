@@ -40,13 +40,19 @@ struct Row {
     bool is_alone; /* no other row is written with it */
 
     /* what the last statements for it have told */
-    bool is_written;
+    bool is_written; /* or locked */
     bool is_present;
     bool is_newer; /* that is, the row in the table */
     bool is_marked;
     bool would_change;
     bool is_repeated; /* a deletion that is kept already */
 };
+
+/* Whether its event deletes a row, rather than marks it or writes it. */
+inline bool is_removal(const Row *row)
+{
+    return row->event->is_deletion && deletes_rows(row->target);
+}
 
 /*
  * Turns the event's fields into datums, each by its column's input function; `row->values` is allocated. What
@@ -106,6 +112,10 @@ int begin_by_index(SPIPlanPtr plan, Planning planning);
 
 /* Looks which of the rows' keys are there. */
 void look_for_rows(Target *target, Row *const *rows, int count);
+
+/* Locks the rows that would change and that nobody else has locked, without a wait. Has those that others
+ * have locked at the front of `rows`, and returns how many they are. */
+int find_locked(Target *target, Row **rows, int count);
 
 /* The fault of an event that was written and is not there. */
 const Fault *swallowed(const Target *target);

@@ -74,6 +74,7 @@ struct Batch {
     bool keeps_key_order; /* other writers are at work in the same tables */
     bool is_careful;      /* rows that are there are found by UPDATE, not by INSERT */
     bool is_exact;        /* one event after the other */
+    bool knows_locks;     /* the rows that others have locked are postponed */
 };
 
 /* ---- subtransactions ---- */
@@ -211,11 +212,6 @@ const Fault *known_fault(const Event &event, const Target *target)
     if (target != nullptr && target->problem.sqlerrcode != 0)
         return fault_of(target->problem);
     return event.refusal.sqlstate != nullptr ? fault_of(event.refusal) : nullptr;
-}
-
-bool is_removal(const Row *row)
-{
-    return row->event->is_deletion && deletes_rows(row->target);
 }
 
 /* An event for several targets: referenced tables first, but for deletions. */
@@ -711,16 +707,68 @@ void link_keys(Batch *batch)
  * What comes behind a delivery that waits, and has one of its keys, waits as well, and so does what comes
  * behind that: of equal times the later one is to win.
  */
-void postpone_from(Batch *batch, int index, const PgError &error)
+void postpone_followers(Batch *batch, const PgError &error)
 {
-    postpone(batch, batch->deliveries[index], error);
-    for (int i = index; i < batch->count; i++) {
+    for (int i = 0; i < batch->count; i++) {
         for (int r = batch->first_rows[i]; batch->deliveries[i]->is_postponed && r < batch->first_rows[i + 1];
              r++) {
             if (batch->rows[r].later != nullptr)
                 postpone(batch, batch->rows[r].later->delivery, error);
         }
     }
+}
+
+int collect_of_target(Batch *batch, const Target *target)
+{
+    int count = 0;
+
+    for (int i = 0; i < batch->row_count; i++) {
+        if (batch->rows[i].target == target && is_pending(&batch->rows[i]))
+            batch->order[count++] = &batch->rows[i];
+    }
+    return count;
+}
+
+/* How many rows of batch->order others have locked; these are at its front. */
+int find_locked_rows(Batch *batch, Target *target, int count)
+{
+    const int step = target->hashed_together ? 1 : count; /* that many can share a statement */
+    int locked = 0;
+    const SavedIdentity saved = as_owner(target->owner);
+
+    for (int first = 0; first < count; first += step) {
+        Row **rows = batch->order + first;
+        const int found = find_locked(target, rows, step);
+
+        memmove(batch->order + locked, rows, found * sizeof(Row *));
+        locked += found;
+    }
+    back_to(saved);
+    return locked;
+}
+
+/*
+ * To meet each locked row by itself would take a millisecond, so all of them are found at once. Where a lock
+ * keeps us even from looking, or the rows cannot be seen, each is met after all.
+ */
+void postpone_locked_rows(Batch *batch, const PgError &error)
+{
+    for (int i = 0; i < batch->catalog->count; i++) {
+        Target *target = batch->catalog->targets[i];
+        const int count = collect_of_target(batch, target);
+        PgError other;
+
+        if (count == 0 || target->hides_rows || target->is_distributed)
+            continue;
+        const bool ok = in_any_subtransaction(batch->context, other, [batch, target, count, &error] {
+            const int locked = find_locked_rows(batch, target, count);
+            for (int r = 0; r < locked; r++)
+                postpone(batch, batch->order[r]->delivery, error);
+        });
+        if (!ok && is_transient(other.sqlerrcode) && !is_lock(other))
+            raise(other);
+    }
+    postpone_followers(batch, error);
 }
 
 /* One delivery, whose events commit together: if one needs a lock that others hold, none is written. */
@@ -739,7 +787,8 @@ void settle_delivery(Batch *batch, int index)
     if (!is_lock(error))
         raise(error);
     reset_rows(batch, begin, end);
-    postpone_from(batch, index, error);
+    postpone(batch, batch->deliveries[index], error);
+    postpone_followers(batch, error);
 }
 
 void settle_deliveries(Batch *batch, int begin, int end)
@@ -752,6 +801,12 @@ void settle_deliveries(Batch *batch, int begin, int end)
         return;
     if (is_transient(error.sqlerrcode) && !is_lock(error))
         raise(error);
+    if (is_lock(error) && batch->pace == Pace::careful && !batch->knows_locks) {
+        batch->knows_locks = true;
+        postpone_locked_rows(batch, error);
+        settle_deliveries(batch, begin, end);
+        return;
+    }
     if (end - begin == 1) {
         settle_delivery(batch, begin);
         return;
@@ -886,7 +941,7 @@ void write_carefully(Batch *batch)
 {
     reset_rows(batch, 0, batch->row_count);
     batch->is_careful = true;
-    batch->is_exact = false;
+    batch->is_exact = batch->knows_locks = false;
     link_keys(batch);
     if (batch->takes_writer_locks)
         lock_writers(batch, arrange_rows(batch, 0, batch->row_count));

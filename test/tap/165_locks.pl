@@ -186,7 +186,36 @@ poll(sub { 5 == grep { $_->has_reply } @senders }, 'one of them waits');
 is(counts_of(deliver($node, events_json(of('counted', 'beside', note => 'x' x 100_000)))), '1 0 0', 'beside it there is room for another one');
 $session->run('COMMIT');
 is(join(' ', sort map { $_->reply->{status} } @senders), '200 503 503 503 503 503', 'it is taken when the table is free');
-set_settings($node, queue_size => '32MB', lock_timeout => '2s');
+
+# locked rows, however many, are found at once: to wait for one after the other would hold up what is written with them
+set_settings($node, queue_size => '32MB');
+sql($node, <<'SQL');
+CREATE SEQUENCE sam.statements;
+CREATE TABLE sam.many (id text PRIMARY KEY, a text, updated_ts timestamptz);
+INSERT INTO sam.many SELECT 'row ' || i, 'old', '2026-01-01' FROM generate_series(0, 300) AS i;
+CREATE FUNCTION sam.count_statement() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM nextval('sam.statements'); RETURN NULL; END$$;
+CREATE TRIGGER count_statement BEFORE INSERT OR UPDATE ON sam.many FOR EACH STATEMENT EXECUTE FUNCTION sam.count_statement();
+ALTER TABLE sam.many OWNER TO cxone_sync;
+ALTER SEQUENCE sam.statements OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('many', 'sam.many', '{id}', event_types => '{many}', delete_types => '{many gone}');
+SQL
+my $holder = hold_worker($node);
+$session->run('BEGIN; SELECT FROM sam.many FOR UPDATE');
+@senders = map { connect_to($node) } 0 .. 99;
+$senders[$_]->send(delivery_text(events_json(map { of($_ % 10 ? 'many' : 'many gone', "row $_", $_ % 3 ? (a => 'new') : ()) } 3 * $_ .. 3 * $_ + 2))) for 0 .. 99;
+my ($late, $new) = map { connect_to($node) } 1 .. 2;
+$late->send(delivery_text(events_json({ %{ of('many', 'row 300', a => 'late') }, timestamp => '2025-12-31T00:00:00Z' })));
+$new->send(delivery_text(events_json(of('many', 'another'))));
+poll(sub { status_of($node, 'queue_depth') eq '302' }, 'all wait for the worker');
+release_worker($node, $holder);
+is(counts_of($late->reply), '0 1 0', 'a late event needs no lock of its row');
+is(counts_of($new->reply), '1 0 0', 'nor does a new row');
+cmp_ok(sql($node, 'SELECT last_value FROM sam.statements'), '<', 100, 'no statement for each delivery that meets one');
+poll(sub { status_of($node, 'queue_depth') eq '300' }, 'the others wait');
+$session->run('COMMIT');
+is(counts_of($_->reply), '3 0 0', 'taken when the rows are free') for @senders;
+is(sql($node, "SELECT count(*), count(*) FILTER (WHERE a = 'new') FROM sam.many"), '272|180', 'as each event says');
+set_settings($node, lock_timeout => '2s');
 
 # an index of one target; whatever else has changed in the catalog
 $session->run('BEGIN; REINDEX INDEX sam.named_pkey; CREATE FUNCTION sam.any() RETURNS integer LANGUAGE sql AS $$SELECT 1$$');
