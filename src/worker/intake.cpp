@@ -27,7 +27,8 @@ namespace {
 constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a serialization race */
 /* For writing deliveries one by one after a failed batch. */
 constexpr std::int64_t alone_budget_us = 2'000'000;
-/* Events that wait for locks are tried by so many: a row that is locked still takes a millisecond or two. */
+/* Events that wait for locks are tried by so many: what cannot be looked for, such as a lock on a row that a
+ * foreign key refers to, takes a millisecond or two to be met. */
 constexpr int most_tried_at_once = 100;
 /* Between two rounds of such tries. */
 constexpr std::int64_t first_waiting_pause_us = 10'000;
