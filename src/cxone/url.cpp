@@ -48,13 +48,20 @@ public:
     std::string scheme() const { return ascii_lower(part(CURLUPART_SCHEME)); }
     std::string host() const { return ascii_lower(part(CURLUPART_HOST)); }
     std::string port() const { return part(CURLUPART_PORT, CURLU_DEFAULT_PORT); }
-    bool has_credentials() const
-    {
-        return !part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty();
-    }
+    /* empty ones are some, too */
+    bool has_credentials() const { return has(CURLUPART_USER) || has(CURLUPART_PASSWORD); }
     std::string origin() const { return scheme() + "://" + host() + ":" + port(); }
 
 private:
+    bool has(CURLUPart part) const
+    {
+        char *text = nullptr;
+        const CURLUcode code = curl_url_get(url_.get(), part, &text, 0);
+
+        curl_free(text);
+        return code == CURLUE_OK;
+    }
+
     std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url_;
 };
 

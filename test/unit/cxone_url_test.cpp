@@ -152,7 +152,7 @@ TEST(CxoneUrl, ReferencesThatLeadElsewhere)
           "//other.example/api"s, "javascript:alert(1)"s, "ftp://host.example/"s, "file:///etc/passwd"s,
           "/api\r\nX-Header: y"s, "/api?a b"s, "/a\0b"s, "https://host.example@other.example/"s,
           "https://host.example.other.example/"s, "https://host.exampl"s, "data:text/plain,x"s,
-          "https://other.example#@host.example/"s})
+          "https://other.example#@host.example/"s, "//@host.example/api"s, "https://:@host.example/api"s})
         EXPECT_EQ(resolved_at_origin(base, reference), "") << reference;
     EXPECT_EQ(resolved_at_origin("no url", "/x"), "");
     EXPECT_EQ(resolved_at_origin("", "https://host.example/"), "");
