@@ -8,6 +8,7 @@
 
 #include "db/catalog.h"
 #include "db/extension.h"
+#include "db/groups.h"
 #include "db/guard.h"
 #include "db/identity.h"
 #include "db/spi.h"
@@ -60,6 +61,9 @@ void on_relation_change(Datum, Oid relation)
         concerns_us |= relation == table;
     for (int i = 0; !concerns_us && catalog != nullptr && i < catalog->count; i++)
         concerns_us = concerns_target(catalog->targets[i], relation);
+    if (!concerns_us && catalog != nullptr)
+        concerns_us = std::binary_search(catalog->connected.oids,
+                                         catalog->connected.oids + catalog->connected.count, relation);
     if (concerns_us)
         doubt_catalog();
 }
@@ -458,103 +462,7 @@ std::shared_ptr<const Mapping> mapping_of(Target *const *targets, int count)
     return std::make_shared<const Mapping>(std::move(specs));
 }
 
-/* ---- how targets depend on each other ---- */
-
-bool have_same_keys(const Target *a, const Target *b)
-{
-    bool same = a->key_count == b->key_count;
-
-    for (int k = 0; same && k < a->key_count; k++)
-        same = key_column(a, k).number == key_column(b, k).number;
-    return same;
-}
-
-/* Whether what is written to one may matter to what is written to the other. */
-bool are_related(const Target *a, const Target *b)
-{
-    return a->config.relation == b->config.relation || list_member_oid(a->references, b->config.relation) ||
-           list_member_oid(b->references, a->config.relation);
-}
-
-void merge_groups(const List *targets, int from, int into)
-{
-    ListCell *cell;
-
-    foreach (cell, targets) {
-        auto *target = static_cast<Target *>(lfirst(cell));
-
-        if (target->group == from)
-            target->group = into;
-    }
-}
-
-/*
- * Related targets make one group. In it, referenced tables come first; the order of arrival is kept from
- * event to event where foreign keys act by themselves, or where one row may have two keys.
- */
-void find_groups(const List *targets)
-{
-    const int count = list_length(targets);
-
-    for (int i = 0; i < count; i++)
-        static_cast<Target *>(list_nth(targets, i))->group = i;
-    for (int i = 0; i < count; i++) {
-        auto *a = static_cast<Target *>(list_nth(targets, i));
-
-        for (int j = 0; j < i; j++) {
-            auto *b = static_cast<Target *>(list_nth(targets, j));
-
-            if (!are_related(a, b))
-                continue;
-            merge_groups(targets, a->group, b->group);
-            a->takes_turns = b->takes_turns = true;
-            if (a->config.relation == b->config.relation && !have_same_keys(a, b))
-                a->keeps_arrival = b->keeps_arrival = true;
-        }
-        if (list_member_oid(a->references, a->config.relation))
-            a->takes_turns = true;
-    }
-}
-
-/* Flags that hold for all of a group if they hold for one of it. */
-void spread_flags(const List *targets)
-{
-    ListCell *x;
-    ListCell *y;
-
-    foreach (x, targets) {
-        const auto *a = static_cast<Target *>(lfirst(x));
-
-        foreach (y, targets) {
-            auto *b = static_cast<Target *>(lfirst(y));
-
-            if (a->group == b->group) {
-                b->keeps_arrival |= a->cascades || a->keeps_arrival;
-                b->may_lose_rows |= a->config.relation == b->config.relation && deletes_rows(a);
-            }
-        }
-    }
-}
-
-/* Referenced tables before those that reference them; in a circle as it comes. */
-void rank_targets(const List *targets)
-{
-    const int count = list_length(targets);
-
-    for (int turn = 0; turn < count; turn++) {
-        for (int i = 0; i < count; i++) {
-            auto *child = static_cast<Target *>(list_nth(targets, i));
-
-            for (int j = 0; j < count; j++) {
-                const auto *parent = static_cast<Target *>(list_nth(targets, j));
-
-                if (child->config.relation != parent->config.relation &&
-                    list_member_oid(child->references, parent->config.relation))
-                    child->rank = Max(child->rank, Min(parent->rank + 1, count));
-            }
-        }
-    }
-}
+/* ---- writer locks ---- */
 
 int compare_locks(const void *a, const void *b)
 {
@@ -582,12 +490,13 @@ WriterLock *find_writer_locks(Target *const *targets, int count)
 /* ---- keeping it up to date ---- */
 
 /* The list in place of the catalog, with a mapping to match. The old one goes with its last pin. */
-void replace_catalog(const List *targets, MemoryContext context)
+void replace_catalog(const List *targets, const Tables &connected, MemoryContext context)
 {
     auto *fresh = static_cast<Catalog *>(palloc0(sizeof(Catalog)));
     Catalog *past = catalog;
 
     fresh->context = context;
+    fresh->connected = connected;
     fresh->count = list_length(targets);
     fresh->targets = static_cast<Target **>(palloc(Max(fresh->count, 1) * sizeof(Target *)));
     for (int i = 0; i < fresh->count; i++) {
@@ -621,10 +530,8 @@ void read_catalog()
         MemoryContextSwitchTo(context);
         check_conflicts(targets, target);
     }
-    find_groups(targets);
-    spread_flags(targets);
-    rank_targets(targets);
-    replace_catalog(targets, context);
+    const Tables connected = find_groups(targets);
+    replace_catalog(targets, connected, context);
     is_reading = false;
     /* what has changed while it was read may be missing in it */
     changes_read = changes_before;

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "db/target.h"
+#include "db/groups.h"
 
 namespace cxone_sync {
 
@@ -26,6 +26,7 @@ struct Catalog {
     int pins; /* writes that use it: one, and those inside its triggers */
     int count;
     Target **targets;         /* ordered by name; as Mapping::targets() */
+    Tables connected;         /* their groups rest on the foreign keys of these */
     WriterLock *writer_locks; /* as many, in the order in which they are to be taken */
 };
 

@@ -137,7 +137,7 @@ template <typename Test> int choose(Row *const *rows, int count, Row **chosen, T
 void settle_undeleted(const Target *target, Row *row)
 {
     if (row->is_present && !row->is_newer)
-        row->fault = swallowed(target);
+        raise_swallowed(target);
     else if (row->is_newer && !target->field_order)
         row->event->outcome = Outcome::skipped;
 }
@@ -213,8 +213,7 @@ bool delete_rows(Target *target, Row *const *rows, int count)
         if (left > 0)
             run_for_keys(target, &target->reset_plan, reset_statement, chosen, left, SPI_OK_UPDATE);
     }
-    keep_tombstones(target, chosen,
-                    choose(rows, count, chosen, [](const Row *row) { return row->fault == nullptr; }));
+    keep_tombstones(target, rows, count);
     pfree(chosen);
     return true;
 }

@@ -242,6 +242,19 @@ bool sets_order_column(const Target *target, HeapTuple function)
     return assigns_field(TextDatumGetCString(source), "new", target->config.order_column);
 }
 
+/* Whether the function may read or write what others do: one that is IMMUTABLE must not. */
+bool acts_on_tables(Oid function)
+{
+    HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+
+    if (!HeapTupleIsValid(tuple))
+        return true;
+    const auto *form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+    const bool may_act = form->provolatile != PROVOLATILE_IMMUTABLE && form->prolang != INTERNALlanguageId;
+    ReleaseSysCache(tuple);
+    return may_act;
+}
+
 /* A trigger of the user's, about which there may be something to say. */
 void look_at_function(Target *target, HeapTuple tuple, TupleDesc row, bool before_row)
 {
@@ -281,10 +294,12 @@ void look_at_trigger(Target *target, HeapTuple tuple, TupleDesc row, bool of_par
     target->cascades |= is_cascade(trigger->tgfoid);
     if (trigger->tgfoid == F_RI_FKEY_CHECK_INS)
         target->references = list_append_unique_oid(target->references, trigger->tgconstrrelid);
-    if (before_row) {
-        target->may_swallow = true;
-        target->inserts_cost |= TRIGGER_FOR_INSERT(trigger->tgtype);
-    }
+    target->may_swallow |= before_row;
+    target->has_after_triggers |= !trigger->tgisinternal && TRIGGER_FOR_AFTER(trigger->tgtype);
+    /* of those for INSERT, these run for a row that is there already, too */
+    target->inserts_cost |= TRIGGER_FOR_INSERT(trigger->tgtype) && (before_row || !each_row);
+    target->is_ordered |=
+        !trigger->tgisinternal && !TRIGGER_FOR_TRUNCATE(trigger->tgtype) && acts_on_tables(trigger->tgfoid);
     if (!trigger->tgisinternal && !TRIGGER_FOR_TRUNCATE(trigger->tgtype) &&
         !(of_part && (!each_row || OidIsValid(trigger->tgparentid))))
         look_at_function(target, tuple, row, before_row);

@@ -98,6 +98,7 @@ struct Target {
     bool inserts_cost;        /* a proposed row has effects even if it is not inserted: triggers, sequences */
     bool has_triggers;        /* those of constraints too, which may wait for the commit */
     bool has_insert_triggers; /* BEFORE INSERT, for each row: they may change its key */
+    bool has_after_triggers;  /* of the user's: they may change a row that was written */
     bool may_swallow;         /* a trigger or policy may drop a write without an error */
     bool hides_rows;          /* row security holds for its owner, too */
     bool other_keys;          /* rows have to be unique, or to exclude others, by more than the key */
@@ -109,12 +110,15 @@ struct Target {
     bool partition_exotic;    /* also by an expression, or by another collation than the column's */
 
     /* with regard to the other targets */
-    int number;         /* its place among them */
-    int group;          /* targets whose tables are one, or that foreign keys connect, have the same */
-    int rank;           /* referenced tables before those that reference them */
-    bool keeps_arrival; /* its group's events are written in the order of arrival */
-    bool takes_turns;   /* its group's rows can be in each other's way: its writers follow one another */
-    bool may_lose_rows; /* a target of its table deletes rows, or has done so: tombstones count */
+    int number;          /* its place among them */
+    int group;           /* targets whose tables are one, or that foreign keys connect, have the same */
+    int rank;            /* referenced tables before those that reference them */
+    bool is_ordered;     /* its events are written one by one, in the order of arrival: triggers may read and
+                          * write anything, and foreign keys may change rows when one of theirs is updated */
+    bool has_other_keys; /* another target of its table has another key */
+    bool keeps_arrival;  /* its group's events are written in the order of arrival */
+    bool takes_turns;    /* its group's rows can be in each other's way: its writers follow one another */
+    bool may_lose_rows;  /* a target of its table deletes rows, or has done so: tombstones count */
 
     const int *pins;         /* of its catalog */
     SavedPlan *plans;        /* for each set of columns seen, most recent first */

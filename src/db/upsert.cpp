@@ -378,14 +378,14 @@ int compare_returned_key(const Target *target, TupleTableSlot *slot, const Row *
     return 0;
 }
 
-/* In row order a row that was written has its event's time. */
+/* A row that was written has its event's time, or in field order perhaps a later one. */
 void check_time(RowReceiver *receiver, TupleTableSlot *slot, int column, const Row *row)
 {
     bool is_null;
     const Datum time = slot_getattr(slot, column, &is_null);
 
-    receiver->other_time |=
-        !receiver->target->field_order && (is_null || DatumGetTimestampTz(time) != row->event->time);
+    receiver->other_time |= is_null || DatumGetTimestampTz(time) < row->event->time ||
+                            (DatumGetTimestampTz(time) > row->event->time && !receiver->target->field_order);
 }
 
 bool receive_updated(TupleTableSlot *slot, DestReceiver *self)
@@ -480,7 +480,7 @@ RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText stateme
 void settle_unwritten(const Target *target, Row *row)
 {
     if (row->would_change || (target->may_swallow && !row->is_present))
-        row->fault = swallowed(target);
+        raise_swallowed(target);
     else if (row->is_newer || (row->is_marked && !row->event->is_deletion))
         row->event->outcome = Outcome::skipped;
     else
@@ -510,17 +510,38 @@ int unwritten(Row *const *rows, int count, Row **others)
     return left;
 }
 
+void raise_other_time(const Target *target)
+{
+    ereport(ERROR,
+            (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+             errmsg("a trigger of table %s has changed column \"%s\"", target->table,
+                    NameStr(target->order.name)),
+             errdetail("It holds the time of the newest event: by another time later events look old."),
+             errhint("Have the trigger set another column, or name another order_column.")));
+}
+
 void check_returned(const Target *target, const RowReceiver &receiver)
 {
     if (receiver.unexpected > 0)
         raise_other_key(target);
     if (receiver.other_time)
-        ereport(ERROR,
-                (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-                 errmsg("a trigger of table %s has changed column \"%s\"", target->table,
-                        NameStr(target->order.name)),
-                 errdetail("It holds the time of the newest event: by another time later events look old."),
-                 errhint("Have the trigger set another column, or name another order_column.")));
+        raise_other_time(target);
+}
+
+/* What was applied has to be there still when AFTER triggers have run, of which no statement tells. */
+void check_applied(Target *target, Row *const *rows, int count)
+{
+    if (!target->has_after_triggers)
+        return;
+    look_for_rows(target, rows, count);
+    for (int r = 0; r < count; r++) {
+        if (rows[r]->event->outcome != Outcome::applied)
+            continue;
+        if (!rows[r]->is_present)
+            raise_swallowed(target);
+        if (rows[r]->is_newer && !target->field_order)
+            raise_other_time(target);
+    }
 }
 
 /* Updates those of the rows that are there; returns how many are not, copied to `absent`. */
@@ -701,6 +722,7 @@ bool upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
     }
     if (!update_first) {
         insert_rows(target, plan, rows, count);
+        check_applied(target, rows, count);
         return true;
     }
     auto **absent = static_cast<Row **>(palloc(count * sizeof(Row *)));
@@ -711,6 +733,7 @@ bool upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
     if (absent_count > 0)
         insert_rows(target, plan, absent, absent_count);
     pfree(absent);
+    check_applied(target, rows, count);
     return true;
 }
 
@@ -777,18 +800,16 @@ int find_locked(Target *target, Row **rows, int count)
     return locked;
 }
 
-const Fault *swallowed(const Target *target)
+void raise_swallowed(const Target *target)
 {
-    auto *fault = static_cast<Fault *>(palloc0(sizeof(Fault)));
-
-    *fault = {.sqlerrcode = ERRCODE_TRIGGERED_ACTION_EXCEPTION,
-              .message =
-                  psprintf("the event was dropped by a trigger or a policy of table %s", target->table),
-              .detail = "The statement for it ended without an error and left the table as it was.",
-              .hint = "See its BEFORE triggers, which drop a row by returning NULL, and its row security.",
-              .column = {},
-              .constraint = {}};
-    return fault;
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+         errmsg("the event was dropped by a trigger or a policy of table %s", target->table),
+         errdetail("The statement for it ended without an error, but the table does not hold what it says."),
+         errhint("See its BEFORE triggers, which drop a row by returning NULL, its AFTER triggers, which may "
+                 "change or delete it again, and its row security.")));
+    pg_unreachable();
 }
 
 void free_plans(Target *target)

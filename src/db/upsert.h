@@ -65,11 +65,11 @@ const TargetColumn *column_being_converted() noexcept;
 
 /*
  * Writes `count` rows that feed the same columns of one target and have different keys: inserts or updates,
- * leaves rows alone that are newer or would not change, and sets each event's outcome, or its fault if the
- * table was left as it was and no reason is known that it should be. With `update_first` rows that are there
- * are not proposed as new ones: what only an INSERT needs does not concern them. Returns false if a single
- * row has got another key by a trigger, and nothing has been written. SPI must be connected, as the owner of
- * the table. Raises what the statements raise.
+ * leaves rows alone that are newer or would not change, and sets each event's outcome. With `update_first`
+ * rows that are there are not proposed as new ones: what only an INSERT needs does not concern them. Returns
+ * false if a single row has got another key by a trigger, and nothing has been written. SPI must be
+ * connected, as the owner of the table. Raises what the statements raise, and if the table was left as it was
+ * for no reason that is known.
  */
 bool upsert_rows(Target *target, Row *const *rows, int count, bool update_first);
 
@@ -117,8 +117,8 @@ void look_for_rows(Target *target, Row *const *rows, int count);
  * have locked at the front of `rows`, and returns how many they are. */
 int find_locked(Target *target, Row **rows, int count);
 
-/* The fault of an event that was written and is not there. */
-const Fault *swallowed(const Target *target);
+/* Raises that what an event wrote is not there. */
+[[noreturn]] void raise_swallowed(const Target *target);
 
 void free_plans(Target *target);
 

@@ -74,6 +74,7 @@ struct Batch {
     bool keeps_key_order; /* other writers are at work in the same tables */
     bool is_careful;      /* rows that are there are found by UPDATE, not by INSERT */
     bool is_exact;        /* one event after the other */
+    bool is_ordered;      /* some event has a place that all others keep to */
     bool knows_locks;     /* the rows that others have locked are postponed */
 };
 
@@ -180,7 +181,7 @@ bool is_undefined(int sqlerrcode)
            sqlerrcode == ERRCODE_UNDEFINED_OBJECT || sqlerrcode == ERRCODE_INVALID_SCHEMA_NAME;
 }
 
-const Fault *fault_of(const Target *target, const PgError &error)
+const Fault *fault_of(const PgError &error)
 {
     Fault *fault = new_fault(error.sqlerrcode);
 
@@ -191,9 +192,10 @@ const Fault *fault_of(const Target *target, const PgError &error)
     fault->constraint = pstrdup(error.constraint);
     if (doubts_target(error.sqlerrcode))
         doubt_catalog();
-    if (is_undefined(error.sqlerrcode) && target->has_triggers)
-        fault->hint = "Triggers run with search_path = pg_catalog, pg_temp: name the schema, or run ALTER "
-                      "FUNCTION ... SET search_path = ... for the trigger's function.";
+    if (is_undefined(error.sqlerrcode))
+        fault->hint =
+            "Triggers, defaults and constraints run with search_path = pg_catalog, pg_temp: name the "
+            "schema, or run ALTER FUNCTION ... SET search_path = ... for the function.";
     return fault;
 }
 
@@ -292,7 +294,7 @@ void convert_rows_of(Batch *batch, Target *target, MemoryContext scratch)
         if (column != nullptr)
             strlcpy(error.column, NameStr(column->name), sizeof(error.column));
         Row *row = &batch->rows[next++];
-        row->fault = fault_of(target, error);
+        row->fault = fault_of(error);
         row->is_refused = true;
     }
     back_to(saved);
@@ -345,25 +347,39 @@ void make_waves(Row *const *rows, int count)
     }
 }
 
+/* Whether the order of arrival matters between these two of a group, which came one after the other. */
+bool follows_by_itself(const Row *before, const Row *row)
+{
+    return is_removal(before) != is_removal(row) ||
+           (row->target->keeps_arrival && (before->target != row->target || is_removal(row)));
+}
+
 /*
  * Stages keep the order of arrival where it matters between keys: deletions of a group are apart from what
  * comes before and after them; with keeps_arrival each target is, and each deletion, which may take others
- * with it.
+ * with it. What is_ordered is a stage by itself, between all that came before and after it.
  */
-void make_stages(const Batch *batch, Row *const *rows, int count)
+void make_stages(Batch *batch, Row *const *rows, int count)
 {
     auto **last = static_cast<const Row **>(palloc0(Max(batch->catalog->count, 1) * sizeof(Row *)));
+    int lowest = 0;
+    int highest = -1;
 
+    batch->is_ordered = false;
     for (int r = 0; r < count; r++) {
-        const Target *target = rows[r]->target;
-        const Row *before = last[target->group];
+        Row *row = rows[r];
+        const Row *before = last[row->target->group];
 
-        rows[r]->stage = 0;
+        if (row->target->is_ordered)
+            lowest = highest + 1;
+        row->stage = lowest;
         if (before != nullptr)
-            rows[r]->stage = before->stage +
-                             (is_removal(before) != is_removal(rows[r]) ||
-                              (target->keeps_arrival && (before->target != target || is_removal(rows[r]))));
-        last[target->group] = rows[r];
+            row->stage = Max(lowest, before->stage + follows_by_itself(before, row));
+        highest = Max(highest, row->stage);
+        if (row->target->is_ordered)
+            lowest = highest + 1;
+        batch->is_ordered |= row->target->is_ordered && count > 1;
+        last[row->target->group] = row;
     }
     pfree(last);
 }
@@ -493,7 +509,7 @@ void write_rows(Batch *batch, int count)
     const Target *last = nullptr;
 
     for (int r = 0; r < count; r++)
-        rows[r]->is_alone = count == 1;
+        rows[r]->is_alone = batch->is_careful && count == 1;
     qsort_arg(rows, count, sizeof(Row *), compare_for_writing, batch);
     for (int first = 0, next; first < count; first = next) {
         for (next = first + 1; next < count && share_statement(rows[next - 1], rows[next]);)
@@ -521,8 +537,8 @@ bool must_take_turns(const Batch *batch, const Row *row)
 {
     const Target *target = row->target;
 
-    return batch->is_careful || target->takes_turns || target->other_keys || target->inserts_cost ||
-           target->is_partitioned || cannot_be_inserted(target, row->event);
+    return batch->is_careful || batch->is_ordered || target->takes_turns || target->other_keys ||
+           target->inserts_cost || target->is_partitioned || cannot_be_inserted(target, row->event);
 }
 
 GroupNeeds *find_needs(const Batch *batch, int count)
@@ -678,7 +694,7 @@ void settle_rows(Batch *batch, int begin, int end)
     if (is_transient(error.sqlerrcode))
         raise(error);
     if (end - begin == 1) {
-        batch->rows[begin].fault = fault_of(batch->rows[begin].target, error);
+        batch->rows[begin].fault = fault_of(error);
         return;
     }
     const int middle = begin + (end - begin) / 2;
@@ -826,6 +842,15 @@ bool waits_for_others(const Row *row)
             row->fault->sqlerrcode == ERRCODE_EXCLUSION_VIOLATION);
 }
 
+/*
+ * Whether it can be tried behind all others without harm to them: what it did to other rows, by a foreign key
+ * or a trigger, it would do to those that came later.
+ */
+bool may_come_last(const Row *row)
+{
+    return !is_removal(row) && !row->target->is_ordered;
+}
+
 /* Not where a later event of its key has been applied: it would be overwritten. */
 bool is_last_of_key(const Row *row)
 {
@@ -859,7 +884,7 @@ bool write_again(Batch *batch, Row *const *rows, int count)
     return ok;
 }
 
-/* Where triggers may change keys, any later event may be of its key. */
+/* Where triggers may change keys, or rows have several, any later event may be of its row. */
 bool is_last_of_table(const Batch *batch, const Row *row)
 {
     for (int i = row->arrival + 1; i < batch->row_count; i++) {
@@ -879,8 +904,9 @@ int collect_waiting(Batch *batch, Row **rows)
     for (int i = 0; i < batch->row_count; i++) {
         Row *row = &batch->rows[i];
 
-        if (waits_for_others(row) && is_last_of_key(row) &&
-            (!row->target->has_insert_triggers || is_last_of_table(batch, row)))
+        if (waits_for_others(row) && may_come_last(row) && is_last_of_key(row) &&
+            (!(row->target->has_insert_triggers || row->target->has_other_keys) ||
+             is_last_of_table(batch, row)))
             rows[count++] = row;
     }
     return count;

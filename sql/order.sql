@@ -1,0 +1,178 @@
+-- What triggers and foreign keys do by themselves, they do in the order of arrival; and what they undo was not applied.
+\set VERBOSITY terse
+SET client_min_messages = error;
+SET datestyle = 'ISO';
+SET timezone = 'UTC';
+CREATE EXTENSION cxone_sync;
+CREATE ROLE regress_owner;
+CREATE SCHEMA test;
+GRANT USAGE, CREATE ON SCHEMA test TO PUBLIC;
+SET search_path = test;
+CREATE FUNCTION deliver(VARIADIC events jsonb[]) RETURNS text LANGUAGE sql AS $$
+    SELECT format('%s: %s applied, %s skipped, %s dead', c -> 'received', c -> 'applied', c -> 'skipped', c -> 'dead_lettered')
+    FROM cxone_sync.ingest(jsonb_build_object('events', to_jsonb(events))) c
+$$;
+CREATE FUNCTION e(type text, day integer, members jsonb) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_object('eventType', type, 'timestamp', format('2026-01-%sT00:00:00Z', lpad(day::text, 2, '0'))) || members
+$$;
+CREATE VIEW dead AS SELECT target, event_key, sqlstate, message FROM cxone_sync.dead_letters ORDER BY id;
+\pset format unaligned
+\pset tuples_only on
+\pset null '(null)'
+SET ROLE regress_owner;
+
+---- a trigger that changes other rows of its table: the last one to come is the primary one, whatever its key
+CREATE TABLE phones (id text PRIMARY KEY, contact text, is_primary boolean, updated_ts timestamptz);
+CREATE FUNCTION only_one() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.is_primary THEN UPDATE test.phones SET is_primary = false WHERE contact = NEW.contact AND id <> NEW.id AND is_primary; END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER only_one AFTER INSERT OR UPDATE ON phones FOR EACH ROW EXECUTE FUNCTION only_one();
+RESET ROLE;
+SELECT cxone_sync.add_target('phones', 'phones', '{id}', event_types => '{Phone}');
+SELECT deliver(e('Phone', 2, '{"id": "b", "contact": "c", "is_primary": true}'), e('Phone', 3, '{"id": "a", "contact": "c", "is_primary": true}'));
+SELECT id, is_primary FROM phones ORDER BY id;
+SELECT deliver(e('Phone', 4, '{"id": "a", "contact": "c", "is_primary": true}'), e('Phone', 4, '{"id": "b", "contact": "c", "is_primary": true}'), e('Phone', 4, '{"id": "d", "contact": "other", "is_primary": true}'));
+SELECT id, is_primary FROM phones ORDER BY id;
+
+---- one that reads another target
+SET ROLE regress_owner;
+CREATE TABLE prices (id text PRIMARY KEY, price integer, updated_ts timestamptz);
+CREATE TABLE orders (id text PRIMARY KEY, price integer, updated_ts timestamptz);
+CREATE FUNCTION take_price() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.price := (SELECT price FROM test.prices WHERE id = ''p''); RETURN NEW; END';
+CREATE TRIGGER take_price BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION take_price();
+RESET ROLE;
+SELECT cxone_sync.add_target('orders', 'orders', '{id}', event_types => '{Order}'), cxone_sync.add_target('prices', 'prices', '{id}', event_types => '{Price}');
+SELECT deliver(e('Price', 1, '{"id": "p", "price": 10}'), e('Order', 1, '{"id": "o1"}'), e('Price', 2, '{"id": "p", "price": 20}'), e('Order', 2, '{"id": "o2"}'));
+SELECT id, price FROM orders ORDER BY id;
+
+---- one that raises: what it says of one event does not concern the next ones
+SET ROLE regress_owner;
+CREATE TABLE members (id text PRIMARY KEY, team text, updated_ts timestamptz);
+CREATE FUNCTION one_each() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM test.members WHERE team = NEW.team AND id <> NEW.id) THEN RAISE 'team % is taken', NEW.team; END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER one_each BEFORE INSERT OR UPDATE ON members FOR EACH ROW EXECUTE FUNCTION one_each();
+RESET ROLE;
+SELECT cxone_sync.add_target('members', 'members', '{id}', event_types => '{Member}');
+SELECT deliver(e('Member', 1, '{"id": "a", "team": "g1"}'), e('Member', 1, '{"id": "b", "team": "g2"}'));
+SELECT deliver(e('Member', 2, '{"id": "b", "team": "g1"}'), e('Member', 2, '{"id": "a", "team": "g3"}'), e('Member', 2, '{"id": "c", "team": "g1"}'), e('Member', 2, '{"id": "d", "team": "g4"}'));
+SELECT id, team FROM members ORDER BY id;
+SELECT * FROM dead;
+TRUNCATE cxone_sync.dead_letters;
+
+
+---- a cascade over a table that is no target, and from a partition
+SET ROLE regress_owner;
+CREATE TABLE far (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE TABLE middle (id text PRIMARY KEY, far text REFERENCES far ON DELETE CASCADE);
+CREATE TABLE near (id text PRIMARY KEY, name text, middle text REFERENCES middle ON DELETE CASCADE, updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('far', 'far', '{id}', event_types => '{Far}', delete_types => '{FarGone}'), cxone_sync.add_target('near', 'near', '{id}', event_types => '{Near}');
+SELECT deliver(e('Far', 1, '{"id": "f1"}'), e('Far', 1, '{"id": "f2"}'));
+INSERT INTO middle VALUES ('m1', 'f1'), ('m2', 'f2');
+SELECT deliver(e('Near', 1, '{"id": "n", "name": "Bert", "middle": "m1"}'));
+SELECT deliver(e('Near', 2, '{"id": "n", "middle": "m2"}'), e('FarGone', 2, '{"id": "f1"}'));
+SELECT id, name, middle FROM near;
+
+---- a foreign key that acts when what it refers to is updated
+SET ROLE regress_owner;
+CREATE TABLE codes (id text PRIMARY KEY, code text UNIQUE, parent text REFERENCES codes (code) ON UPDATE SET NULL, x text, updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('codes', 'codes', '{id}', event_types => '{Code}');
+SELECT deliver(e('Code', 1, '{"id": "z", "code": "c1"}'), e('Code', 1, '{"id": "b", "code": "cb", "parent": "c1"}'), e('Code', 1, '{"id": "y", "code": "cy"}'));
+SELECT deliver(e('Code', 2, '{"id": "y", "code": "c9"}'), e('Code', 2, '{"id": "z", "code": "cy", "x": "1"}'), e('Code', 2, '{"id": "b", "parent": "cy"}'));
+SELECT id, code, parent FROM codes ORDER BY id;
+
+---- what was refused and may come last harms nobody: a deletion that cascades is not tried again
+SET ROLE regress_owner;
+CREATE TABLE p (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE TABLE c (id text PRIMARY KEY, p text REFERENCES p, updated_ts timestamptz);
+CREATE TABLE d (id text PRIMARY KEY, p text REFERENCES p ON DELETE CASCADE, updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('p', 'p', '{id}', event_types => '{P}', delete_types => '{PGone}'), cxone_sync.add_target('c', 'c', '{id}', event_types => '{C}'), cxone_sync.add_target('d', 'd', '{id}', event_types => '{D}');
+SELECT deliver(e('P', 1, '{"id": "p"}'), e('P', 1, '{"id": "p2"}'), e('C', 1, '{"id": "c", "p": "p"}'));
+SELECT deliver(e('PGone', 2, '{"id": "p"}'), e('C', 2, '{"id": "c", "p": "p2"}'), e('D', 2, '{"id": "d", "p": "p"}'));
+SELECT id, p FROM d;
+SELECT * FROM dead;
+TRUNCATE cxone_sync.dead_letters;
+-- nor a row that has another key, by which a later event has written it
+SET ROLE regress_owner;
+CREATE TABLE two (id text PRIMARY KEY, ext text UNIQUE, v text, p text REFERENCES p, updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('two_id', 'two', '{id}', event_types => '{ById}'), cxone_sync.add_target('two_ext', 'two', '{ext}', event_types => '{ByExt}');
+SELECT deliver(e('ById', 1, '{"id": "1", "ext": "x"}'));
+SELECT deliver(e('ById', 2, '{"id": "1", "ext": "x", "v": "first", "p": "later"}'), e('ByExt', 2, '{"id": "1", "ext": "x", "v": "second"}'), e('P', 2, '{"id": "later"}'));
+SELECT id, ext, v, p FROM two;
+SELECT * FROM dead;
+TRUNCATE cxone_sync.dead_letters;
+
+---- what a trigger has undone was not applied
+SET ROLE regress_owner;
+CREATE TABLE undone (id text PRIMARY KEY, v text, visits integer DEFAULT 0, updated_ts timestamptz);
+CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    CASE NEW.v
+        WHEN 'deleted' THEN DELETE FROM test.undone WHERE id = NEW.id;
+        WHEN 'touched' THEN IF NEW.updated_ts < '2030-01-01' THEN UPDATE test.undone SET updated_ts = '2031-01-01' WHERE id = NEW.id; END IF;
+        ELSE
+    END CASE;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER undo AFTER INSERT OR UPDATE ON undone FOR EACH ROW EXECUTE FUNCTION undo();
+RESET ROLE;
+SELECT cxone_sync.add_target('undone', 'undone', '{id}', event_types => '{Undone}');
+SELECT deliver(e('Undone', 1, '{"id": "1", "v": "deleted"}'), e('Undone', 1, '{"id": "2", "v": "touched"}'), e('Undone', 1, '{"id": "3", "v": "kept"}'));
+SELECT id, v FROM undone ORDER BY id;
+SELECT * FROM dead;
+TRUNCATE cxone_sync.dead_letters;
+-- and its traces go with the dead letter
+SET ROLE regress_owner;
+CREATE FUNCTION merge() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE test.undone SET visits = visits + 1 WHERE id = ''3''; RETURN NULL; END';
+CREATE TRIGGER merge BEFORE INSERT ON undone FOR EACH ROW WHEN (NEW.v = 'merged') EXECUTE FUNCTION merge();
+RESET ROLE;
+SELECT deliver(e('Undone', 2, '{"id": "4", "v": "merged"}'));
+SELECT outcome FROM cxone_sync.replay_dead_letters();
+SELECT id, visits FROM undone ORDER BY id;
+SELECT * FROM dead;
+TRUNCATE cxone_sync.dead_letters;
+-- in field order, too
+SET ROLE regress_owner;
+CREATE FUNCTION keep_old() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+CREATE TABLE frozen (id text PRIMARY KEY, v text, updated_ts timestamptz, field_times jsonb);
+CREATE TRIGGER keep_old BEFORE UPDATE ON frozen FOR EACH ROW EXECUTE FUNCTION keep_old();
+RESET ROLE;
+SELECT cxone_sync.add_target('frozen', 'frozen', '{id}', event_types => '{Frozen}');
+SELECT deliver(e('Frozen', 1, '{"id": "1", "v": "old"}')), deliver(e('Frozen', 2, '{"id": "1", "v": "new"}'));
+SELECT id, v FROM frozen;
+SELECT * FROM dead;
+TRUNCATE cxone_sync.dead_letters;
+
+---- an INSERT trigger of statements does not concern rows that are there; one for a row runs once for it
+SET ROLE regress_owner;
+CREATE TABLE quiet (id text PRIMARY KEY, v text, no integer, updated_ts timestamptz);
+CREATE SEQUENCE numbers;
+CREATE FUNCTION number() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.no := nextval(''test.numbers''); RETURN NEW; END';
+CREATE TRIGGER number BEFORE INSERT ON quiet FOR EACH ROW EXECUTE FUNCTION number();
+RESET ROLE;
+SELECT cxone_sync.add_target('quiet', 'quiet', '{id}', event_types => '{Quiet}');
+SELECT deliver(e('Quiet', 1, '{"id": "b"}')), deliver(e('Quiet', 1, '{"id": "a"}')), deliver(e('Quiet', 1, '{"id": "d"}'), e('Quiet', 1, '{"id": "c"}'));
+SELECT id, no FROM quiet ORDER BY no;
+SET ROLE regress_owner;
+DROP TRIGGER number ON quiet;
+CREATE FUNCTION no_more() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no more rows''; END';
+CREATE TRIGGER no_more BEFORE INSERT ON quiet FOR EACH STATEMENT EXECUTE FUNCTION no_more();
+RESET ROLE;
+SELECT deliver(e('Quiet', 2, '{"id": "a", "v": "new"}'), e('Quiet', 2, '{"id": "e", "v": "new"}'));
+SELECT id, v FROM quiet ORDER BY id;
+
+DROP SCHEMA test CASCADE;
+DROP EXTENSION cxone_sync;
+DROP TABLE cxone_sync.contact_records;
+DROP ROLE regress_owner;
