@@ -172,6 +172,32 @@ RESET ROLE;
 SELECT deliver(e('Quiet', 2, '{"id": "a", "v": "new"}'), e('Quiet', 2, '{"id": "e", "v": "new"}'));
 SELECT id, v FROM quiet ORDER BY id;
 
+---- what the caller's transaction has deferred is somebody's code, who need not be the caller now
+SET ROLE regress_owner;
+CREATE TABLE bait (id integer);
+CREATE FUNCTION grab() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''runs as %'', current_user; END';
+CREATE CONSTRAINT TRIGGER grab AFTER INSERT ON bait DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION grab();
+RESET ROLE;
+\set VERBOSITY default
+BEGIN;
+SET LOCAL ROLE regress_owner;
+INSERT INTO bait VALUES (1);
+RESET ROLE;
+SELECT deliver(e('Phone', 5, '{"id": "a"}'));
+ROLLBACK;
+\set VERBOSITY terse
+-- where none waits, those of a target do not either
+SET ROLE regress_owner;
+CREATE TABLE strict (id text PRIMARY KEY, v text, updated_ts timestamptz);
+CREATE CONSTRAINT TRIGGER grab AFTER INSERT ON strict DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.v = 'bad') EXECUTE FUNCTION grab();
+RESET ROLE;
+SELECT cxone_sync.add_target('strict', 'strict', '{id}', event_types => '{Strict}');
+BEGIN;
+CREATE TEMPORARY TABLE written ();
+SELECT deliver(e('Strict', 1, '{"id": "1", "v": "bad"}'), e('Strict', 1, '{"id": "2", "v": "good"}'));
+COMMIT;
+SELECT * FROM dead;
+
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
 DROP TABLE cxone_sync.contact_records;

@@ -32,6 +32,7 @@ public:
 
     struct TargetSpec {
         std::string name;
+        std::uint32_t table = 0;              /* which one it is: targets may share it */
         std::string root{};                   /* JSON pointer to the object whose members are the columns' */
         std::string type_path = "/eventType"; /* JSON pointer to the event's type */
         std::vector<std::string> types{};     /* none: events of types that no other target names */

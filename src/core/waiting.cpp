@@ -10,7 +10,7 @@ namespace {
 /* An event that is refused already has none. */
 bool has_row(const Event &event) noexcept
 {
-    return event.refusal.sqlstate == nullptr;
+    return event.refusal.sqlstate == nullptr && event.target != Event::no_target;
 }
 
 } // namespace
@@ -19,24 +19,30 @@ void DeliveryKeys::add(const Delivery &delivery)
 {
     for (const Event &event : delivery.events) {
         if (has_row(event))
-            keys_.insert({event.target, event.key});
+            keys_.insert(key_of(delivery, event));
     }
 }
 
 bool DeliveryKeys::concern(const Delivery &delivery) const
 {
-    return std::any_of(delivery.events.begin(), delivery.events.end(),
-                       [this](const Event &event) { return has_row(event) && concern(event); });
+    return std::any_of(delivery.events.begin(), delivery.events.end(), [this, &delivery](const Event &event) {
+        return has_row(event) && concern(key_of(delivery, event));
+    });
 }
 
 /* A key that is not known, as where the table could not be looked at, may be any. */
-bool DeliveryKeys::concern(const Event &event) const
+bool DeliveryKeys::concern(const Key &key) const
 {
-    const auto first = keys_.lower_bound({event.target, std::string_view()});
+    const auto first = keys_.lower_bound({key.first, std::string_view()});
 
-    if (first == keys_.end() || first->first != event.target)
+    if (first == keys_.end() || first->first != key.first)
         return false;
-    return event.key.empty() || first->second.empty() || keys_.contains({event.target, event.key});
+    return key.second.empty() || first->second.empty() || keys_.contains(key);
+}
+
+DeliveryKeys::Key DeliveryKeys::key_of(const Delivery &delivery, const Event &event)
+{
+    return {delivery.mapping->targets()[event.target].table, event.key};
 }
 
 void Waiting::set_bounds(std::uint64_t max_events, std::uint64_t max_bytes) noexcept

@@ -18,9 +18,12 @@ public:
     bool concern(const Delivery &delivery) const;
 
 private:
-    bool concern(const Event &event) const;
+    using Key = std::pair<std::uint32_t, std::string_view>; /* the table; empty: not known */
 
-    std::set<std::pair<std::uint16_t, std::string_view>> keys_; /* of a target; empty: not known */
+    static Key key_of(const Delivery &delivery, const Event &event);
+    bool concern(const Key &key) const;
+
+    std::set<Key> keys_;
 };
 
 /*

@@ -429,6 +429,7 @@ Mapping::TargetSpec target_spec(const Target *target)
     Mapping::TargetSpec spec;
 
     spec.name = config.name;
+    spec.table = config.relation;
     spec.is_usable = target->problem.sqlerrcode == 0 && !target->is_locked;
     copy_texts(config.event_types, spec.types);
     copy_texts(config.delete_types, spec.delete_types);

@@ -1,12 +1,34 @@
 #include "db/identity.h"
 extern "C" {
+#include "commands/prepare.h"
+#include "libpq/be-fsstubs.h"
 #include "utils/array.h"
 #include "utils/float.h"
+#include "utils/portal.h"
 #include "utils/rls.h"
 #include "utils/xml.h"
 }
 
 namespace cxone_sync {
+
+namespace {
+
+bool keeps_owners_apart = false;
+
+/* What a session has by a name or a number, whoever has made it. */
+void close_what_is_open()
+{
+    PortalHashTableDeleteAll();
+    AtEOXact_LargeObject(true);
+    DropAllPreparedStatements();
+}
+
+} // namespace
+
+void keep_owners_apart() noexcept
+{
+    keeps_owners_apart = true;
+}
 
 void pin_setting(const char *name, const char *value)
 {
@@ -39,6 +61,9 @@ void back_to(const SavedIdentity &saved)
 {
     AtEOXact_GUC(false, saved.settings_level);
     SetUserIdAndSecContext(saved.user, saved.security_context);
+    /* not in the middle of a trigger that has applied events itself */
+    if (keeps_owners_apart && (saved.security_context & SECURITY_RESTRICTED_OPERATION) == 0)
+        close_what_is_open();
 }
 
 } // namespace cxone_sync

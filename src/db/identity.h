@@ -22,6 +22,13 @@ struct SavedIdentity {
 SavedIdentity as_owner(Oid owner);
 void back_to(const SavedIdentity &saved);
 
+/*
+ * From now on back_to() also closes what the owner's code has left open in the session: cursors, large
+ * objects and prepared statements, which the next owner's code could use or be hindered by. For a process
+ * that has none of its own.
+ */
+void keep_owners_apart() noexcept;
+
 /* Sets it until AtEOXact_GUC() for the level of NewGUCNestLevel() under way. */
 void pin_setting(const char *name, const char *value);
 

@@ -26,6 +26,7 @@
 
 #include "db/catalog.h"
 #include "db/dead_letters.h"
+#include "db/deferred.h"
 #include "db/deletions.h"
 #include "db/errors.h"
 #include "db/guard.h"
@@ -49,6 +50,8 @@ namespace {
 constexpr const char *quick_lock_timeout = "10ms";
 constexpr const char *careful_lock_timeout = "1ms";
 constexpr int waiting_lock_timeout_ms = 100;
+/* Nothing is held yet that others could wait for; but with us wait all that need no turn. */
+constexpr int turn_timeout_ms = 20;
 
 /* How often the refused events of a batch are tried again: so long may a chain of them be that arrived in the
  * wrong order. */
@@ -70,6 +73,7 @@ struct Batch {
     Row **order;         /* room for as many: those that are being written */
     LOCKMODE *held;      /* writer locks, parallel to the catalog's */
     int lock_timeout_ms; /* the session's, 0: none */
+    bool holds_locks;    /* the caller's transaction has written before */
     bool takes_writer_locks;
     bool keeps_key_order; /* other writers are at work in the same tables */
     bool is_careful;      /* rows that are there are found by UPDATE, not by INSERT */
@@ -83,16 +87,6 @@ struct Batch {
 bool is_lock(const PgError &error)
 {
     return error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
-}
-
-/* As in_any_subtransaction(), but a transient error goes on upwards, since no event is to blame. */
-template <typename Work> bool in_subtransaction(MemoryContext context, PgError &error, Work work)
-{
-    if (in_any_subtransaction(context, error, work))
-        return true;
-    if (is_transient(error.sqlerrcode))
-        raise(error);
-    return false;
 }
 
 /* Locks the table as an object, if nobody else holds that lock. */
@@ -278,6 +272,14 @@ void convert_from(Batch *batch, Target *target, MemoryContext scratch, int *next
     }
 }
 
+void postpone_rows_of(Batch *batch, const Target *target, const PgError &error)
+{
+    for (int i = 0; i < batch->row_count; i++) {
+        if (batch->rows[i].target == target)
+            postpone(batch, batch->rows[i].delivery, error);
+    }
+}
+
 void convert_rows_of(Batch *batch, Target *target, MemoryContext scratch)
 {
     const SavedIdentity saved = as_owner(target->owner);
@@ -286,10 +288,17 @@ void convert_rows_of(Batch *batch, Target *target, MemoryContext scratch)
     while (next < batch->row_count) {
         PgError error;
 
-        if (in_subtransaction(batch->context, error, [batch, target, scratch, &next] {
+        if (in_any_subtransaction(batch->context, error, [batch, target, scratch, &next] {
                 convert_from(batch, target, scratch, &next);
             }))
             break;
+        /* what a domain's constraint reads, say: the other rows would most likely meet it, too */
+        if (is_lock(error) && batch->pace == Pace::careful) {
+            postpone_rows_of(batch, target, error);
+            break;
+        }
+        if (is_transient(error.sqlerrcode))
+            raise(error);
         const TargetColumn *column = column_being_converted();
         if (column != nullptr)
             strlcpy(error.column, NameStr(column->name), sizeof(error.column));
@@ -467,16 +476,6 @@ bool share_statement(const Row *a, const Row *b)
            !have_same_key(a, b) && !a->target->hashed_together;
 }
 
-/*
- * Each error has to show while its statement runs: at the commit it could not be told whose it is. To be
- * called with the caller's identity: triggers that the caller's transaction has deferred run here, and they
- * are the caller's code. (Those of the targets cannot be deferred: as_owner() forbids that.)
- */
-void check_constraints_at_once()
-{
-    check_spi(SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0), SPI_OK_UTILITY, "SET CONSTRAINTS");
-}
-
 bool write_statement(const Batch *batch, Target *target, Row **rows, int count)
 {
     const SavedIdentity saved = as_owner(target->owner);
@@ -601,10 +600,12 @@ bool wait_for_turn(Batch *batch, const WriterLock *lock, LOCKMODE mode)
 void lock_writers(Batch *batch, int count)
 {
     GroupNeeds *needs = find_needs(batch, count);
-    /* the session's own timeout: nothing is held yet that others could wait for, and nobody keeps it long */
     const int level = NewGUCNestLevel();
 
-    pin_setting("lock_timeout", psprintf("%d", batch->lock_timeout_ms));
+    if (batch->pace != Pace::waiting)
+        pin_setting("lock_timeout", psprintf("%d", turn_timeout_ms));
+    else if (!batch->holds_locks)
+        pin_setting("lock_timeout", psprintf("%d", batch->lock_timeout_ms));
     batch->keeps_key_order = false;
     memset(batch->held, 0, batch->catalog->count * sizeof(LOCKMODE)); /* those of a failed attempt are gone */
     for (int i = 0; i < batch->catalog->count; i++) {
@@ -709,7 +710,7 @@ void link_keys(Batch *batch)
 
     for (int i = 0; i < batch->row_count; i++) {
         batch->rows[i].later = nullptr;
-        if (batch->rows[i].target != nullptr && !batch->rows[i].is_refused)
+        if (batch->rows[i].keys != nullptr && !batch->rows[i].is_refused)
             batch->order[count++] = &batch->rows[i];
     }
     qsort_arg(batch->order, count, sizeof(Row *), compare_by_key, nullptr);
@@ -969,6 +970,7 @@ void write_carefully(Batch *batch)
     batch->is_careful = true;
     batch->is_exact = batch->knows_locks = false;
     link_keys(batch);
+    postpone_followers(batch, batch->result->postponed_by);
     if (batch->takes_writer_locks)
         lock_writers(batch, arrange_rows(batch, 0, batch->row_count));
     batch->keeps_key_order = !batch->takes_writer_locks;
@@ -1118,6 +1120,15 @@ void lock_against_deletions(Batch *batch)
 
 /* ---- the batch ---- */
 
+bool needs_triggers(const Batch *batch)
+{
+    for (int i = 0; i < batch->catalog->count; i++) {
+        if (batch->needs[i] && batch->catalog->targets[i]->has_triggers)
+            return true;
+    }
+    return false;
+}
+
 /* An event must never be answered for that nobody has looked at. */
 void give_up_refused(Batch *batch)
 {
@@ -1137,11 +1148,9 @@ void give_up_refused(Batch *batch)
         write_dead_letters(batch->order, count);
 }
 
-/* Locks that are held for longer are waited for without keeping others from writing. */
-void write_waiting(Batch *batch)
+bool write_in_turn(Batch *batch, PgError &error)
 {
     const int level = NewGUCNestLevel();
-    PgError error;
 
     if (batch->lock_timeout_ms == 0 || batch->lock_timeout_ms > waiting_lock_timeout_ms)
         pin_setting("lock_timeout", psprintf("%d", waiting_lock_timeout_ms));
@@ -1149,16 +1158,48 @@ void write_waiting(Batch *batch)
     if (!ok && !is_transient(error.sqlerrcode))
         ok = in_any_subtransaction(batch->context, error, [batch] { write_carefully(batch); });
     AtEOXact_GUC(false, level);
-    if (ok)
-        return;
-    if (!is_lock(error))
-        raise(error);
+    return ok;
+}
+
+void write_out_of_turn(Batch *batch)
+{
+    PgError error;
+
     batch->takes_writer_locks = false;
+    memset(batch->held, 0, batch->catalog->count * sizeof(LOCKMODE)); /* they went with the last attempt */
     if (in_any_subtransaction(batch->context, error, [batch] { write_quickly(batch); }))
         return;
     if (is_transient(error.sqlerrcode))
         raise(error);
     write_carefully(batch);
+}
+
+/*
+ * A lock that is held for longer is waited for without keeping others from writing: the attempt lets go of
+ * everything and comes again. But what the caller's transaction has locked before it does not let go: there
+ * a circle has to be seen, as PostgreSQL sees it while somebody waits for long enough.
+ */
+void write_waiting(Batch *batch)
+{
+    const TimestampTz first = GetCurrentTimestamp();
+
+    for (;;) {
+        const TimestampTz start = GetCurrentTimestamp();
+        PgError error;
+
+        if (write_in_turn(batch, error))
+            return;
+        if (!is_lock(error))
+            raise(error);
+        if (batch->holds_locks)
+            return write_out_of_turn(batch);
+        const TimestampTz end = GetCurrentTimestamp();
+        /* a trigger may raise the same without a wait, and do so each time */
+        if (!TimestampDifferenceExceeds(start, end, waiting_lock_timeout_ms) ||
+            (batch->lock_timeout_ms > 0 && TimestampDifferenceExceeds(first, end, batch->lock_timeout_ms)))
+            raise(error);
+        CHECK_FOR_INTERRUPTS();
+    }
 }
 
 void write_all(Batch *batch)
@@ -1171,11 +1212,44 @@ void write_all(Batch *batch)
         write_waiting(batch);
 }
 
+/* False if there are none any more. */
+bool postpone_letters(Batch *batch, const PgError &error)
+{
+    const int before = batch->result->postponed;
+
+    for (int i = 0; i < batch->row_count; i++) {
+        if (batch->rows[i].fault != nullptr)
+            postpone(batch, batch->rows[i].delivery, error);
+    }
+    return batch->result->postponed > before;
+}
+
+/* A lock that keeps us from writing dead letters concerns only the deliveries that have some. */
+void write_with_letters(Batch *batch)
+{
+    const auto write = [batch] {
+        write_all(batch);
+        give_up_refused(batch);
+    };
+
+    if (batch->pace != Pace::careful)
+        return write();
+    for (;;) {
+        PgError error;
+
+        if (in_any_subtransaction(batch->context, error, write))
+            return;
+        if (!is_lock(error) || !postpone_letters(batch, error))
+            raise(error);
+    }
+}
+
 void begin_batch(Batch *batch)
 {
     batch->result->reached_rows = batch->result->any_table_locked = false;
     batch->result->postponed = 0;
     batch->takes_writer_locks = true;
+    batch->holds_locks = TransactionIdIsValid(GetTopTransactionIdIfAny());
     for (int i = 0; i < batch->count; i++)
         batch->deliveries[i]->is_postponed = batch->deliveries[i]->needs_locked_table = false;
 }
@@ -1191,8 +1265,7 @@ void write_batch(Batch *batch)
     lock_against_deletions(batch);
     collect_rows(batch);
     convert_rows(batch);
-    write_all(batch);
-    give_up_refused(batch);
+    write_with_letters(batch);
     AtEOXact_GUC(false, level);
 }
 
@@ -1213,6 +1286,8 @@ void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteRe
     MemoryContextSwitchTo(batch.context);
     begin_batch(&batch);
     prepare_targets(&batch);
+    if (pace == Pace::waiting && needs_triggers(&batch))
+        refuse_deferred_triggers();
     connect_spi();
     MemoryContextSwitchTo(batch.context);
     result->reached_rows = true;

@@ -442,23 +442,31 @@ bool Intake::may_wait(QueuedDelivery &queued)
 }
 
 /*
- * What comes behind a delivery that waits, and has one of its keys, waits as well: of equal times the later
- * one is to win. Those that wait come before the batch from number `first` on.
+ * What comes behind a delivery that waits, and has one of its keys, waits as well, or is sent back: of equal
+ * times the later one is to win. Those that wait come before the batch from number `first` on.
  */
 void Intake::hold_back(std::size_t first)
 {
+    std::vector<QueuedDelivery> others;
+    std::vector<QueuedDelivery> too_many;
+
     if (waiting_.size() == first)
         return;
     DeliveryKeys keys = waiting_.keys_from(first);
-    for (auto queued = batch_.begin(); queued != batch_.end();) {
-        if (!keys.concern(*queued->delivery) || !may_wait(*queued)) {
-            ++queued;
+    for (QueuedDelivery &queued : batch_) {
+        if (!keys.concern(*queued.delivery)) {
+            others.push_back(std::move(queued));
             continue;
         }
-        keys.add(*queued->delivery);
-        waiting_.push(std::move(*queued));
-        queued = batch_.erase(queued);
+        keys.add(*queued.delivery);
+        if (may_wait(queued))
+            waiting_.push(std::move(queued));
+        else
+            too_many.push_back(std::move(queued));
     }
+    batch_.swap(too_many);
+    finish(0, batch_.size(), false);
+    batch_.swap(others);
 }
 
 /* Of those that are not written: what is in the queue shows itself. */

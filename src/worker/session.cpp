@@ -1,6 +1,7 @@
 #include "db/settings.h"
 #include "worker/stop_request.h"
 
+#include "db/identity.h"
 #include "worker/session.h"
 
 extern "C" {
@@ -123,6 +124,7 @@ void commit_durably()
 void connect_session(const char *database)
 {
     BackgroundWorkerInitializeConnection(database, nullptr, 0);
+    keep_owners_apart();
     set_session_setting("role", "none"); /* ALTER DATABASE ... SET role is for clients */
     last_timeout = RegisterTimeout(USER_TIMEOUT, give_up_transaction);
     apply_session_settings();

@@ -93,7 +93,9 @@ sub many_at_once
 	return;
 }
 
+my $holder_of_rows = "SELECT '{}'::jsonb FROM (SELECT FROM sam.named WHERE id = 'k1' FOR UPDATE) AS locked, pg_sleep(0.15)";
 my %writers = (
+	'rows that others hold for longer' => [ ingest(of('named', 'k1', email => 'x'), of('named', 'k5', email => 'y')), ingest(of('named', 'k3', email => 'y'), of('named', 'k4', email => 'x', name => 'm')), $holder_of_rows ],
 	'the same columns' => [ map { my $n = $_; ingest(map { of('plain', "k$_", a => "w$n") } $n == 1 ? (reverse 1 .. 6) : (1 .. 6)) } 1 .. 3 ],
 	'several sets of columns' => [ map { my $n = $_; ingest(map { of('plain', "k$_", ($_ + $n) % 2 ? (a => "w$n") : (b => "w$n")) } $n == 2 ? (3, 1, 5, 2, 4) : (1 .. 5)) } 1 .. 3 ],
 	'an event at fault' => [ ingest(of('plain', 'k3', a => 'good'), of('plain', 'k3', n => 13), of('plain', 'k4'), of('plain', 'k1')), ingest(of('plain', 'k1'), of('plain', 'k3'), of('plain', 'k4', a => 'x')),
@@ -187,8 +189,49 @@ is(counts_of(deliver($node, events_json(of('counted', 'beside', note => 'x' x 10
 $session->run('COMMIT');
 is(join(' ', sort map { $_->reply->{status} } @senders), '200 503 503 503 503 503', 'it is taken when the table is free');
 
+# what may not wait is not written either: it would come before what waits, and has its key
+set_settings($node, queue_size => '32MB', max_queued_events => 4);
+sql($node, "INSERT INTO sam.plain (id, updated_ts) VALUES ('t1', '2026-01-01'), ('t5', '2026-01-01')");
+$session->run("BEGIN; SELECT FROM sam.plain WHERE id = 't1' FOR UPDATE");
+my @rivals = map { connect_to($node) } 1 .. 2;
+$rivals[0]->send(delivery_text(events_json(of('plain', 't1', a => 'first'), of('plain', 't5', a => 'first'))));
+poll(sub { status_of($node, 'queue_depth') eq '2' }, 'a delivery waits, and no more than its two events may');
+retry_is($rivals[1]->deliver(events_json(of('noted', 't5', a => 'second'))), 'another one for one of its rows, by another target');
+$session->run('COMMIT');
+is(counts_of($rivals[0]->reply), '2 0 0', 'the first is taken');
+is(counts_of($rivals[1]->deliver(events_json(of('noted', 't5', a => 'second')))), '1 0 0', 'and the other one when it is sent again');
+is(sql($node, "SELECT a FROM sam.plain WHERE id = 't5'"), 'second', 'the later of a tie has won');
+set_settings($node, max_queued_events => 100000);
+
+# a lock that is met before anything is written, in a value's type, or behind everything, on the dead letters
+sql($node, <<'SQL');
+CREATE TABLE sam.allowed (v text);
+INSERT INTO sam.allowed VALUES ('yes');
+CREATE FUNCTION sam.is_allowed(text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RETURN EXISTS (SELECT FROM sam.allowed WHERE v = $1); END$$;
+CREATE DOMAIN sam.choice AS text CHECK (sam.is_allowed(VALUE));
+CREATE TABLE sam.choices (id text PRIMARY KEY, v sam.choice, updated_ts timestamptz);
+GRANT SELECT ON sam.allowed TO cxone_sync;
+ALTER TABLE sam.choices OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('choices', 'sam.choices', '{id}', event_types => '{choice}');
+SQL
+for my $case ([ 'sam.allowed', sub { of('choice', "c$_[0]", v => 'yes') }, '1 0 0' ], [ 'cxone_sync.dead_letters', sub { { eventType => 'plain' } }, '0 0 1' ])
+{
+	my ($table, $event, $counts) = @$case;
+	my $held = hold_worker($node);
+	$session->run("BEGIN; LOCK TABLE $table");
+	my @waiting = map { connect_to($node) } 1 .. 50;
+	$waiting[$_]->send(delivery_text(events_json($event->($_)))) for 0 .. 49;
+	my @beside = map { connect_to($node) } 1 .. 5;
+	$beside[$_]->send(delivery_text(events_json(of('plain', "beside $_")))) for 0 .. 4;
+	poll(sub { status_of($node, 'queue_depth') eq '55' }, "$table is locked, and all wait for the worker");
+	release_worker($node, $held);
+	is(counts_of($_->reply), '1 0 0', 'one that does not need it') for @beside;
+	poll(sub { status_of($node, 'queue_depth') eq '50' }, 'the others wait');
+	$session->run('COMMIT');
+	is(counts_of($_->reply), $counts, 'taken when the table is free') for @waiting;
+}
+
 # locked rows, however many, are found at once: to wait for one after the other would hold up what is written with them
-set_settings($node, queue_size => '32MB');
 sql($node, <<'SQL');
 CREATE SEQUENCE sam.statements;
 CREATE TABLE sam.many (id text PRIMARY KEY, a text, updated_ts timestamptz);

@@ -5,10 +5,24 @@
 namespace cxone_sync {
 namespace {
 
+/* Ten targets; but the last one has the table of the first. */
+std::shared_ptr<const Mapping> ten_targets()
+{
+    std::vector<Mapping::TargetSpec> specs(10);
+
+    for (std::uint32_t i = 0; i < specs.size(); i++) {
+        specs[i].name = std::to_string(i);
+        specs[i].types = {std::to_string(i)};
+        specs[i].table = i % 9;
+    }
+    return std::make_shared<const Mapping>(std::move(specs));
+}
+
 std::unique_ptr<Delivery> delivery_of(std::initializer_list<std::pair<std::uint16_t, const char *>> keys,
                                       Timestamp received = 1)
 {
     auto delivery = std::make_unique<Delivery>();
+    delivery->mapping = ten_targets();
     for (const auto &[target, key] : keys) {
         Event &event = delivery->events.emplace_back();
         event.target = target;
@@ -95,7 +109,8 @@ TEST_F(WaitingTest, KeysAreThoseOfEventsWithARow)
     push({{0, "a"}}, 1);
     push({{1, "b"}, {2, ""}}, 2);
     const DeliveryKeys all = waiting.keys_from(0);
-    EXPECT_TRUE(all.concern(*delivery_of({{9, "x"}, {0, "a"}})));
+    EXPECT_TRUE(all.concern(*delivery_of({{8, "x"}, {0, "a"}})));
+    EXPECT_TRUE(all.concern(*delivery_of({{9, "a"}}))) << "another target of the same table";
     EXPECT_FALSE(all.concern(*delivery_of({{0, "b"}, {1, "a"}, {3, "a"}})));
     EXPECT_TRUE(all.concern(*delivery_of({{2, "any"}}))) << "a key that is not known may be any";
     EXPECT_TRUE(all.concern(*delivery_of({{1, ""}}))) << "also the other way round";
