@@ -57,6 +57,9 @@ constexpr int turn_timeout_ms = 20;
  * wrong order. */
 constexpr int max_retry_rounds = 16;
 
+/* So many events of a batch may be refused by triggers for each to have its delivery tried by itself. */
+constexpr int most_suspects = 50;
+
 /* One call's deliveries, and what they need. */
 struct Batch {
     MemoryContext context;
@@ -729,8 +732,11 @@ void postpone_followers(Batch *batch, const PgError &error)
     for (int i = 0; i < batch->count; i++) {
         for (int r = batch->first_rows[i]; batch->deliveries[i]->is_postponed && r < batch->first_rows[i + 1];
              r++) {
-            if (batch->rows[r].later != nullptr)
-                postpone(batch, batch->rows[r].later->delivery, error);
+            if (batch->rows[r].later == nullptr)
+                continue;
+            postpone(batch, batch->rows[r].later->delivery, error);
+            batch->rows[r].later->delivery->needs_own_transaction |=
+                batch->deliveries[i]->needs_own_transaction;
         }
     }
 }
@@ -1224,22 +1230,63 @@ bool postpone_letters(Batch *batch, const PgError &error)
     return batch->result->postponed > before;
 }
 
-/* A lock that keeps us from writing dead letters concerns only the deliveries that have some. */
+/* A trigger may have refused it for what is the same in all of a transaction, such as now(). */
+bool may_be_fine_alone(const Row *row)
+{
+    return row->fault != nullptr && !row->is_refused && row->target->is_ordered &&
+           !row->delivery->is_postponed;
+}
+
+/*
+ * Leaves out deliveries that are to be written in a transaction of their own before anything of theirs
+ * becomes a dead letter, and what comes behind them with one of their keys; false if there are none, or too
+ * many.
+ */
+bool leave_out_suspects(Batch *batch)
+{
+    const PgError none;
+    int suspects = 0;
+
+    for (int i = 0; i < batch->row_count; i++)
+        suspects += may_be_fine_alone(&batch->rows[i]);
+    if (suspects == 0 || suspects > most_suspects || batch->count - batch->result->postponed == 1)
+        return false;
+    for (int i = 0; i < batch->row_count; i++) {
+        if (may_be_fine_alone(&batch->rows[i]))
+            batch->rows[i].delivery->needs_own_transaction = true;
+    }
+    for (int i = 0; i < batch->count; i++) {
+        if (batch->deliveries[i]->needs_own_transaction)
+            postpone(batch, batch->deliveries[i], none);
+    }
+    postpone_followers(batch, none);
+    return true;
+}
+
+/*
+ * Before the dead letters are written. A lock that keeps us from writing these concerns only the deliveries
+ * that have some.
+ */
 void write_with_letters(Batch *batch)
 {
     const auto write = [batch] {
         write_all(batch);
+        if (batch->pace == Pace::careful && leave_out_suspects(batch))
+            return false;
         give_up_refused(batch);
+        return true;
     };
 
-    if (batch->pace != Pace::careful)
-        return write();
+    if (batch->pace != Pace::careful) {
+        write();
+        return;
+    }
     for (;;) {
         PgError error;
 
         if (in_any_subtransaction(batch->context, error, write))
             return;
-        if (!is_lock(error) || !postpone_letters(batch, error))
+        if (error.sqlerrcode != 0 && (!is_lock(error) || !postpone_letters(batch, error)))
             raise(error);
     }
 }
@@ -1251,7 +1298,8 @@ void begin_batch(Batch *batch)
     batch->takes_writer_locks = true;
     batch->holds_locks = TransactionIdIsValid(GetTopTransactionIdIfAny());
     for (int i = 0; i < batch->count; i++)
-        batch->deliveries[i]->is_postponed = batch->deliveries[i]->needs_locked_table = false;
+        batch->deliveries[i]->is_postponed = batch->deliveries[i]->needs_locked_table =
+            batch->deliveries[i]->needs_own_transaction = false;
 }
 
 void write_batch(Batch *batch)

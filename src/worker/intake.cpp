@@ -497,6 +497,7 @@ void Intake::write_waiting()
     finish(0, batch_.size(), committed);
     if (committed)
         note_written();
+    write_apart();
     if (waiting_.untried() == 0) {
         waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
         waiting_due_at_ = now() + waiting_pause_us_;
@@ -530,6 +531,7 @@ void Intake::write_batch()
                          at);
         finish(0, batch_.size(), true);
         note_written();
+        write_apart();
     } else if (written_.reached_rows && batch_.size() > 1 && !is_unconfirmed(error.sqlerrcode)) {
         /* a full disk behind one table, say, is no reason to send the other deliveries back */
         write_alone();
@@ -542,6 +544,14 @@ void Intake::write_batch()
     gauges.batch_began = 0;
     publish_mapping();
     report_statistics(false);
+}
+
+/* What needs a transaction of its own. */
+void Intake::write_apart()
+{
+    batch_.clear();
+    batch_.swap(alone_);
+    write_alone();
 }
 
 /* Each delivery in a transaction of its own, as long as that does not hold up those behind them for long. */
@@ -574,6 +584,10 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
     answers_.clear();
     gave_up_ = false;
     for (std::size_t i = begin; i < end; i++) {
+        if (committed && batch_[i].delivery->needs_own_transaction) {
+            alone_.push_back(std::move(batch_[i]));
+            continue;
+        }
         if (committed && batch_[i].delivery->is_postponed) {
             if (may_wait(batch_[i])) {
                 if (waiting_.empty())

@@ -71,6 +71,7 @@ private:
     bool write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgError &error);
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
     void write_waiting();
+    void write_apart();
     bool may_wait(QueuedDelivery &queued);
     void hold_back(std::size_t first);
     void show_oldest(Timestamp in_batch = 0);
@@ -100,6 +101,7 @@ private:
     Journal journal_;
 
     std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
+    std::vector<QueuedDelivery> alone_; /* of the last batch, to be written one by one */
     std::vector<Answer> answers_;
     Gathering gathering_;
     Waiting waiting_{statistics_.gauges()};

@@ -203,6 +203,28 @@ is(counts_of($rivals[1]->deliver(events_json(of('noted', 't5', a => 'second'))))
 is(sql($node, "SELECT a FROM sam.plain WHERE id = 't5'"), 'second', 'the later of a tie has won');
 set_settings($node, max_queued_events => 100000);
 
+# what a trigger refuses only because others share the transaction is written by itself: now() is the same for all of them
+sql($node, <<'SQL');
+CREATE TABLE sam.states (id text PRIMARY KEY, v text, updated_ts timestamptz);
+CREATE TABLE sam.history (id text, at timestamptz DEFAULT now(), v text, PRIMARY KEY (id, at));
+CREATE FUNCTION sam.remember() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO sam.history (id, v) VALUES (NEW.id, NEW.v); RETURN NULL; END$$;
+CREATE TRIGGER remember AFTER INSERT OR UPDATE ON sam.states FOR EACH ROW EXECUTE FUNCTION sam.remember();
+ALTER TABLE sam.states OWNER TO cxone_sync;
+ALTER TABLE sam.history OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('states', 'sam.states', '{id}', event_types => '{state}');
+SQL
+my $busy = hold_worker($node);
+my @states = map { connect_to($node) } 0 .. 7;
+for my $n (0 .. 7)
+{
+	$states[$n]->send(delivery_text(events_json(of('state', $n % 4, v => "state $n", timestamp => "2026-01-0" . (1 + $n) . "T00:00:00Z"))));
+	poll(sub { status_of($node, 'queue_depth') eq $n + 1 }, 'it waits for the worker');
+}
+release_worker($node, $busy);
+is(counts_of($_->reply), '1 0 0', 'applied') for @states;
+is(sql($node, "SELECT string_agg(v, ', ' ORDER BY id) FROM sam.states"), 'state 4, state 5, state 6, state 7', 'the newest states');
+is(sql($node, 'SELECT count(*) FROM sam.history'), '8', 'and all in the history');
+
 # a lock that is met before anything is written, in a value's type, or behind everything, on the dead letters
 sql($node, <<'SQL');
 CREATE TABLE sam.allowed (v text);
