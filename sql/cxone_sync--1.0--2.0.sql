@@ -2,10 +2,10 @@
 
 \echo Use "ALTER EXTENSION cxone_sync UPDATE TO '2.0'" to load this file. \quit
 
-/* What these tables have of others' code would run as a superuser below. */
-CREATE FUNCTION check_own_tables() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_check_own_tables';
-SELECT check_own_tables();
-DROP FUNCTION check_own_tables();
+/* What others have put on these tables or into this schema could run as a superuser below. */
+CREATE FUNCTION check_schema() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_check_schema';
+SELECT cxone_sync.check_schema();
+DROP FUNCTION cxone_sync.check_schema();
 
 /* The table is the user's, who may have dropped it, or have a column of that name. */
 DO $$

@@ -6,23 +6,26 @@
  * These scripts run as a superuser and with this schema in their search_path. Functions or operators of somebody else in it could take
  * the place of those that they mean, if their arguments fit better. So the scripts name the schema of what they call, or call only
  * what fits exactly; and a schema that was there before has to be a superuser's.
+ *
+ * What a script creates belongs to its owner alone, whatever default privileges say, and to whom the script grants it: so the grants come
+ * after reset_privileges(), which is the first thing that a script creates.
  */
+CREATE FUNCTION reset_privileges() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_reset_privileges';
+SELECT cxone_sync.reset_privileges(); -- of the schema, if CREATE EXTENSION has made it
+CREATE FUNCTION check_schema() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_check_schema';
+SELECT cxone_sync.check_schema();
+DROP FUNCTION cxone_sync.check_schema();
 DO $$
 BEGIN
     IF EXISTS (
         SELECT FROM pg_catalog.pg_namespace AS n, pg_catalog.pg_roles AS r
         WHERE n.nspname = 'cxone_sync' AND pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')
             AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS s WHERE s.rolsuper AND pg_catalog.pg_has_role(r.oid, s.oid, 'MEMBER')))
-    OR EXISTS (
-        SELECT FROM (SELECT pronamespace, proowner FROM pg_catalog.pg_proc
-                     UNION ALL SELECT oprnamespace, oprowner FROM pg_catalog.pg_operator) AS o (namespace, owner)
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = o.namespace JOIN pg_catalog.pg_roles AS r ON r.oid = o.owner
-        WHERE n.nspname = 'cxone_sync' AND NOT r.rolsuper)
     THEN
         RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
-            MESSAGE = 'schema cxone_sync exists already, and others than superusers may create objects in it or have done so',
+            MESSAGE = 'schema cxone_sync exists already, and others than superusers may create objects in it',
             DETAIL = 'Their functions could be called by the scripts of the extension, with the rights of a superuser.',
-            HINT = 'Drop or rename it, or see its owner, its privileges and the owners of the functions and operators in it.';
+            HINT = 'Drop or rename it, or see its owner and its privileges.';
     END IF;
 END
 $$;
@@ -65,8 +68,6 @@ BEGIN
 END
 $$;
 
-GRANT USAGE ON SCHEMA cxone_sync TO PUBLIC;
-
 CREATE TABLE schema_versions (
     version    integer PRIMARY KEY,
     applied_at timestamptz NOT NULL DEFAULT now()
@@ -85,7 +86,6 @@ END
 $$;
 COMMENT ON FUNCTION keep_restored_version() IS
     'lets a row restored from a dump replace the one that CREATE EXTENSION has just written';
-REVOKE ALL ON FUNCTION keep_restored_version() FROM PUBLIC;
 
 CREATE TRIGGER keep_restored_version BEFORE INSERT ON schema_versions
     FOR EACH ROW EXECUTE FUNCTION keep_restored_version();
@@ -119,6 +119,7 @@ BEGIN
         COMMENT ON COLUMN cxone_sync.contact_records.email IS 'email of the event';
         COMMENT ON COLUMN cxone_sync.contact_records.updated_ts IS
             'timestamp of the newest event applied: an older event never changes the row';
+        PERFORM cxone_sync.reset_privileges(); -- while it is a member
         ALTER TABLE cxone_sync.contact_records OWNER TO cxone_sync;
         ALTER EXTENSION cxone_sync DROP TABLE cxone_sync.contact_records;
     ELSIF present IS NOT NULL AND NOT EXISTS (
@@ -167,7 +168,6 @@ CREATE FUNCTION ingest(payload jsonb) RETURNS jsonb
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_ingest';
 COMMENT ON FUNCTION ingest(jsonb) IS
     'applies one delivery in the caller''s transaction by the code of the endpoint, as the owner of the target; returns the counts the endpoint would answer';
-REVOKE ALL ON FUNCTION ingest(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION sync_lag(
     OUT status text, OUT events bigint, OUT mean interval, OUT p50 interval, OUT p95 interval, OUT p99 interval,
@@ -221,7 +221,9 @@ COMMENT ON COLUMN sync_status.uptime IS 'since when the process runs';
 COMMENT ON COLUMN sync_status.last_error IS 'the last problem, also one that is over';
 COMMENT ON COLUMN sync_status.last_error_at IS 'when it was met';
 
-REVOKE ALL ON FUNCTION sync_lag(), sync_lag_buckets(), sync_status() FROM PUBLIC;
+SELECT cxone_sync.reset_privileges();
+DROP FUNCTION cxone_sync.reset_privileges();
+GRANT USAGE ON SCHEMA cxone_sync TO PUBLIC;
 GRANT EXECUTE ON FUNCTION sync_lag(), sync_lag_buckets(), sync_status() TO pg_monitor;
 GRANT SELECT ON sync_lag, sync_lag_buckets, sync_status TO pg_monitor;
 

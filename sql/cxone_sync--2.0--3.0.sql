@@ -2,10 +2,13 @@
 
 \echo Use "ALTER EXTENSION cxone_sync UPDATE TO '3.0'" to load this file. \quit
 
-/* What these tables have of others' code would run as a superuser below. */
-CREATE FUNCTION check_own_tables() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_check_own_tables';
-SELECT check_own_tables();
-DROP FUNCTION check_own_tables();
+/* What the script creates belongs to its owner alone, whatever default privileges say; all grants are at the end. */
+CREATE FUNCTION reset_privileges() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_reset_privileges';
+
+/* What others have put on these tables or into this schema could run as a superuser below. */
+CREATE FUNCTION check_schema() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_check_schema';
+SELECT cxone_sync.check_schema();
+DROP FUNCTION cxone_sync.check_schema();
 
 /*
  * A user may have a column of that name already: of another type it stays a column like any other. One that an earlier
@@ -74,7 +77,6 @@ COMMENT ON COLUMN field_map.paths IS 'JSON pointers into the event; the first th
 CREATE FUNCTION config_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_config_changed';
 COMMENT ON FUNCTION config_changed() IS 'tells every process that the configuration has changed, at the commit';
-REVOKE ALL ON FUNCTION config_changed() FROM PUBLIC;
 
 CREATE FUNCTION keep_restored_target() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -86,7 +88,6 @@ END
 $$;
 COMMENT ON FUNCTION keep_restored_target() IS
     'lets the first target restored from a dump replace the one that CREATE EXTENSION has just written';
-REVOKE ALL ON FUNCTION keep_restored_target() FROM PUBLIC;
 
 CREATE TRIGGER keep_restored_target BEFORE INSERT ON target_config
     FOR EACH ROW EXECUTE FUNCTION keep_restored_target();
@@ -137,19 +138,11 @@ CREATE FUNCTION unmap_field(target text, column_name text) RETURNS void
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_unmap_field';
 COMMENT ON FUNCTION unmap_field(text, text) IS 'feeds the column from the key of its name again';
 
-REVOKE ALL ON FUNCTION
-    add_target(text, regclass, text[], text, text[], text, text, text[], text, text[]),
-    change_target(text, regclass, text[], text, text[], text, text, text[], text, text[]),
-    remove_target(text), map_field(text, text, text[]), unmap_field(text, text)
-FROM PUBLIC;
-
 CREATE FUNCTION target_states(
     OUT name text, OUT field_order boolean, OUT extra boolean, OUT problem text, OUT hint text, OUT warning text)
 RETURNS SETOF record
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_target_states';
 COMMENT ON FUNCTION target_states() IS 'what the catalog says of each target';
-REVOKE ALL ON FUNCTION target_states() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION target_states() TO pg_monitor;
 
 CREATE VIEW targets AS
 SELECT c.name, c.relation, c.key_columns, c.order_column, c.event_types, c.type_path, c.root_path, c.delete_types, c.mark_column,
@@ -159,12 +152,12 @@ SELECT c.name, c.relation, c.key_columns, c.order_column, c.event_types, c.type_
          FROM target_config AS o, LATERAL pg_catalog.unnest(pg_catalog.array_cat(o.event_types, o.delete_types)) AS t
          WHERE o.name <> c.name AND t <> ALL (coalesce(c.delete_types, '{}')))
     END AS left_to_others,
-    s.problem, s.hint, nullif(concat_ws('; ', other.warning, s.warning), '') AS warning
+    s.problem, s.hint, nullif(pg_catalog.concat_ws('; ', other.warning, s.warning), '') AS warning
 FROM target_config c LEFT JOIN target_states() s USING (name) LEFT JOIN LATERAL (
-    SELECT format('another table has the name %s by which the table was set: run cxone_sync.change_target() with the one that is meant',
+    SELECT pg_catalog.format('another table has the name %s by which the table was set: run cxone_sync.change_target() with the one that is meant',
         c.relation_name) AS warning
     FROM pg_catalog.pg_class k JOIN pg_catalog.pg_namespace n ON n.oid = k.relnamespace
-    WHERE format('%I.%I', n.nspname, k.relname) = c.relation_name AND k.oid <> c.relation) AS other ON true
+    WHERE pg_catalog.format('%I.%I', n.nspname, k.relname) = c.relation_name AND k.oid <> c.relation::oid) AS other ON true
 ORDER BY c.name <> 'contact_records', c.name;
 COMMENT ON VIEW targets IS 'which events go to which table, and whether that works';
 COMMENT ON COLUMN targets.name IS 'name of the target';
@@ -184,7 +177,6 @@ COMMENT ON COLUMN targets.left_to_others IS 'types that it leaves to the targets
 COMMENT ON COLUMN targets.problem IS 'why its events are dead letters; null: they are not';
 COMMENT ON COLUMN targets.hint IS 'what to do about it';
 COMMENT ON COLUMN targets.warning IS 'what its owner should know though it stops nothing';
-GRANT SELECT ON targets TO pg_monitor;
 
 /* Not where a dump is restored, which brings its own. */
 INSERT INTO target_config (name, relation, key_columns, order_column, kept_columns, relation_name)
@@ -274,9 +266,6 @@ LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_sim
 COMMENT ON FUNCTION simulate(jsonb) IS
     'what ingest() would do, a row for each event and target: it is written and taken back, triggers included, so that nothing stays but numbers drawn from sequences';
 
-REVOKE ALL ON FUNCTION replay_dead_letters(bigint[], text, text, integer), purge_dead_letters(interval, boolean), simulate(jsonb)
-FROM PUBLIC;
-
 /* ---- what no column takes ---- */
 
 CREATE FUNCTION unmapped_keys(
@@ -331,9 +320,6 @@ CREATE PROCEDURE fill_from_extra(target text, column_name text, batch_size integ
 LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_fill_from_extra';
 COMMENT ON PROCEDURE fill_from_extra(text, text, integer) IS
     'moves what extra holds for a column that was added later into that column, in batches with a commit each; values that the column refuses stay where they are';
-REVOKE ALL ON PROCEDURE fill_from_extra(text, text, integer) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION unmapped_keys(), reset_unmapped_keys() FROM PUBLIC;
 
 /* ---- deletions ---- */
 
@@ -358,7 +344,6 @@ COMMENT ON FUNCTION tables_dropped() IS 'forgets the deletions in tables that ar
 CREATE FUNCTION names_changed() RETURNS event_trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_names_changed';
 COMMENT ON FUNCTION names_changed() IS 'renames columns in tombstones and in field_times, and tells that a target follows its table';
-REVOKE ALL ON FUNCTION tables_dropped(), names_changed() FROM PUBLIC;
 
 CREATE EVENT TRIGGER cxone_sync_tables ON sql_drop EXECUTE FUNCTION tables_dropped();
 ALTER EVENT TRIGGER cxone_sync_tables ENABLE ALWAYS;
@@ -374,7 +359,6 @@ CREATE FUNCTION purge_tombstones(older_than interval, force boolean DEFAULT fals
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_purge_tombstones';
 COMMENT ON FUNCTION purge_tombstones(interval, boolean) IS
     'forgets deletions older than any event that may still come, less than an hour only with force; returns how many';
-REVOKE ALL ON FUNCTION purge_tombstones(interval, boolean) FROM PUBLIC;
 
 /* ---- the registration with CXone ---- */
 
@@ -422,16 +406,11 @@ COMMENT ON COLUMN data_action.last_error IS 'the last problem, also one that is 
 COMMENT ON COLUMN data_action.hint IS 'what to do about it';
 COMMENT ON COLUMN data_action.last_error_at IS 'when it was met';
 
-REVOKE ALL ON FUNCTION register_data_action(), unregister_data_action(), data_action() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION data_action() TO pg_monitor;
-GRANT SELECT ON data_action TO pg_monitor;
-
 /* ---- monitoring ---- */
 
 CREATE FUNCTION dead_letters_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_dead_letters_changed';
 COMMENT ON FUNCTION dead_letters_changed() IS 'has the dead letters counted anew, after the commit';
-REVOKE ALL ON FUNCTION dead_letters_changed() FROM PUBLIC;
 CREATE TRIGGER dead_letters_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dead_letters
     FOR EACH STATEMENT EXECUTE FUNCTION dead_letters_changed();
 COMMENT ON TRIGGER dead_letters_changed ON dead_letters IS 'keeps dead_letters_open and the metrics up to date';
@@ -510,7 +489,6 @@ COMMENT ON FUNCTION worker_status() IS 'what the view sync_status shows';
 
 -- further columns, so that views that rest on it stay
 CREATE OR REPLACE VIEW sync_status AS SELECT * FROM worker_status();
-DROP FUNCTION sync_status();
 COMMENT ON COLUMN sync_status.ready IS 'deliveries are taken and written, as /readyz says';
 COMMENT ON COLUMN sync_status.not_ready_because IS
     'what is missing, by check: endpoint, extension, schema, database, queue (over 80 % of queue_size)';
@@ -526,9 +504,32 @@ LANGUAGE c STRICT VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset
 COMMENT ON FUNCTION reset_stats() IS
     'begins the figures of sync_lag, intake_lag, sync_counters and /metrics anew, for all workers at one instant';
 
-REVOKE ALL ON FUNCTION dead_letters_open(), intake_lag(), intake_lag_buckets(), sync_counters(), worker_status(), reset_stats()
-    FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION dead_letters_open(), intake_lag(), intake_lag_buckets(), sync_counters(), worker_status() TO pg_monitor;
-GRANT SELECT ON dead_letters_open, intake_lag, intake_lag_buckets, sync_counters TO pg_monitor;
+/* ---- privileges ---- */
+
+SELECT cxone_sync.reset_privileges();
+DROP FUNCTION cxone_sync.reset_privileges();
+
+-- the generated statements call these as the owners of targets
+GRANT EXECUTE ON FUNCTION
+    field_time(jsonb, text, boolean, timestamptz),
+    merge_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, jsonb),
+    merge_extra(jsonb, jsonb, jsonb, timestamptz, timestamptz), extra_wins(jsonb, jsonb, jsonb, timestamptz, timestamptz),
+    reset_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb),
+    reset_extra(jsonb, jsonb, timestamptz, timestamptz), value_from_extra(text, text, jsonb),
+    newest_member_time(jsonb, text[], timestamptz), move_member_time(jsonb, text[], text, boolean, boolean, timestamptz)
+TO PUBLIC;
+
+GRANT EXECUTE ON FUNCTION
+    target_states(), data_action(), dead_letters_open(), intake_lag(), intake_lag_buckets(), sync_counters(), worker_status()
+TO pg_monitor;
+GRANT SELECT ON targets, data_action, dead_letters_open, intake_lag, intake_lag_buckets, sync_counters TO pg_monitor;
+
+/* The view sync_status calls another function now: who could read it can do so still. */
+CREATE FUNCTION copy_privileges(from_function oid, to_function oid) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_copy_privileges';
+SELECT cxone_sync.copy_privileges(
+    'cxone_sync.sync_status()'::pg_catalog.regprocedure::oid, 'cxone_sync.worker_status()'::pg_catalog.regprocedure::oid);
+DROP FUNCTION cxone_sync.copy_privileges(oid, oid);
+DROP FUNCTION sync_status();
 
 INSERT INTO schema_versions (version) SELECT 3 WHERE pg_catalog.current_setting('row_security')::boolean; -- a dump has its own

@@ -13,7 +13,9 @@ extern "C" {
 }
 
 extern "C" {
-PG_FUNCTION_INFO_V1(cxone_sync_check_own_tables);
+PG_FUNCTION_INFO_V1(cxone_sync_check_schema);
+PG_FUNCTION_INFO_V1(cxone_sync_reset_privileges);
+PG_FUNCTION_INFO_V1(cxone_sync_copy_privileges);
 }
 
 namespace cxone_sync {
@@ -144,7 +146,7 @@ bool is_trusted(const Trigger &trigger)
  * others can be granted TRIGGER and REFERENCES. What an owner has left who was none is not searched for, but
  * for rules and children, which cost nothing to see.
  */
-bool runs_our_code_only(Relation table, PgError &error)
+bool is_sound(Relation table, PgError &error)
 {
     const char *name = RelationGetRelationName(table);
     const TriggerDesc *triggers = table->trigdesc;
@@ -171,6 +173,93 @@ bool runs_our_code_only(Relation table, PgError &error)
         return refuse(error, psprintf("table \"cxone_sync.%s\" has rules or child tables", name),
                       "Drop them.");
     return true;
+}
+
+/* ---- what the scripts run as a superuser ---- */
+
+/* Nobody can put code on them until the script is done. */
+void check_own_tables()
+{
+    ScanKeyData keys[2];
+    PgError error;
+
+    Relation catalog = table_open(DependRelationId, AccessShareLock);
+    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(ExtensionRelationId));
+    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(get_extension_oid(extension_name, false)));
+    SysScanDesc scan =
+        systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, lengthof(keys), keys);
+    for (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple); tuple = systable_getnext(scan)) {
+        const auto *member = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
+
+        if (member->classid != RelationRelationId || get_rel_relkind(member->objid) != RELKIND_RELATION)
+            continue;
+        Relation table = table_open(member->objid, ShareRowExclusiveLock);
+        if (!is_sound(table, error))
+            raise(error);
+        table_close(table, NoLock);
+    }
+    systable_endscan(scan);
+    table_close(catalog, AccessShareLock);
+}
+
+/* Functions, operators and types of others in our schema. The bootstrap superuser is recorded nowhere. */
+constexpr const char *others_query =
+    "SELECT pg_describe_object(d.classid, d.objid, 0), r.rolname "
+    "FROM pg_depend AS d JOIN pg_shdepend AS s ON s.classid = d.classid AND s.objid = d.objid "
+    "AND s.deptype = 'o' AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "JOIN pg_roles AS r ON r.oid = s.refobjid "
+    "WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'cxone_sync'::regnamespace "
+    "AND d.classid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass) "
+    "AND NOT r.rolsuper ORDER BY 1 LIMIT 1";
+
+/*
+ * Takes from everybody but its owner what default privileges have given them: on each member of the extension
+ * that came with or after the function $1, the first thing that a script creates, and on the schema if that
+ * is the first member of all and CREATE EXTENSION has made the schema. Command numbers go on where one
+ * transaction runs several scripts.
+ */
+constexpr const char *revoke_query =
+    "WITH own AS (SELECT refclassid, refobjid, xmin, cmin FROM pg_depend "
+    "WHERE classid = 'pg_proc'::regclass AND objid = $1 AND deptype = 'e'), "
+    "member AS (SELECT d.classid, d.objid, age(d.xmin) <= age(own.xmin) "
+    "AND d.cmin::text::bigint >= own.cmin::text::bigint AS is_new "
+    "FROM own JOIN pg_depend AS d ON d.refclassid = own.refclassid AND d.refobjid = own.refobjid "
+    "AND d.deptype = 'e'), "
+    "object (name, owner, acl) AS ("
+    "SELECT 'TABLE ' || c.oid::regclass, relowner, relacl FROM pg_class AS c "
+    "JOIN member ON classid = 'pg_class'::regclass AND objid = c.oid AND is_new "
+    "UNION ALL SELECT 'ROUTINE ' || p.oid::regprocedure, proowner, "
+    "coalesce(proacl, acldefault('f', proowner)) FROM pg_proc AS p "
+    "JOIN member ON classid = 'pg_proc'::regclass AND objid = p.oid AND is_new "
+    "UNION ALL SELECT 'SCHEMA ' || n.nspname, nspowner, nspacl FROM pg_namespace AS n, own "
+    "WHERE nspname = 'cxone_sync' AND age(n.xmin) <= age(own.xmin) "
+    "AND NOT EXISTS (SELECT FROM member WHERE NOT is_new)) "
+    "SELECT format('REVOKE ALL ON %s FROM %s', o.name, string_agg(DISTINCT "
+    "CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ')) "
+    "FROM object AS o, aclexplode(o.acl) AS a WHERE a.grantee <> o.owner GROUP BY o.name ORDER BY o.name";
+
+/* Grants on the function $2 what others than its owner have on $1. */
+constexpr const char *copy_query =
+    "SELECT format('GRANT EXECUTE ON FUNCTION %s TO %s%s', $2::regprocedure, "
+    "CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, "
+    "CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' END) "
+    "FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a "
+    "WHERE p.oid = $1 AND a.grantee <> p.proowner ORDER BY 1";
+
+/* Runs each statement that the query makes. */
+void run_made_statements(const char *query, int count, Datum *objects)
+{
+    Oid types[] = {OIDOID, OIDOID};
+
+    run_spi(query, count, types, objects, nullptr, SPI_OK_SELECT);
+    const SPITupleTable *made = SPI_tuptable;
+    const uint64 rows = SPI_processed;
+    for (uint64 i = 0; i < rows; i++) {
+        const char *statement = SPI_getvalue(made->vals[i], made->tupdesc, 1);
+        check_spi(SPI_execute(statement, false, 0), SPI_OK_UTILITY, statement);
+    }
 }
 
 } // namespace
@@ -231,7 +320,7 @@ bool find_own_table(const char *name, LOCKMODE lock, OwnTable &table, PgError &e
         return refuse(error, psprintf("table \"cxone_sync.%s\" does not exist", name),
                       "It may have been renamed: give it its name back.");
     table.owner = relation->rd_rel->relowner;
-    const bool is_ours = runs_our_code_only(relation, error);
+    const bool is_ours = is_sound(relation, error);
     RelationClose(relation);
     return is_ours;
 }
@@ -264,31 +353,58 @@ uint64 execute_as_owner(const char *table, const char *statement, int count, Oid
 
 } // namespace cxone_sync
 
-/* Nobody can put code on the tables until the script is done. */
-Datum cxone_sync_check_own_tables(PG_FUNCTION_ARGS)
+/* Before a script does anything: what is there of others' code. */
+Datum cxone_sync_check_schema(PG_FUNCTION_ARGS)
 {
     using namespace cxone_sync;
-    ScanKeyData keys[2];
-    PgError error;
 
-    Relation catalog = table_open(DependRelationId, AccessShareLock);
-    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(ExtensionRelationId));
-    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(get_extension_oid(extension_name, false)));
-    SysScanDesc scan =
-        systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, lengthof(keys), keys);
-    for (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple); tuple = systable_getnext(scan)) {
-        const auto *member = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-
-        if (member->classid != RelationRelationId || get_rel_relkind(member->objid) != RELKIND_RELATION)
-            continue;
-        Relation table = table_open(member->objid, ShareRowExclusiveLock);
-        if (!runs_our_code_only(table, error))
-            raise(error);
-        table_close(table, NoLock);
+    check_own_tables();
+    connect_spi();
+    const SavedIdentity saved = as_owner(GetUserId());
+    run_spi(others_query, 0, nullptr, nullptr, nullptr, SPI_OK_SELECT);
+    if (SPI_processed > 0) {
+        HeapTuple row = SPI_tuptable->vals[0];
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+             errmsg("%s belongs to role \"%s\", who is no superuser",
+                    SPI_getvalue(row, SPI_tuptable->tupdesc, 1), SPI_getvalue(row, SPI_tuptable->tupdesc, 2)),
+             errdetail("The scripts of the extension run as a superuser, and what others create in "
+                       "its schema could be taken for what they mean."),
+             errhint("Drop it or move it to another schema, or make a superuser its owner who has "
+                     "looked at it; and see who may create objects in schema cxone_sync.")));
     }
-    systable_endscan(scan);
-    table_close(catalog, AccessShareLock);
+    back_to(saved);
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+Datum cxone_sync_reset_privileges(PG_FUNCTION_ARGS)
+{
+    using namespace cxone_sync;
+    Datum own = ObjectIdGetDatum(fcinfo->flinfo->fn_oid);
+
+    connect_spi();
+    const SavedIdentity saved = as_owner(GetUserId());
+    run_made_statements(revoke_query, 1, &own);
+    back_to(saved);
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+/* They are the user's, and no part of the extension: so that a dump has them. */
+Datum cxone_sync_copy_privileges(PG_FUNCTION_ARGS)
+{
+    using namespace cxone_sync;
+    Datum functions[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+    const bool is_script = creating_extension;
+
+    connect_spi();
+    const SavedIdentity saved = as_owner(GetUserId());
+    creating_extension = false;
+    run_made_statements(copy_query, lengthof(functions), functions);
+    creating_extension = is_script;
+    back_to(saved);
+    SPI_finish();
     PG_RETURN_VOID();
 }

@@ -182,10 +182,15 @@ void append_column_pruning(StringInfo sql, const Target *target, const TargetCol
 
 /* ---- field order ---- */
 
+/*
+ * Arguments of our own functions have their types: a literal or NULL without one would fit better what others
+ * have defined for text.
+ */
+
 /* The time of the row's value of this column (field_order.cpp). */
 char *field_time(const Target *target, const TargetColumn *column)
 {
-    return psprintf("cxone_sync.field_time(t.%s, %s, t.%s IS NULL, t.%s)", contract::field_times_column,
+    return psprintf("cxone_sync.field_time(t.%s, %s::text, t.%s IS NULL, t.%s)", contract::field_times_column,
                     quote_literal_cstr(NameStr(column->name)), name_of(column), order_name(target));
 }
 
@@ -306,10 +311,10 @@ const char *null_in_source(const Target *, const TargetColumn *column, bool is_c
 const char *extra_of(const Target *target, const TargetColumn *const *columns, int count, const char *row)
 {
     if (target->extra < 0)
-        return "NULL";
+        return "NULL::jsonb";
     const TargetColumn *column = &target->columns[target->extra];
 
-    return find_column(columns, count, column) ? psprintf("%s.%s", row, name_of(column)) : "NULL";
+    return find_column(columns, count, column) ? psprintf("%s.%s", row, name_of(column)) : "NULL::jsonb";
 }
 
 /*
@@ -356,7 +361,7 @@ void append_merged_times(StringInfo sql, const Target *target, const TargetColum
     append_null_tests(sql, target, columns, count, null_to_merge);
     appendStringInfoString(sql, ", ");
     append_null_tests(sql, target, columns, count, null_proposed);
-    appendStringInfo(sql, ", %s, %s)%s", extra ? psprintf("t.%s", name_of(extra)) : "NULL",
+    appendStringInfo(sql, ", %s, %s)%s", extra ? psprintf("t.%s", name_of(extra)) : "NULL::jsonb",
                      extra_of(target, columns, count, "excluded"), may_be_whole ? " END" : "");
 }
 
@@ -368,13 +373,15 @@ void append_first_times(StringInfo sql, const Target *target, const TargetColumn
     const bool is_whole = append_has_one_time(&whole, target, columns, count, "s");
     if (is_whole)
         appendStringInfo(sql, "CASE WHEN %s THEN NULL ELSE ", whole.data);
-    appendStringInfo(sql, "cxone_sync.merge_field_times(NULL, NULL, s.%s, ", order_name(target));
+    appendStringInfo(sql, "cxone_sync.merge_field_times(NULL::jsonb, NULL::timestamptz, s.%s, ",
+                     order_name(target));
     append_timed_names(sql, target);
     appendStringInfoString(sql, ", ");
     append_null_tests(sql, target, columns, count, null_at_first);
     appendStringInfoString(sql, ", ");
     append_null_tests(sql, target, columns, count, null_in_source);
-    appendStringInfo(sql, ", NULL, %s)%s", extra_of(target, columns, count, "s"), is_whole ? " END" : "");
+    appendStringInfo(sql, ", NULL::jsonb, %s)%s", extra_of(target, columns, count, "s"),
+                     is_whole ? " END" : "");
 }
 
 /* ---- what is written ---- */
@@ -405,8 +412,9 @@ char *new_value(const Target *target, const TargetColumn *column)
         return target->field_order
                    ? psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, t.%s, t.%s, excluded.%s)", name,
                               name, contract::field_times_column, order, order)
-                   : psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, NULL, NULL, excluded.%s)", name,
-                              name, order);
+                   : psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, NULL::jsonb, NULL::timestamptz, "
+                              "excluded.%s)",
+                              name, name, order);
     if (!target->field_order)
         return psprintf("excluded.%s", name);
     if (is_order(target, column))
@@ -618,10 +626,10 @@ char *fill_statement(const Target *target, int column_index, bool goes_on)
                              FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY),
         name, extra);
     if (target->field_order)
-        appendStringInfo(&sql,
-                         ", %s = cxone_sync.move_member_time(t.%s, p.members, %s, %s, p.value IS NULL, t.%s)",
-                         contract::field_times_column, contract::field_times_column,
-                         quote_literal_cstr(NameStr(column->name)), wins, order_name(target));
+        appendStringInfo(
+            &sql, ", %s = cxone_sync.move_member_time(t.%s, p.members, %s::text, %s, p.value IS NULL, t.%s)",
+            contract::field_times_column, contract::field_times_column,
+            quote_literal_cstr(NameStr(column->name)), wins, order_name(target));
     appendStringInfoString(&sql, " FROM p WHERE ");
     append_key_match(&sql, target, page_key);
     appendStringInfoString(&sql, " RETURNING 1) SELECT p.seen, (SELECT count(*) FROM filled)");
@@ -760,7 +768,7 @@ char *reset_statement(const Target *target)
     append_null_tests(&times, target, nullptr, 0, null_before);
     appendStringInfoString(&times, ", ");
     append_null_tests(&times, target, nullptr, 0, null_at_first);
-    appendStringInfo(&times, ", %s)", extra ? psprintf("t.%s", name_of(extra)) : "NULL");
+    appendStringInfo(&times, ", %s)", extra ? psprintf("t.%s", name_of(extra)) : "NULL::jsonb");
     initStringInfo(&sql);
     appendStringInfo(&sql, "UPDATE %s AS t SET %s = %s", target->table, contract::field_times_column,
                      times.data);
