@@ -9,6 +9,7 @@ extern "C" {
 #include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
+#include "commands/trigger.h"
 #include "utils/reltrigger.h"
 }
 
@@ -119,32 +120,32 @@ bool refuse(PgError &error, const char *message, const char *hint)
     return false;
 }
 
-bool belongs_to_superuser(Oid function)
+bool belongs_to_us(Oid function)
 {
-    HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+    const Oid extension = getExtensionOfObject(ProcedureRelationId, function);
 
-    if (!HeapTupleIsValid(tuple))
-        elog(ERROR, "cache lookup failed for function %u", function);
-    const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->proowner;
-    ReleaseSysCache(tuple);
-    return superuser_arg(owner);
+    return OidIsValid(extension) && extension == get_extension_oid(extension_name, true);
 }
 
 /*
- * A condition may call any function, and what a foreign key does to the rows that refer to ours fires the
- * triggers there.
+ * Whoever holds TRIGGER may name any function that everybody may execute, also a superuser's, with arguments
+ * and a condition of their own: so only our functions are trusted, and they take no arguments. What a foreign
+ * key does to the rows that refer to ours fires the triggers there.
  */
 bool is_trusted(const Trigger &trigger)
 {
-    return trigger.tgqual == nullptr && belongs_to_superuser(trigger.tgfoid) &&
-           (!OidIsValid(trigger.tgconstrrelid) || superuser_arg(owner_of(trigger.tgconstrrelid)));
+    if (trigger.tgqual != nullptr)
+        return false;
+    if (trigger.tgisinternal && RI_FKey_trigger_type(trigger.tgfoid) != RI_TRIGGER_NONE)
+        return superuser_arg(owner_of(trigger.tgconstrrelid));
+    return trigger.tgnargs == 0 && belongs_to_us(trigger.tgfoid);
 }
 
 /*
- * Whether the table and all that runs when it is written are superusers'; if not, `error` says so. Most code
- * on a table, such as defaults, constraints, indexes, rules and policies, only its owner can put there; but
- * others can be granted TRIGGER and REFERENCES. What an owner has left who was none is not searched for, but
- * for rules and children, which cost nothing to see.
+ * Whether the table keeps what it is given, and all that runs when it is written is ours; if not, `error`
+ * says so. Most code on a table, such as defaults, constraints, indexes, rules and policies, only its owner
+ * can put there; but others can be granted TRIGGER and REFERENCES. What an owner has left who was none is not
+ * searched for, but for rules and children, which cost nothing to see.
  */
 bool is_sound(Relation table, PgError &error)
 {
@@ -159,14 +160,18 @@ bool is_sound(Relation table, PgError &error)
             psprintf("Look what triggers, rules, defaults, constraints and indexes it has been given. "
                      "Then run ALTER TABLE cxone_sync.%s OWNER TO a superuser.",
                      name));
+    if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+        return refuse(
+            error, psprintf("table \"cxone_sync.%s\" is unlogged", name),
+            psprintf("Its rows would not survive a crash. Run ALTER TABLE cxone_sync.%s SET LOGGED.", name));
     for (int i = 0; triggers != nullptr && i < triggers->numtriggers; i++) {
         if (!is_trusted(triggers->triggers[i]))
             return refuse(
                 error,
-                psprintf("trigger \"%s\" on table \"cxone_sync.%s\" may run code of others than superusers",
+                psprintf("trigger \"%s\" on table \"cxone_sync.%s\" may run code of others",
                          triggers->triggers[i].tgname, name),
-                "Drop it, or the foreign key that it serves, and revoke TRIGGER and REFERENCES on the table. "
-                "A superuser's trigger needs a superuser's function, and no WHEN.");
+                "Drop it, or the foreign key that it serves, and revoke TRIGGER and REFERENCES on the table: "
+                "it may have the extension's own triggers and no others.");
     }
     if (table->rd_rules != nullptr ||
         (table->rd_rel->relhassubclass && find_inheritance_children(RelationGetRelid(table), NoLock) != NIL))

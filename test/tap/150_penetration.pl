@@ -384,6 +384,8 @@ CREATE SCHEMA evil AUTHORIZATION evil_member;
 CREATE TABLE public.salaries (id text PRIMARY KEY, amount int, updated_ts timestamptz);
 CREATE ROLE paymaster; ALTER TABLE public.salaries OWNER TO paymaster;
 INSERT INTO public.salaries VALUES ('ceo', 100, '2026-01-01');
+CREATE FUNCTION public.obey() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE TG_ARGV[0]; RETURN coalesce(NEW, OLD); END $$;
+CREATE FUNCTION public.wipe() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM public.canary; RETURN NULL; END $$;
 SET ROLE evil_member;
 CREATE FUNCTION evil.rise() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
 	IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN ALTER ROLE evil_member SUPERUSER; END IF; RETURN true; END $$;
@@ -398,7 +400,7 @@ my %written_by = (
 	tombstones => q(SELECT cxone_sync.purge_tombstones('1 day')),
 	unregistration => q(SELECT cxone_sync.register_data_action()),
 	schema_versions => q(SELECT cxone_sync.ingest('{"events":[]}')));
-my $refused = qr/may run code of others than superusers/;
+my $refused = qr/may run code of others/;
 set_settings($node, api_url => "https://127.0.0.1:1", endpoint_url => "https://127.0.0.1:1/webhook", client_id => "x", client_secret_file => secret_file("client", "x"));
 foreach my $table (sort keys %own)
 {
@@ -420,6 +422,9 @@ foreach my $table (sort keys %own)
 	foreach my $case (
 		[ 'TRIGGER', 'a trigger', $doors[0] ],
 		[ 'TRIGGER', 'a condition', 'CREATE TRIGGER evil BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW WHEN (evil.rise()) EXECUTE FUNCTION suppress_redundant_updates_trigger()' ],
+		[ 'TRIGGER', "a superuser's function, as refint's, with arguments of theirs", "CREATE TRIGGER evil BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION public.obey('DELETE FROM public.canary')" ],
+		[ 'TRIGGER', "a superuser's function without any", "CREATE TRIGGER evil AFTER INSERT OR UPDATE OR DELETE ON %s EXECUTE FUNCTION public.wipe()" ],
+		[ 'TRIGGER', 'a function of the server', 'CREATE TRIGGER evil BEFORE UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()' ],
 		[ 'TRIGGER', 'a statement trigger', 'CREATE TRIGGER evil AFTER INSERT OR UPDATE OR DELETE ON %s EXECUTE FUNCTION evil.rise_by_trigger()' ],
 		[ 'REFERENCES', 'a foreign key', "CREATE TABLE evil.refers AS SELECT $columns FROM %s WITH NO DATA; ALTER TABLE evil.refers ADD FOREIGN KEY ($columns) REFERENCES %s ON DELETE CASCADE; CREATE TRIGGER evil AFTER DELETE ON evil.refers FOR EACH ROW EXECUTE FUNCTION evil.rise_by_trigger()" ])
 	{
@@ -450,10 +455,29 @@ retry_is(deliver_known({}), 'a delivery with a dead letter');
 is(counts_of(deliver_known({ id => 'member' })), '1 0 0', 'one without');
 sql($node, 'DROP TRIGGER evil ON cxone_sync.dead_letters; REVOKE TRIGGER ON cxone_sync.dead_letters FROM evil_member');
 is(counts_of(deliver_known({})), '0 0 1', 'which is taken when the trigger is gone');
-# a superuser's own trigger is the superuser's matter
-sql($node, "CREATE FUNCTION public.ring() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NOTIFY letters; RETURN NULL; END'; CREATE TRIGGER ring AFTER INSERT ON cxone_sync.dead_letters EXECUTE FUNCTION public.ring()");
-is(counts_of(deliver_known({})), '0 0 1', "a superuser's trigger");
-sql($node, 'DROP TRIGGER ring ON cxone_sync.dead_letters');
+# our own functions are nobody's to put there, with arguments, a condition, or at all
+sql($node, 'GRANT TRIGGER ON cxone_sync.dead_letters TO evil_member');
+my $ours = 'CREATE TRIGGER evil AFTER INSERT ON cxone_sync.dead_letters FOR EACH ROW %s EXECUTE FUNCTION cxone_sync.dead_letters_changed(%s)';
+like((session_of('evil_member', sprintf $ours, '', ''))[2], qr/permission denied for function (?:cxone_sync\.)?dead_letters_changed/, 'a member cannot name a function of ours');
+foreach my $case ([ '', "'x'" ], [ 'WHEN (true)', '' ])
+{
+	sql($node, sprintf $ours, @$case);
+	psql_fails($written_by{dead_letters}, $refused, "a superuser's trigger of ours is not trusted with <@$case>");
+	sql($node, 'DROP TRIGGER evil ON cxone_sync.dead_letters');
+}
+# a foreign key of a superuser's table is the superuser's matter
+sql($node, 'REVOKE TRIGGER ON cxone_sync.dead_letters FROM evil_member; CREATE TABLE public.notes (letter bigint REFERENCES cxone_sync.dead_letters, note text)');
+is(counts_of(deliver_known({})), '0 0 1', "a foreign key of a superuser's table");
+sql($node, 'DROP TABLE public.notes');
+# ---- what would be gone after a crash ----
+foreach my $table (sort keys %own)
+{
+	sql($node, "ALTER TABLE cxone_sync.$table SET UNLOGGED");
+	psql_fails($written_by{$table}, "table \"cxone_sync.$table\" is unlogged.*HINT: .*ALTER TABLE cxone_sync.$table SET LOGGED", "$table: unlogged it is not written");
+	retry_is(deliver_known({}), 'and a delivery with a dead letter is sent again') if $table eq 'dead_letters';
+	sql($node, "ALTER TABLE cxone_sync.$table SET LOGGED");
+	is(scalar(($node->psql('postgres', $written_by{$table}))[0]), 0, 'but again when it is logged');
+}
 # nor is there a way to other people's tables by the configuration
 my ($member_code, $member_out, $member_err) = session_of('evil_member', "INSERT INTO cxone_sync.target_config (name, relation, key_columns, order_column, event_types) VALUES ('mine', 'public.salaries', '{id}', 'updated_ts', '{Raise}')");
 like($member_err, qr/permission denied for table target_config/, 'a member cannot write the configuration');
@@ -511,12 +535,15 @@ CREATE FUNCTION cxone_sync.array_position(text[], text) RETURNS int LANGUAGE sql
 CREATE FUNCTION cxone_sync.equal(oid, regclass) RETURNS boolean LANGUAGE sql AS 'INSERT INTO public.loot DEFAULT VALUES; SELECT true';
 CREATE OPERATOR cxone_sync.= (leftarg = oid, rightarg = regclass, function = cxone_sync.equal);
 SQL
-foreach my $case ([ 'of somebody else', 'SELECT' ], [ 'that was somebody else\'s, with functions', "ALTER SCHEMA cxone_sync OWNER TO $superuser" ],
-	[ 'in which PUBLIC may create', 'DROP OPERATOR cxone_sync.= (oid, regclass); DROP FUNCTION cxone_sync.cardinality, cxone_sync.array_position, cxone_sync.equal; GRANT CREATE ON SCHEMA cxone_sync TO PUBLIC' ])
+my $of_others = qr/(?:function|operator) cxone_sync\..* belongs to role "mallory", who is no superuser/;
+my $open = qr/schema cxone_sync exists already, and others than superusers may create objects in it/;
+foreach my $case ([ 'of somebody else, with functions', 'SELECT', $of_others ], [ 'that was somebody else\'s', "ALTER SCHEMA cxone_sync OWNER TO $superuser", $of_others ],
+	[ 'of somebody else', "DROP OPERATOR cxone_sync.= (oid, regclass); DROP FUNCTION cxone_sync.cardinality, cxone_sync.array_position, cxone_sync.equal; ALTER SCHEMA cxone_sync OWNER TO mallory", $open ],
+	[ 'in which PUBLIC may create', "ALTER SCHEMA cxone_sync OWNER TO $superuser; GRANT CREATE ON SCHEMA cxone_sync TO PUBLIC", $open ])
 {
-	my ($name, $do) = @$case;
+	my ($name, $do, $expected) = @$case;
 	my $problem = (in_prey("$do; CREATE EXTENSION cxone_sync"))[2];
-	like($problem, qr/ERROR: .*schema cxone_sync exists already, and others than superusers may create objects in it or have done so.*HINT/s, "CREATE EXTENSION in a schema $name");
+	like($problem, qr/ERROR: .*$expected.*HINT/s, "CREATE EXTENSION in a schema $name");
 }
 is((in_prey('REVOKE CREATE ON SCHEMA cxone_sync FROM PUBLIC; CREATE EXTENSION cxone_sync; SELECT count(*) FROM public.loot'))[1], '0', 'in one of a superuser it goes on, and has called nothing of others');
 is((in_prey('DROP EXTENSION cxone_sync; CREATE EXTENSION cxone_sync; SELECT count(*) FROM cxone_sync.contact_records'))[1], '0', 'as it does once more where it was dropped');
