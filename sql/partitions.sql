@@ -84,6 +84,44 @@ TABLE call;
 SELECT id, opened, note FROM calls_2026_01;
 TABLE dead;
 
+---- whoever owns a partition can put triggers on it, which run as the owner of the table: so nobody else may, at any depth
+CREATE ROLE "regress other";
+GRANT USAGE, CREATE ON SCHEMA test TO "regress other";
+SET ROLE regress_owner;
+CREATE TABLE deep (id integer PRIMARY KEY, note text, updated_ts timestamptz) PARTITION BY RANGE (id);
+CREATE TABLE deep_1 PARTITION OF deep FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id);
+CREATE TABLE deep_1_1 PARTITION OF deep_1 FOR VALUES FROM (0) TO (50);
+RESET ROLE;
+CREATE VIEW deep_problem AS SELECT problem, hint FROM cxone_sync.targets WHERE name = 'deep';
+ALTER TABLE deep_1 OWNER TO "regress other";
+SELECT cxone_sync.add_target('deep', 'deep', '{id}', event_types => '{deep}');
+ALTER TABLE deep_1 OWNER TO regress_owner;
+SELECT cxone_sync.add_target('deep', 'deep', '{id}', event_types => '{deep}');
+SELECT deliver('{"eventType": "deep", "id": 1, "note": "a"}');
+ALTER TABLE deep_1_1 OWNER TO "regress other";
+SELECT * FROM deep_problem;
+SET ROLE "regress other";
+CREATE FUNCTION seize() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note := current_user; RETURN NEW; END $$;
+CREATE TRIGGER seize BEFORE INSERT OR UPDATE ON deep_1_1 FOR EACH ROW EXECUTE FUNCTION seize();
+RESET ROLE;
+SELECT deliver('{"eventType": "deep", "id": 1, "note": "b"}');
+SELECT note FROM deep;
+TABLE dead;
+-- of the owner, or of a superuser
+DROP TRIGGER seize ON deep_1_1;
+ALTER TABLE deep_1_1 OWNER TO CURRENT_USER;
+SELECT * FROM deep_problem;
+SELECT outcome FROM cxone_sync.replay_dead_letters();
+ALTER TABLE deep OWNER TO "regress other";
+SELECT * FROM deep_problem;
+ALTER TABLE deep_1 OWNER TO "regress other";
+SELECT * FROM deep_problem;
+SELECT cxone_sync.remove_target('deep');
+DROP TABLE deep;
+DROP FUNCTION seize();
+DROP OWNED BY "regress other";
+DROP ROLE "regress other";
+
 ---- a table that grows becomes a partition of a new one
 SET ROLE regress_owner;
 CREATE TABLE cases (id bigint PRIMARY KEY, note text, updated_ts timestamptz);

@@ -326,6 +326,41 @@ List *add_children(List *parts, Oid parent)
     return parts;
 }
 
+/* Its triggers run as the owner of the target, who has to be the one that can put them there. */
+bool is_of_others(const Target *target, Oid owner)
+{
+    return owner != target->owner && !superuser_arg(owner) && !superuser_arg(target->owner);
+}
+
+/* A partition at any depth, or a table that inherits from the target's. */
+bool check_part(Target *target, Relation relation, const FormData_pg_class *form, Oid part)
+{
+    if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+        return refuse(target, ERRCODE_WRONG_OBJECT_TYPE,
+                      psprintf("Its key does not hold in both. Run ALTER TABLE %s NO INHERIT %s, or make the "
+                               "table partitioned.",
+                               name_of(part), target->table),
+                      "table %s is inherited by table %s", target->table, name_of(part));
+    if (form->relkind == RELKIND_FOREIGN_TABLE)
+        return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Detach it: events are written to tables only.",
+                      "partition %s of table %s is a foreign table", name_of(part), target->table);
+    if (form->relkind == RELKIND_RELATION && form->relpersistence != RELPERSISTENCE_PERMANENT)
+        return refuse(
+            target, ERRCODE_WRONG_OBJECT_TYPE,
+            psprintf("Its rows would not survive a crash. Run ALTER TABLE %s SET LOGGED.", name_of(part)),
+            "partition %s of table %s is %s", name_of(part), target->table,
+            form->relpersistence == RELPERSISTENCE_TEMP ? "temporary" : "unlogged");
+    if (is_of_others(target, form->relowner))
+        return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                      psprintf("Its triggers would run as the owner of table %s. See what they do, and run "
+                               "ALTER TABLE %s OWNER TO %s.",
+                               target->table, name_of(part),
+                               quote_identifier(GetUserNameFromId(target->owner, false))),
+                      "partition %s of table %s is owned by another role, \"%s\"", name_of(part),
+                      target->table, GetUserNameFromId(form->relowner, false));
+    return true;
+}
+
 /* Takes the columns by which one of the partitioned tables sends rows on; columns go by their names. */
 void take_partition_key(Target *target, Relation top, Oid relation)
 {
@@ -446,30 +481,11 @@ bool check_parts(Target *target, Relation relation)
 
         if (!HeapTupleIsValid(tuple))
             continue;
-        const Form_pg_class form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-        const char kind = form->relkind;
-        const char persistence = form->relpersistence;
+        const bool is_fine =
+            check_part(target, relation, reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple)), target->parts[i]);
         ReleaseSysCache(tuple);
-        const bool inherits = relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE;
-        const bool is_foreign = kind == RELKIND_FOREIGN_TABLE;
-        const bool is_lost = kind == RELKIND_RELATION && persistence != RELPERSISTENCE_PERMANENT;
-        if (!inherits && !is_foreign && !is_lost)
-            continue;
-        const char *part = name_of(target->parts[i]);
-        if (inherits)
-            return refuse(
-                target, ERRCODE_WRONG_OBJECT_TYPE,
-                psprintf("Its key does not hold in both. Run ALTER TABLE %s NO INHERIT %s, or make the "
-                         "table partitioned.",
-                         part, target->table),
-                "table %s is inherited by table %s", target->table, part);
-        if (is_foreign)
-            return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Detach it: events are written to tables only.",
-                          "partition %s of table %s is a foreign table", part, target->table);
-        return refuse(target, ERRCODE_WRONG_OBJECT_TYPE,
-                      psprintf("Its rows would not survive a crash. Run ALTER TABLE %s SET LOGGED.", part),
-                      "partition %s of table %s is %s", part, target->table,
-                      persistence == RELPERSISTENCE_TEMP ? "temporary" : "unlogged");
+        if (!is_fine)
+            return false;
     }
     return true;
 }
