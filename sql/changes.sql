@@ -75,6 +75,31 @@ SELECT cxone_sync.map_field('cases', 'contct', '/contact');
 SELECT cxone_sync.map_field('cases', repeat('x', 300), '/contact');
 SELECT cxone_sync.map_field('cases', '', '/contact');
 TABLE t;
+-- one rule for all of them: what may not be null, and arrays of one dimension, without nulls, with each element once
+CREATE FUNCTION refusals(function text, calls text[]) RETURNS TABLE (call text, code text, message text, hint text) LANGUAGE plpgsql AS $$
+BEGIN
+    FOREACH call IN ARRAY calls LOOP
+        BEGIN
+            code := NULL; message := 'is accepted'; hint := NULL;
+            EXECUTE format('SELECT cxone_sync.%s(%s)', function, call);
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+        END;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+SELECT * FROM refusals('remove_target', '{NULL::text}');
+SELECT * FROM refusals('unmap_field', ARRAY[$$NULL, 'status'$$, $$'cases', NULL$$, $$'cases', ''$$, $$'cases', 'status'$$]);
+SELECT * FROM refusals('map_field', ARRAY[$$NULL, 'status', '/a'$$, $$'cases', NULL, '/a'$$, $$'cases', 'status', NULL$$, $$'cases', 'status', '/a', NULL$$, $$'cases', 'status', VARIADIC NULL$$,
+    $$'cases', 'status', VARIADIC '{}'$$, $$'cases', 'status', VARIADIC '{{/a,/b},{/c,/d}}'$$, $$'cases', 'status', '/a', '/b', '/a'$$, $$'cases', 'status', VARIADIC '[5:6]={/a,NULL}'$$]);
+SELECT * FROM refusals('add_target', ARRAY[$$'calls', 'others', NULL$$, $$'calls', 'others', '{{id}}'$$, $$'calls', 'others', '{id,id}'$$, $$'calls', 'others', '{NULL}'$$]
+    || ARRAY(SELECT format($$'calls', 'others', '{id}', %s => %L$$, p, v) FROM unnest('{event_types,delete_types,kept_columns}'::text[]) AS p, unnest(ARRAY['{{a},{b}}', '{a,NULL}', '{a,b,a}']) AS v));
+SELECT * FROM refusals('change_target', ARRAY['NULL', $$'cases', key_columns => '{}'$$] || ARRAY(SELECT format($$'cases', %s => %L$$, p, v)
+    FROM unnest('{key_columns,event_types,delete_types,kept_columns}'::text[]) AS p, unnest(ARRAY['{{a},{b}}', '{a,NULL}', '{a,b,a}']) AS v));
+-- none of which has changed anything
+TABLE t;
+SELECT * FROM cxone_sync.field_map;
 -- a kept column that was dropped since is no slip
 ALTER TABLE cases DROP COLUMN contact;
 SELECT cxone_sync.change_target('cases', event_types => '{CaseCreated,CaseUpdated}');

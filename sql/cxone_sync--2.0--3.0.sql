@@ -126,16 +126,16 @@ COMMENT ON FUNCTION change_target(text, regclass, text[], text, text[], text, te
     'changes what is given and keeps the rest; {} clears event_types, delete_types and kept_columns, an empty text mark_column; tells each change in a notice';
 
 CREATE FUNCTION remove_target(name text) RETURNS void
-LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_remove_target';
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_remove_target';
 COMMENT ON FUNCTION remove_target(text) IS 'sends no more events to its table; the table and its rows stay';
 
 CREATE FUNCTION map_field(target text, column_name text, VARIADIC paths text[]) RETURNS void
-LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_map_field';
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_map_field';
 COMMENT ON FUNCTION map_field(text, text, text[]) IS
     'feeds the column from these JSON pointers into the event: the first that is there and not null counts';
 
 CREATE FUNCTION unmap_field(target text, column_name text) RETURNS void
-LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_unmap_field';
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_unmap_field';
 COMMENT ON FUNCTION unmap_field(text, text) IS 'feeds the column from the key of its name again';
 
 CREATE FUNCTION target_states(

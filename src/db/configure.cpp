@@ -3,6 +3,8 @@
 #include "core/mapping.h"
 #include "core/monitoring.h"
 
+#include <algorithm>
+
 #include "db/catalog.h"
 #include "db/extension.h"
 #include "db/identity.h"
@@ -103,43 +105,102 @@ Target *require_own_target(const char *name)
 
 /* ---- what is refused of the arguments, whatever the table is like ---- */
 
-bool is_empty(const ArrayType *array)
-{
-    return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) == 0;
-}
-
-/* By their place. */
-void check_arrays(FunctionCallInfo fcinfo)
-{
-    static const struct {
-        int place;
-        const char *name;
-    } arrays[] = {{2, "key_columns"}, {4, "event_types"}, {7, "delete_types"}, {9, "kept_columns"}};
-
-    for (const auto &argument : arrays) {
-        if (!PG_ARGISNULL(argument.place) && array_contains_nulls(PG_GETARG_ARRAYTYPE_P(argument.place)))
-            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                            errmsg("\"%s\" must not contain nulls", argument.name)));
-    }
-    if (!PG_ARGISNULL(2) && is_empty(PG_GETARG_ARRAYTYPE_P(2)))
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"key_columns\" must not be empty"),
-                        errhint("Name the columns of the table's primary key, or of a unique constraint.")));
-}
-
-/* Of a new target; a change clears them so. */
-void check_not_empty(FunctionCallInfo fcinfo)
-{
-    for (const int place : {4, 7}) {
-        if (!PG_ARGISNULL(place) && is_empty(PG_GETARG_ARRAYTYPE_P(place)))
-            ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                            errmsg("\"%s\" must not be empty", place == 4 ? "event_types" : "delete_types"),
-                            errhint("Leave it out for %s.", place == 4 ? "all types" : "none")));
-    }
-}
-
 [[noreturn]] void refuse_argument(const char *message, const char *hint)
 {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message), errhint("%s", hint)));
+}
+
+struct Parameter {
+    const char *name;
+    bool may_be_null;
+    bool is_array;
+    const char *if_empty; /* what to do instead; null: it may be empty */
+};
+
+constexpr Parameter add_parameters[target_parameters] = {
+    {.name = "name", .if_empty = "Give the target a name."},
+    {.name = "relation"},
+    {.name = "key_columns",
+     .is_array = true,
+     .if_empty = "Name the columns of the table's primary key, or of a unique constraint."},
+    {.name = "order_column"},
+    {.name = "event_types", .may_be_null = true, .is_array = true, .if_empty = "Leave it out for all types."},
+    {.name = "root_path"},
+    {.name = "type_path"},
+    {.name = "delete_types", .may_be_null = true, .is_array = true, .if_empty = "Leave it out for none."},
+    {.name = "mark_column", .may_be_null = true},
+    {.name = "kept_columns", .is_array = true}};
+
+/* Null keeps what is set, and what is empty clears it. */
+constexpr Parameter change_parameters[target_parameters] = {
+    {.name = "name"},
+    {.name = "relation", .may_be_null = true},
+    {.name = "key_columns",
+     .may_be_null = true,
+     .is_array = true,
+     .if_empty = "Name the columns of the table's primary key, or of a unique constraint."},
+    {.name = "order_column", .may_be_null = true},
+    {.name = "event_types", .may_be_null = true, .is_array = true},
+    {.name = "root_path", .may_be_null = true},
+    {.name = "type_path", .may_be_null = true},
+    {.name = "delete_types", .may_be_null = true, .is_array = true},
+    {.name = "mark_column", .may_be_null = true},
+    {.name = "kept_columns", .may_be_null = true, .is_array = true}};
+
+constexpr Parameter remove_parameters[] = {{.name = "name"}};
+
+/* unmap_field() has the first two */
+constexpr Parameter map_parameters[] = {
+    {.name = "target"},
+    {.name = "column_name", .if_empty = "Name a column of the target's table."},
+    {.name = "paths",
+     .is_array = true,
+     .if_empty = "Name a JSON pointer, or run cxone_sync.unmap_field() for the key of the column's name."}};
+
+void check_elements(const Parameter &parameter, ArrayType *array)
+{
+    Datum *elements;
+    bool *nulls;
+    int count;
+
+    if (ARR_NDIM(array) > 1)
+        refuse_argument(psprintf("\"%s\" must be a one-dimensional array", parameter.name),
+                        "Write it as '{first,second}'.");
+    deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+    auto *texts = static_cast<char **>(palloc(count * sizeof(char *)));
+    for (int i = 0; i < count; i++) {
+        if (nulls[i])
+            refuse_argument(psprintf("\"%s\" must not contain nulls", parameter.name),
+                            "Leave them out, or write \"NULL\" with quotes if that is meant.");
+        texts[i] = TextDatumGetCString(elements[i]);
+    }
+    std::sort(texts, texts + count, [](const char *a, const char *b) { return strcmp(a, b) < 0; });
+    for (int i = 1; i < count; i++) {
+        if (strcmp(texts[i - 1], texts[i]) == 0)
+            refuse_argument(psprintf("\"%s\" has \"%s\" more than once", parameter.name, texts[i]),
+                            "Leave the others out.");
+    }
+}
+
+/* The one rule for the arguments of all these functions, by their place. */
+void check_arguments(FunctionCallInfo fcinfo, const Parameter *parameters)
+{
+    for (int i = 0; i < PG_NARGS(); i++) {
+        const Parameter &parameter = parameters[i];
+
+        if (PG_ARGISNULL(i)) {
+            if (!parameter.may_be_null)
+                ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                                errmsg("\"%s\" must not be null", parameter.name)));
+            continue;
+        }
+        if (parameter.is_array)
+            check_elements(parameter, PG_GETARG_ARRAYTYPE_P(i));
+        if (parameter.if_empty != nullptr &&
+            (parameter.is_array ? ARR_NDIM(PG_GETARG_ARRAYTYPE_P(i)) == 0
+                                : VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(i)) == 0))
+            refuse_argument(psprintf("\"%s\" must not be empty", parameter.name), parameter.if_empty);
+    }
 }
 
 void check_mark(const TargetConfig &config)
@@ -166,22 +227,6 @@ void check_configured(const char *name, bool kept_columns_named)
     if (find_conflict(target, problem))
         ereport(ERROR,
                 (errcode(problem.sqlerrcode), errmsg("%s", problem.message), errhint("%s", problem.hint)));
-}
-
-/* Arguments that must not be null, by their place. */
-void check_not_null(FunctionCallInfo fcinfo)
-{
-    static const struct {
-        int place;
-        const char *name;
-    } required[] = {{0, "name"},      {1, "relation"},  {2, "key_columns"}, {3, "order_column"},
-                    {5, "root_path"}, {6, "type_path"}, {9, "kept_columns"}};
-
-    for (const auto &argument : required) {
-        if (PG_ARGISNULL(argument.place))
-            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                            errmsg("\"%s\" must not be null", argument.name)));
-    }
 }
 
 /* ---- what a change has changed ---- */
@@ -236,14 +281,10 @@ void tell_changes(const char *name, const Shown &before, const Shown &after)
 
 Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
 {
-    check_not_null(fcinfo);
+    check_arguments(fcinfo, add_parameters);
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
-    if (name[0] == '\0')
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("target name must not be empty")));
-    check_arrays(fcinfo);
-    check_not_empty(fcinfo);
     watch_catalog();
     (void)open_catalog();
     if (find_target(name) != nullptr)
@@ -257,12 +298,10 @@ Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
 
 Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
 {
-    if (PG_ARGISNULL(0))
-        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("\"name\" must not be null")));
+    check_arguments(fcinfo, change_parameters);
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
-    check_arrays(fcinfo);
     (void)require_own_target(name);
     if (!PG_ARGISNULL(1))
         check_caller_owns(PG_GETARG_OID(1));
@@ -275,6 +314,7 @@ Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
 
 Datum cxone_sync_remove_target(PG_FUNCTION_ARGS)
 {
+    check_arguments(fcinfo, remove_parameters);
     Arguments arguments = arguments_of(fcinfo);
 
     (void)require_own_target(text_to_cstring(PG_GETARG_TEXT_PP(0)));
@@ -285,6 +325,7 @@ Datum cxone_sync_remove_target(PG_FUNCTION_ARGS)
 
 Datum cxone_sync_map_field(PG_FUNCTION_ARGS)
 {
+    check_arguments(fcinfo, map_parameters);
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
@@ -299,6 +340,7 @@ Datum cxone_sync_map_field(PG_FUNCTION_ARGS)
 
 Datum cxone_sync_unmap_field(PG_FUNCTION_ARGS)
 {
+    check_arguments(fcinfo, map_parameters);
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
@@ -306,7 +348,8 @@ Datum cxone_sync_unmap_field(PG_FUNCTION_ARGS)
     if (change_configuration(unmap_statement, &arguments) == 0)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
                         errmsg("column \"%s\" of target \"%s\" has no paths of its own",
-                               text_to_cstring(PG_GETARG_TEXT_PP(1)), name)));
+                               text_to_cstring(PG_GETARG_TEXT_PP(1)), name),
+                        errhint("cxone_sync.field_map has those that have.")));
     PG_RETURN_VOID();
 }
 
