@@ -120,13 +120,6 @@ bool refuse(PgError &error, const char *message, const char *hint)
     return false;
 }
 
-bool belongs_to_us(Oid function)
-{
-    const Oid extension = getExtensionOfObject(ProcedureRelationId, function);
-
-    return OidIsValid(extension) && extension == get_extension_oid(extension_name, true);
-}
-
 /*
  * Whoever holds TRIGGER may name any function that everybody may execute, also a superuser's, with arguments
  * and a condition of their own: so only our functions are trusted, and they take no arguments. What a foreign
@@ -138,7 +131,7 @@ bool is_trusted(const Trigger &trigger)
         return false;
     if (trigger.tgisinternal && RI_FKey_trigger_type(trigger.tgfoid) != RI_TRIGGER_NONE)
         return superuser_arg(owner_of(trigger.tgconstrrelid));
-    return trigger.tgnargs == 0 && belongs_to_us(trigger.tgfoid);
+    return trigger.tgnargs == 0 && is_member(ProcedureRelationId, trigger.tgfoid);
 }
 
 /*
@@ -222,13 +215,13 @@ constexpr const char *others_query =
 /*
  * Takes from everybody but its owner what default privileges have given them: on each member of the extension
  * that came with or after the function $1, the first thing that a script creates, and on the schema if that
- * is the first member of all and CREATE EXTENSION has made the schema. Command numbers go on where one
- * transaction runs several scripts.
+ * is the first member of all and CREATE EXTENSION has made the schema. Commands are told apart by their
+ * numbers, which go on where one transaction runs several scripts.
  */
 constexpr const char *revoke_query =
     "WITH own AS (SELECT refclassid, refobjid, xmin, cmin FROM pg_depend "
     "WHERE classid = 'pg_proc'::regclass AND objid = $1 AND deptype = 'e'), "
-    "member AS (SELECT d.classid, d.objid, age(d.xmin) <= age(own.xmin) "
+    "member AS (SELECT d.classid, d.objid, d.xmin = own.xmin "
     "AND d.cmin::text::bigint >= own.cmin::text::bigint AS is_new "
     "FROM own JOIN pg_depend AS d ON d.refclassid = own.refclassid AND d.refobjid = own.refobjid "
     "AND d.deptype = 'e'), "
@@ -239,7 +232,7 @@ constexpr const char *revoke_query =
     "coalesce(proacl, acldefault('f', proowner)) FROM pg_proc AS p "
     "JOIN member ON classid = 'pg_proc'::regclass AND objid = p.oid AND is_new "
     "UNION ALL SELECT 'SCHEMA ' || n.nspname, nspowner, nspacl FROM pg_namespace AS n, own "
-    "WHERE nspname = 'cxone_sync' AND age(n.xmin) <= age(own.xmin) "
+    "WHERE nspname = 'cxone_sync' AND n.xmin = own.xmin "
     "AND NOT EXISTS (SELECT FROM member WHERE NOT is_new)) "
     "SELECT format('REVOKE ALL ON %s FROM %s', o.name, string_agg(DISTINCT "
     "CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ')) "
@@ -311,6 +304,13 @@ Oid owner_of(Oid relation)
     const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
     ReleaseSysCache(tuple);
     return owner;
+}
+
+bool is_member(Oid catalog, Oid object)
+{
+    const Oid extension = getExtensionOfObject(catalog, object);
+
+    return OidIsValid(extension) && extension == get_extension_oid(extension_name, true);
 }
 
 bool find_own_table(const char *name, LOCKMODE lock, OwnTable &table, PgError &error)

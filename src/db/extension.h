@@ -31,9 +31,9 @@ const char *found_extension_version() noexcept;
 
 /*
  * A table of the extension, locked until the transaction ends, and its owner, a superuser. Raises 55000, with
- * a hint, if it is not there, or if others than superusers own it or may have put code on it: a statement
- * would run that as its owner. RowExclusiveLock keeps new triggers away; AccessShareLock is for whoever only
- * reads.
+ * a hint, if it is not there, if it is unlogged, or if others than superusers own it or may have put code on
+ * it: a statement would run that as its owner. RowExclusiveLock keeps new triggers away; AccessShareLock is
+ * for whoever only reads.
  */
 struct OwnTable {
     Oid relation;
@@ -54,5 +54,8 @@ uint64 execute_as_owner(const char *table, const char *statement, int count = 0,
 
 /* The owner of a relation that exists. */
 Oid owner_of(Oid relation);
+
+/* Whether the object of that catalog is one of the extension's. */
+bool is_member(Oid catalog, Oid object);
 
 } // namespace cxone_sync

@@ -351,14 +351,6 @@ bool describe_key(Target *target, Relation relation)
 
 /* ---- the table ---- */
 
-/* One that the sync writes for its own purposes. */
-bool is_own_table(Oid relation)
-{
-    const Oid extension = getExtensionOfObject(RelationRelationId, relation);
-
-    return OidIsValid(extension) && extension == get_extension_oid(extension_name, true);
-}
-
 bool check_kind(Target *target, Relation relation)
 {
     const Form_pg_class form = relation->rd_rel;
@@ -374,7 +366,7 @@ bool check_kind(Target *target, Relation relation)
                                      target->table),
                       "table %s is %s", target->table,
                       form->relpersistence == RELPERSISTENCE_TEMP ? "temporary" : "unlogged");
-    if (IsCatalogNamespace(form->relnamespace) || is_own_table(RelationGetRelid(relation)))
+    if (IsCatalogNamespace(form->relnamespace) || is_member(RelationRelationId, RelationGetRelid(relation)))
         return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Make a table of your own.",
                       "table %s belongs to the system", target->table);
     return true;
