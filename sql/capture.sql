@@ -67,6 +67,13 @@ CREATE FUNCTION set_overload_traps() RETURNS bigint LANGUAGE sql AS $$
                  FROM unnest(f.types) WITH ORDINALITY AS u(t, n)) AS a
 $$;
 
+-- What is bound to a function or an operator in the schema that is none of the extension's.
+CREATE VIEW captured AS
+SELECT pg_describe_object(d.classid, d.objid, d.objsubid) AS what, pg_describe_object(d.refclassid, d.refobjid, 0) AS by_what
+FROM pg_depend AS d JOIN pg_depend AS s ON s.classid = d.refclassid AND s.objid = d.refobjid AND s.refclassid = 'pg_namespace'::regclass AND s.refobjid = to_regnamespace('cxone_sync')
+WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass) AND d.classid <> 'pg_operator'::regclass
+    AND NOT EXISTS (SELECT FROM pg_depend AS e WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e');
+
 ---- the upgrade: refused as long as others than superusers own them
 BEGIN;
 CREATE EXTENSION cxone_sync VERSION '1.0';
@@ -108,10 +115,7 @@ COMMIT;
 SET ROLE regress_hostile;
 SELECT set_overload_traps();
 RESET ROLE;
-SELECT pg_describe_object(d.classid, d.objid, d.objsubid), pg_describe_object(d.refclassid, d.refobjid, 0)
-FROM pg_depend AS d JOIN pg_depend AS s ON s.classid = d.refclassid AND s.objid = d.refobjid AND s.refclassid = 'pg_namespace'::regclass AND s.refobjid = 'cxone_sync'::regnamespace
-WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass) AND d.classid <> 'pg_operator'::regclass
-    AND NOT EXISTS (SELECT FROM pg_depend AS e WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e');
+TABLE captured;
 
 ---- and nothing else is called, by views, ingest(), order in time, extra, deletions, repair
 SET ROLE regress_owner;
@@ -152,6 +156,15 @@ SELECT count(*) > 0 FROM cxone_sync.sync_lag, cxone_sync.sync_lag_buckets, cxone
 SELECT count(*) > 0 FROM cxone_sync.unmapped_keys;
 SELECT cxone_sync.purge_dead_letters('1 day'::interval), cxone_sync.purge_tombstones('1 day'::interval);
 SELECT cxone_sync.remove_target('bare'::text);
+
+---- nor by the first script, where all this was there before
+DROP EXTENSION cxone_sync;
+CREATE EXTENSION cxone_sync;
+REASSIGN OWNED BY regress_hostile TO CURRENT_USER;
+CREATE EXTENSION cxone_sync;
+REVOKE CREATE ON SCHEMA cxone_sync FROM regress_hostile;
+CREATE EXTENSION cxone_sync;
+TABLE captured;
 
 SET client_min_messages = error;
 DROP SCHEMA test CASCADE;
