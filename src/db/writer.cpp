@@ -57,9 +57,6 @@ constexpr int turn_timeout_ms = 20;
  * wrong order. */
 constexpr int max_retry_rounds = 16;
 
-/* So many events of a batch may be refused by triggers for each to have its delivery tried by itself. */
-constexpr int most_suspects = 50;
-
 /* One call's deliveries, and what they need. */
 struct Batch {
     MemoryContext context;
@@ -67,7 +64,7 @@ struct Batch {
     int count;
     Pace pace;
     WriteResult *result;
-    bool looks_at_tables;
+    WriteOptions options;
     const Catalog *catalog; /* pinned: a trigger may make another one be read */
     bool *needs;            /* parallel to its targets */
     Row *rows;              /* every event that is to be written or given up, in the order of arrival */
@@ -732,11 +729,8 @@ void postpone_followers(Batch *batch, const PgError &error)
     for (int i = 0; i < batch->count; i++) {
         for (int r = batch->first_rows[i]; batch->deliveries[i]->is_postponed && r < batch->first_rows[i + 1];
              r++) {
-            if (batch->rows[r].later == nullptr)
-                continue;
-            postpone(batch, batch->rows[r].later->delivery, error);
-            batch->rows[r].later->delivery->needs_own_transaction |=
-                batch->deliveries[i]->needs_own_transaction;
+            if (batch->rows[r].later != nullptr)
+                postpone(batch, batch->rows[r].later->delivery, error);
         }
     }
 }
@@ -1050,7 +1044,7 @@ void find_needed_targets(Batch *batch)
 /* What others need to know as long as the last word was that a table is locked. */
 void look_at_other_tables(Batch *batch)
 {
-    for (int i = 0; batch->looks_at_tables && i < batch->catalog->count; i++) {
+    for (int i = 0; batch->options.looks_at_tables && i < batch->catalog->count; i++) {
         if (!batch->needs[i] && !try_to_write(batch->catalog->targets[i]))
             batch->result->any_table_locked = true;
     }
@@ -1238,28 +1232,27 @@ bool may_be_fine_alone(const Row *row)
 }
 
 /*
- * Leaves out deliveries that are to be written in a transaction of their own before anything of theirs
- * becomes a dead letter, and what comes behind them with one of their keys; false if there are none, or too
- * many.
+ * Leaves out the first delivery that is to be written in a transaction of its own before anything of it
+ * becomes a dead letter, and all that come behind it; false if there is none.
  */
-bool leave_out_suspects(Batch *batch)
+bool leave_out_suspect(Batch *batch)
 {
     const PgError none;
-    int suspects = 0;
+    int first = 0;
 
-    for (int i = 0; i < batch->row_count; i++)
-        suspects += may_be_fine_alone(&batch->rows[i]);
-    if (suspects == 0 || suspects > most_suspects || batch->count - batch->result->postponed == 1)
+    if (!batch->options.leaves_out_suspects || batch->count - batch->result->postponed <= 1)
         return false;
-    for (int i = 0; i < batch->row_count; i++) {
-        if (may_be_fine_alone(&batch->rows[i]))
-            batch->rows[i].delivery->needs_own_transaction = true;
+    while (first < batch->row_count && !may_be_fine_alone(&batch->rows[first]))
+        first++;
+    if (first == batch->row_count)
+        return false;
+    Delivery *suspect = batch->rows[first].delivery;
+    suspect->needs_own_transaction = true;
+    for (int i = batch->count - 1; i >= 0; i--) {
+        postpone(batch, batch->deliveries[i], none);
+        if (batch->deliveries[i] == suspect)
+            break;
     }
-    for (int i = 0; i < batch->count; i++) {
-        if (batch->deliveries[i]->needs_own_transaction)
-            postpone(batch, batch->deliveries[i], none);
-    }
-    postpone_followers(batch, none);
     return true;
 }
 
@@ -1271,7 +1264,7 @@ void write_with_letters(Batch *batch)
 {
     const auto write = [batch] {
         write_all(batch);
-        if (batch->pace == Pace::careful && leave_out_suspects(batch))
+        if (batch->pace == Pace::careful && leave_out_suspect(batch))
             return false;
         give_up_refused(batch);
         return true;
@@ -1320,7 +1313,7 @@ void write_batch(Batch *batch)
 } // namespace
 
 void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteResult *result,
-                      bool looks_at_tables)
+                      WriteOptions options)
 {
     const MemoryContext caller_context = CurrentMemoryContext;
     Batch batch = {};
@@ -1330,7 +1323,7 @@ void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteRe
     batch.count = count;
     batch.pace = pace;
     batch.result = result;
-    batch.looks_at_tables = looks_at_tables;
+    batch.options = options;
     MemoryContextSwitchTo(batch.context);
     begin_batch(&batch);
     prepare_targets(&batch);

@@ -18,7 +18,16 @@ struct WriteResult {
     bool reached_rows;     /* if not, an error concerns every delivery */
     int postponed;         /* deliveries that were left out, since others hold a lock that they need */
     PgError postponed_by;  /* why, for the last of them */
-    bool any_table_locked; /* others hold a lock on the table of a target */
+    bool any_table_locked; /* others hold a lock on the table of a target that the deliveries need */
+};
+
+struct WriteOptions {
+    bool looks_at_tables = false; /* tells also of locks on the tables of targets that no delivery needs */
+    /*
+     * With Pace::careful: where a trigger has refused an event that it might take in another transaction, its
+     * delivery needs_own_transaction, and it and all that come behind it are postponed.
+     */
+    bool leaves_out_suspects = false;
 };
 
 /*
@@ -32,10 +41,9 @@ struct WriteResult {
  *
  * Raises an error, and then nothing is to be committed, if the deliveries should be sent again: what
  * open_catalog() raises, or a transient error (errors.h); with Pace::quick also what the statements raise.
- * `result` tells then how far it came. Of locks on tables it tells those that the deliveries need, with
- * `looks_at_tables` also those of all other targets.
+ * `result` tells then how far it came.
  */
 void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteResult *result,
-                      bool looks_at_tables = false);
+                      WriteOptions options = {});
 
 } // namespace cxone_sync

@@ -27,6 +27,8 @@ namespace {
 constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a serialization race */
 /* For writing deliveries one by one after a failed batch. */
 constexpr std::int64_t alone_budget_us = 2'000'000;
+/* For those that a trigger has refused, and what comes behind them. */
+constexpr std::int64_t left_out_budget_us = 500'000;
 /* Events that wait for locks are tried by so many: what cannot be looked for, such as a lock on a row that a
  * foreign key refers to, takes a millisecond or two to be met. */
 constexpr int most_tried_at_once = 100;
@@ -378,14 +380,15 @@ bool Intake::write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgEr
     Delivery *const *first = deliveries.data();
     const int count = static_cast<int>(deliveries.size());
     WriteResult *result = &written_;
-    const bool looks_at_tables = journal_.is_failing() || table_stays_locked_;
+    const WriteOptions options = {.looks_at_tables = journal_.is_failing() || table_stays_locked_,
+                                  .leaves_out_suspects = leaves_out_suspects_};
     PgError ignored;
 
     result->reached_rows = false;
     const bool ok =
-        in_durable_transaction("writing deliveries", error, [first, count, pace, result, looks_at_tables] {
+        in_durable_transaction("writing deliveries", error, [first, count, pace, result, options] {
             check_read_write();
-            write_deliveries(first, count, pace, result, looks_at_tables);
+            write_deliveries(first, count, pace, result, options);
         });
     guarded(ignored, [] { release_advisory_locks(); });
     statistics_.count(ok ? Counter::commits : Counter::rollbacks);
@@ -497,7 +500,7 @@ void Intake::write_waiting()
     finish(0, batch_.size(), committed);
     if (committed)
         note_written();
-    write_apart();
+    write_left_out();
     if (waiting_.untried() == 0) {
         waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
         waiting_due_at_ = now() + waiting_pause_us_;
@@ -522,8 +525,19 @@ void Intake::write_batch()
     show_oldest(batch_.front().delivery->received);
     gauges.batch_began = now();
     statistics_.count(Counter::batches);
+    write_together();
+    write_left_out();
+    show_oldest();
+    gauges.batch_began = 0;
+    publish_mapping();
+    report_statistics(false);
+}
 
+void Intake::write_together()
+{
+    const Gauges &gauges = statistics_.gauges();
     PgError error;
+
     if (write(deliveries_of_batch(), error)) {
         /* counted before they are answered: those that are come back at once */
         const Timestamp at = now();
@@ -531,7 +545,6 @@ void Intake::write_batch()
                          at);
         finish(0, batch_.size(), true);
         note_written();
-        write_apart();
     } else if (written_.reached_rows && batch_.size() > 1 && !is_unconfirmed(error.sqlerrcode)) {
         /* a full disk behind one table, say, is no reason to send the other deliveries back */
         write_alone();
@@ -540,18 +553,29 @@ void Intake::write_batch()
         note_write_failure(error);
         finish(0, batch_.size(), false);
     }
-    show_oldest();
-    gauges.batch_began = 0;
-    publish_mapping();
-    report_statistics(false);
 }
 
-/* What needs a transaction of its own. */
-void Intake::write_apart()
+/*
+ * The delivery that needs a transaction of its own, then those behind it, of which another one may. If that
+ * takes too long, what triggers refuse is not tried by itself any more.
+ */
+void Intake::write_left_out()
 {
-    batch_.clear();
-    batch_.swap(alone_);
-    write_alone();
+    const Timestamp give_up_at = now() + left_out_budget_us;
+    std::vector<QueuedDelivery> rest;
+
+    while (!left_out_.empty()) {
+        batch_.clear();
+        batch_.push_back(std::move(left_out_.front()));
+        rest.assign(std::make_move_iterator(left_out_.begin() + 1), std::make_move_iterator(left_out_.end()));
+        left_out_.clear();
+        write_alone();
+        batch_.swap(rest);
+        leaves_out_suspects_ = now() < give_up_at;
+        if (!batch_.empty())
+            write_together();
+    }
+    leaves_out_suspects_ = true;
 }
 
 /* Each delivery in a transaction of its own, as long as that does not hold up those behind them for long. */
@@ -584,8 +608,8 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
     answers_.clear();
     gave_up_ = false;
     for (std::size_t i = begin; i < end; i++) {
-        if (committed && batch_[i].delivery->needs_own_transaction) {
-            alone_.push_back(std::move(batch_[i]));
+        if (committed && (batch_[i].delivery->needs_own_transaction || !left_out_.empty())) {
+            left_out_.push_back(std::move(batch_[i]));
             continue;
         }
         if (committed && batch_[i].delivery->is_postponed) {

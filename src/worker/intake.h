@@ -71,7 +71,8 @@ private:
     bool write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgError &error);
     bool write(const std::vector<Delivery *> &deliveries, PgError &error);
     void write_waiting();
-    void write_apart();
+    void write_left_out();
+    void write_together();
     bool may_wait(QueuedDelivery &queued);
     void hold_back(std::size_t first);
     void show_oldest(Timestamp in_batch = 0);
@@ -100,8 +101,9 @@ private:
     Access access_;
     Journal journal_;
 
-    std::vector<QueuedDelivery> batch_; /* being written; what is not answered yet has a delivery */
-    std::vector<QueuedDelivery> alone_; /* of the last batch, to be written one by one */
+    std::vector<QueuedDelivery> batch_;    /* being written; what is not answered yet has a delivery */
+    std::vector<QueuedDelivery> left_out_; /* of the last batch: the first is to be written by itself */
+    bool leaves_out_suspects_ = true;
     std::vector<Answer> answers_;
     Gathering gathering_;
     Waiting waiting_{statistics_.gauges()};
