@@ -346,16 +346,31 @@ bool are_parts_of_one(const Target *a, const Target *b)
            list_member_oid(b->ancestors, a->config.relation);
 }
 
+/* What decides about a row belongs to its table, whichever target takes an event. */
+bool decide_otherwise(const char *name, const char *other)
+{
+    return name == nullptr || other == nullptr ? name != other : strcmp(name, other) != 0;
+}
+
 bool conflict(const Target *target, const Target *other, TargetProblem &problem)
 {
+    const bool share_rows = target->config.relation == other->config.relation;
     const char *message = nullptr;
     const char *hint = nullptr;
 
     if (overlap(target->config, other->config)) {
         message = "target \"%s\" takes events of the same types into the same table as target \"%s\"";
         hint = "Give them event types that differ, or another table.";
-    } else if (target->config.relation == other->config.relation && target->field_order &&
-               keep_other_columns(target, other)) {
+    } else if (share_rows && decide_otherwise(target->config.order_column, other->config.order_column)) {
+        message = "target \"%s\" has another order_column than target \"%s\" of the same table";
+        hint = "Give them the same one: a row has one time, whichever target has written it last.";
+    } else if (share_rows && decide_otherwise(target->config.mark_column, other->config.mark_column)) {
+        message = target->config.mark_column != nullptr && other->config.mark_column != nullptr
+                      ? "target \"%s\" has another mark_column than target \"%s\" of the same table"
+                      : "only one of target \"%s\" and target \"%s\" of the same table has a mark_column";
+        hint = "Give them the same one, also where delete_types are missing: each event that does not delete "
+               "clears the mark.";
+    } else if (share_rows && target->field_order && keep_other_columns(target, other)) {
         message = "target \"%s\" keeps other columns of its table from events than target \"%s\"";
         hint =
             "In field order the targets of a table need the same kept_columns: the time of a field that one "

@@ -203,9 +203,23 @@ void check_arguments(FunctionCallInfo fcinfo, const Parameter *parameters)
     }
 }
 
-void check_mark(const TargetConfig &config)
+/* Then events of this one clear marks that the other one sets. */
+bool shares_mark(const Target *target)
 {
-    if (config.mark_column != nullptr && config.delete_types == NIL)
+    const Catalog &catalog = open_catalog();
+
+    return std::any_of(catalog.targets, catalog.targets + catalog.count, [target](const Target *other) {
+        return other != target && other->config.relation == target->config.relation &&
+               other->config.mark_column != nullptr &&
+               strcmp(other->config.mark_column, target->config.mark_column) == 0;
+    });
+}
+
+void check_mark(const Target *target)
+{
+    const TargetConfig &config = target->config;
+
+    if (config.mark_column != nullptr && config.delete_types == NIL && !shares_mark(target))
         refuse_argument(
             "\"mark_column\" needs \"delete_types\"",
             "Name the types of the events that mark a row as deleted, or clear it: mark_column => ''.");
@@ -218,7 +232,7 @@ void check_configured(const char *name, bool kept_columns_named)
     const Target *target = require_target(name);
     TargetProblem problem;
 
-    check_mark(target->config);
+    check_mark(target);
     check_usable(target);
     if (kept_columns_named)
         check_slip(target);

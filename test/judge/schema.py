@@ -167,7 +167,8 @@ class Schema:
             lines += table.sql()
         for table in self.tables:
             lines += table.foreign_sql()
-        for target in self.targets:
+        # one that only clears marks comes after one that sets them
+        for target in sorted(self.targets, key=lambda each: bool(each.mark) and not each.deletes):
             lines += target.sql(self)
         return lines
 
@@ -210,11 +211,10 @@ class Generator:
             if self.may('foreign', 0.4):
                 self.add_foreign(table, tables)
         schema = Schema(tables, self.targets(tables))
-        marked = {target.table for target in schema.targets if target.mark}
+        marks = {target.table: target.mark for target in schema.targets if target.mark}
         for target in schema.targets:
-            # a deletion beside a mark in one table: which of them wins at the same time is nothing that the rules speak of
-            if target.table in marked and not target.mark:
-                target.deletes = None
+            # add_target() refuses targets of one table with different marks
+            target.mark = marks.get(target.table)
             self.make_possible(schema.table(target.table), target)
             if schema.table(target.table).field_order:
                 # add_target() refuses targets that keep different columns: the times of all fields are known, or those of none
