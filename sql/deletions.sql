@@ -256,7 +256,7 @@ SELECT cxone_sync.add_target('amounts', 'amounts', '{id}', event_types => '{Made
 SELECT deliver(made('1', 1)), deliver(gone('01', 2)), deliver(made('1e0', 1)), deliver(made(' 1.00 ', 1));
 SELECT id, extract(day FROM gone_ts) AS gone FROM amounts;
 SELECT cxone_sync.remove_target('amounts');
--- deletions belong to the key that they were told by, whatever becomes of the target
+-- deletions belong to the key that they were told by, whatever becomes of the target, and hold for events that carry it
 SELECT cxone_sync.add_target('composite', 'composite', '{tenant,part,at}', event_types => '{Made}', delete_types => '{Gone}');
 SELECT deliver('{"eventType": "Gone", "tenant": 1, "part": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "at": "2026-05-01T00:00:00Z", "timestamp": "2026-01-01T00:00:00Z"}');
 ALTER TABLE composite ADD UNIQUE (tenant);
@@ -336,6 +336,69 @@ TABLE mf;
 SELECT deliver(gone('y', 2), made('y', 1, '{"a": "1"}'), made('z', 2), gone('z', 1), gone('w', 1), made('w', 1));
 TABLE mf;
 SELECT cxone_sync.remove_target('marks');
+
+---- several targets of a table: what decides about a row is the table's
+SET ROLE regress_owner;
+CREATE TABLE two_keys (id text PRIMARY KEY, ext text UNIQUE, a text, gone_ts timestamptz, lost_ts timestamptz, seen_ts timestamptz, updated_ts timestamptz);
+RESET ROLE;
+CREATE VIEW k AS SELECT id, ext, a, extract(day FROM gone_ts) AS gone, extract(day FROM updated_ts) AS day FROM two_keys ORDER BY id;
+\set VERBOSITY default
+SELECT cxone_sync.add_target('one', 'two_keys', '{id}', event_types => '{Made}', delete_types => '{Gone}', mark_column => 'gone_ts');
+SELECT cxone_sync.add_target('two', 'two_keys', '{ext}', 'seen_ts', event_types => '{Seen}', delete_types => '{Lost}', mark_column => 'gone_ts');
+SELECT cxone_sync.add_target('two', 'two_keys', '{ext}', event_types => '{Seen}');
+SELECT cxone_sync.add_target('two', 'two_keys', '{ext}', event_types => '{Seen}', delete_types => '{Lost}');
+SELECT cxone_sync.add_target('two', 'two_keys', '{ext}', event_types => '{Seen}', delete_types => '{Lost}', mark_column => 'lost_ts');
+-- one that only clears the mark: where another one sets it
+SELECT cxone_sync.add_target('two', 'two_keys', '{ext}', event_types => '{Seen}', mark_column => 'lost_ts');
+SELECT cxone_sync.add_target('two', 'two_keys', '{ext}', event_types => '{Seen}', mark_column => 'gone_ts');
+SELECT cxone_sync.change_target('two', mark_column => '');
+SELECT cxone_sync.change_target('one', order_column => 'seen_ts');
+\set VERBOSITY terse
+SELECT deliver(made('1', 1, '{"ext": "x", "a": "1"}'), gone('1', 5), made('1', 5, '{"eventType": "Seen", "ext": "x", "a": "late"}'));
+TABLE k;
+SELECT deliver(made('1', 6, '{"eventType": "Seen", "ext": "x", "a": "6"}'));
+TABLE k;
+-- what is configured already is told
+UPDATE cxone_sync.target_config SET mark_column = NULL WHERE name = 'two';
+SELECT name, problem, hint FROM cxone_sync.targets WHERE name <> 'both' ORDER BY name;
+UPDATE cxone_sync.target_config SET mark_column = 'gone_ts', order_column = 'seen_ts' WHERE name = 'two';
+SELECT name, problem, hint FROM cxone_sync.targets WHERE name <> 'both' ORDER BY name;
+SELECT cxone_sync.remove_target('one'), cxone_sync.remove_target('two');
+SELECT cxone_sync.add_target('two', 'two_keys', '{ext}', event_types => '{Seen}', mark_column => 'gone_ts');
+-- an event is held against the deletions of each key that it carries
+TRUNCATE two_keys;
+SELECT cxone_sync.add_target('one', 'two_keys', '{id}', event_types => '{Made}', delete_types => '{Gone}');
+SELECT cxone_sync.add_target('two', 'two_keys', '{ext}', event_types => '{Seen}', delete_types => '{Lost}');
+SELECT deliver(made('1', 1, '{"ext": "x"}'), made('2', 1, '{"ext": "y"}'), made('3', 1, '{"ext": "z"}')),
+    deliver(gone('1', 5)), deliver('{"eventType": "Lost", "ext": "y", "timestamp": "2026-01-05T00:00:00Z"}');
+SELECT deliver(made('1', 4, '{"eventType": "Seen", "ext": "x"}')), deliver(made('1', 5, '{"eventType": "Seen", "ext": "x"}')), deliver(made('2', 4, '{"ext": "y"}')),
+    deliver(made('1', 4, '{"eventType": "Seen", "ext": "x"}'), made('2', 4, '{"ext": "y"}'), made('3', 4, '{"eventType": "Seen", "ext": "z", "a": "4"}'));
+TABLE k;
+-- within one delivery
+SELECT deliver(gone('3', 6), made('3', 5, '{"eventType": "Seen", "ext": "z"}'), made('4', 6, '{"ext": "w"}'), '{"eventType": "Lost", "ext": "w", "timestamp": "2026-01-07T00:00:00Z"}', made('4', 7, '{"ext": "w"}'));
+TABLE k;
+-- of each that it carries, and of no other: null is no key, and of a deletion its target's key counts
+SELECT deliver(made('1', 4, '{"eventType": "Seen", "ext": "v", "id": null}')), deliver(made('9', 4, '{"ext": null}')), deliver('{"eventType": "Seen", "ext": "u", "timestamp": "2026-01-01T00:00:00Z"}'),
+    deliver('{"eventType": "Lost", "ext": "u", "id": "1", "timestamp": "2026-01-01T00:00:00Z"}'), deliver(made('1', 6, '{"eventType": "Seen", "ext": "x"}'));
+TABLE k;
+SELECT key_columns, key, extract(day FROM deleted_ts) AS day FROM cxone_sync.tombstones ORDER BY key_columns, key;
+SELECT target, sqlstate, column_name FROM cxone_sync.dead_letters;
+-- so also once a target has another key, or is gone
+TRUNCATE two_keys, cxone_sync.tombstones, cxone_sync.dead_letters;
+SELECT cxone_sync.remove_target('two');
+SELECT deliver(made('1', 1, '{"ext": "x"}'), gone('1', 5));
+SELECT cxone_sync.change_target('one', key_columns => '{ext}', delete_types => '{}');
+SELECT deliver(made('1', 4, '{"ext": "x"}')), deliver(made('1', 6, '{"ext": "x"}'));
+TABLE k;
+-- a key with a column that is gone, or that the target keeps, tells nothing
+INSERT INTO cxone_sync.tombstones SELECT relation, columns, key, '2026-02-01' FROM cxone_sync.tombstones, (VALUES ('{a}'::text[]), ('{nowhere}'), ('{id,a}'), ('{a,nowhere}')) AS v (columns);
+SELECT cxone_sync.change_target('one', kept_columns => '{a}');
+SELECT deliver(made('3', 7, '{"ext": "z", "a": "1", "nowhere": "1"}'));
+SELECT cxone_sync.change_target('one', kept_columns => '{}');
+SELECT deliver(made('3', 7, '{"ext": "z", "a": "1"}'));
+TABLE k;
+SELECT cxone_sync.remove_target('one');
+TRUNCATE cxone_sync.tombstones;
 
 ---- a type cannot both make and delete; without event_types every other event makes
 SELECT cxone_sync.add_target('both', 'row_order', '{id}', delete_types => '{Gone}');

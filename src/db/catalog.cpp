@@ -26,6 +26,17 @@ constexpr const char *config_query =
     "c.delete_types, c.mark_column, c.kept_columns, "
     "EXISTS (SELECT FROM cxone_sync.tombstones s WHERE s.relation = c.relation) "
     "FROM cxone_sync.target_config c ORDER BY c.name COLLATE \"C\"";
+/* The keys of those targets that delete rows, and those that tombstones have, from one to the next. */
+constexpr const char *deletion_keys_query =
+    "SELECT c.name, k.key_columns FROM cxone_sync.target_config c CROSS JOIN LATERAL ("
+    "WITH RECURSIVE told(key_columns) AS ((SELECT s.key_columns FROM cxone_sync.tombstones s "
+    "WHERE s.relation = c.relation ORDER BY s.key_columns LIMIT 1) "
+    "UNION ALL SELECT (SELECT s.key_columns FROM cxone_sync.tombstones s WHERE s.relation = c.relation "
+    "AND s.key_columns > t.key_columns ORDER BY s.key_columns LIMIT 1) FROM told t "
+    "WHERE t.key_columns IS NOT NULL) SELECT t.key_columns FROM told t WHERE t.key_columns IS NOT NULL "
+    "UNION SELECT o.key_columns FROM cxone_sync.target_config o WHERE o.relation = c.relation "
+    "AND o.delete_types IS NOT NULL AND o.mark_column IS NULL) k "
+    "ORDER BY c.name COLLATE \"C\", k.key_columns";
 constexpr const char *field_map_query = "SELECT f.target, f.column_name, f.paths FROM cxone_sync.field_map f "
                                         "ORDER BY f.target COLLATE \"C\", f.column_name COLLATE \"C\"";
 
@@ -198,9 +209,11 @@ SPITupleTable *run_query(const char *query)
     return SPI_tuptable;
 }
 
-void read_field_map(List *targets, MemoryContext context)
+/* What the query tells of targets, whose name is its first column. */
+void read_more(List *targets, MemoryContext context, const char *query,
+               void (*take)(TargetConfig &config, const ResultRow &row))
 {
-    SPITupleTable *result = run_query(field_map_query);
+    SPITupleTable *result = run_query(query);
 
     MemoryContextSwitchTo(context);
 
@@ -212,13 +225,22 @@ void read_field_map(List *targets, MemoryContext context)
         foreach (cell, targets) {
             auto *target = static_cast<Target *>(lfirst(cell));
 
-            if (strcmp(target->config.name, name) != 0)
-                continue;
-            target->config.mapped_columns = lappend(target->config.mapped_columns, text_of(row, 2));
-            target->config.mapped_paths = lappend(target->config.mapped_paths, texts_of(row, 3));
+            if (strcmp(target->config.name, name) == 0)
+                take(target->config, row);
         }
     }
     SPI_freetuptable(result);
+}
+
+void take_mapped_column(TargetConfig &config, const ResultRow &row)
+{
+    config.mapped_columns = lappend(config.mapped_columns, text_of(row, 2));
+    config.mapped_paths = lappend(config.mapped_paths, texts_of(row, 3));
+}
+
+void take_deletion_key(TargetConfig &config, const ResultRow &row)
+{
+    config.deletion_keys = lappend(config.deletion_keys, texts_of(row, 2));
 }
 
 /* While a dump is restored its configuration comes after the extension. */
@@ -261,7 +283,8 @@ List *read_targets(MemoryContext context)
         targets = lappend(targets, target);
         read_config(target, {result->vals[i], result->tupdesc});
     }
-    read_field_map(targets, context);
+    read_more(targets, context, field_map_query, take_mapped_column);
+    read_more(targets, context, deletion_keys_query, take_deletion_key);
     PopActiveSnapshot();
     back_to(saved);
     SPI_finish();

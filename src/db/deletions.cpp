@@ -26,63 +26,89 @@ constexpr const char *keep_statement =
 
 const Oid tombstone_types[] = {REGCLASSOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID};
 
-/* The columns of a key in the order of the table: a key is one, however a target lists its columns. */
-void order_key(const Target *target, int *order)
-{
-    for (int k = 0; k < target->key_count; k++) {
-        int place = k;
-
-        for (; place > 0 && key_column(target, order[place - 1]).number > key_column(target, k).number;
-             place--)
-            order[place] = order[place - 1];
-        order[place] = k;
-    }
-}
-
 Datum text_array(Datum *texts, int count)
 {
     return PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-Datum key_columns(const Target *target, const int *order)
+Datum key_columns(const Target *target, const List *key)
 {
-    auto *names = static_cast<Datum *>(palloc(target->key_count * sizeof(Datum)));
+    const int count = list_length(key);
+    auto *names = static_cast<Datum *>(palloc(count * sizeof(Datum)));
 
-    for (int k = 0; k < target->key_count; k++)
-        names[k] = CStringGetTextDatum(NameStr(key_column(target, order[k]).name));
-    return text_array(names, target->key_count);
+    for (int k = 0; k < count; k++)
+        names[k] = CStringGetTextDatum(NameStr(target->columns[list_nth_int(key, k)].name));
+    return text_array(names, count);
 }
 
-Datum key_text(const Target *target, const int *order, const Row *row)
+/* What the event says of a column; false if that is nothing, or null. */
+bool find_value(const Target *target, const Row *row, int column, Datum *value)
 {
-    auto *texts = static_cast<Datum *>(palloc(target->key_count * sizeof(Datum)));
-
     for (int k = 0; k < target->key_count; k++) {
+        if (target->keys[k].column == column) {
+            *value = row->keys[k];
+            return true;
+        }
+    }
+    for (int i = 0; i < row->event->field_count; i++) {
+        if (row->event->fields[i].column == column) {
+            *value = row->values[i];
+            return !row->event->fields[i].is_null;
+        }
+    }
+    return false;
+}
+
+bool has_key(const Target *target, const Row *row, const List *key)
+{
+    const ListCell *cell;
+    Datum value;
+
+    foreach (cell, key) {
+        if (!find_value(target, row, lfirst_int(cell), &value))
+            return false;
+    }
+    return true;
+}
+
+/* Of a row that has the key. */
+Datum key_text(const Target *target, const List *key, const Row *row)
+{
+    const int count = list_length(key);
+    auto *texts = static_cast<Datum *>(palloc(count * sizeof(Datum)));
+
+    for (int k = 0; k < count; k++) {
+        const int column = list_nth_int(key, k);
+        Datum value = 0;
         Oid output;
         bool is_varlena;
 
-        getTypeOutputInfo(key_column(target, order[k]).type, &output, &is_varlena);
-        texts[k] = CStringGetTextDatum(OidOutputFunctionCall(output, row->keys[order[k]]));
+        (void)find_value(target, row, column, &value);
+        getTypeOutputInfo(target->columns[column].type, &output, &is_varlena);
+        texts[k] = CStringGetTextDatum(OidOutputFunctionCall(output, value));
     }
-    if (target->key_count == 1)
+    if (count == 1)
         return texts[0];
-    return CStringGetTextDatum(OidOutputFunctionCall(F_ARRAY_OUT, text_array(texts, target->key_count)));
+    return CStringGetTextDatum(OidOutputFunctionCall(F_ARRAY_OUT, text_array(texts, count)));
 }
 
 /* What identifies the rows' tombstones: the first three parameters of the statements above. */
-void tombstone_keys(const Target *target, Row *const *rows, int count, Datum *values)
+void tombstone_keys(const Target *target, const List *key, Row *const *rows, int count, Datum *values)
 {
-    auto *order = static_cast<int *>(palloc(target->key_count * sizeof(int)));
     auto *texts = static_cast<Datum *>(palloc(count * sizeof(Datum)));
     const int level = pin_text_forms();
 
-    order_key(target, order);
     for (int r = 0; r < count; r++)
-        texts[r] = key_text(target, order, rows[r]);
+        texts[r] = key_text(target, key, rows[r]);
     AtEOXact_GUC(false, level);
     values[0] = ObjectIdGetDatum(target->config.relation);
-    values[1] = key_columns(target, order);
+    values[1] = key_columns(target, key);
     values[2] = text_array(texts, count);
+}
+
+const List *own_key(const Target *target)
+{
+    return static_cast<const List *>(linitial(target->deletion_keys));
 }
 
 Datum event_times(Row *const *rows, int count)
@@ -102,7 +128,7 @@ void keep_tombstones(const Target *target, Row *const *rows, int count)
 
     if (count == 0)
         return;
-    tombstone_keys(target, rows, count, values);
+    tombstone_keys(target, own_key(target), rows, count, values);
     values[3] = event_times(rows, count);
     const SavedIdentity saved = as_owner(own_table("tombstones").owner);
     if (plan == nullptr)
@@ -133,6 +159,54 @@ template <typename Test> int choose(Row *const *rows, int count, Row **chosen, T
     return chosen_count;
 }
 
+/* By the tombstones of one key, which the rows have. */
+void settle_by_tombstones(const Target *target, const List *key, Row *const *rows, int count)
+{
+    static SPIPlanPtr plan = nullptr;
+    Datum values[lengthof(tombstone_types)];
+
+    tombstone_keys(target, key, rows, count, values);
+    const SavedIdentity saved = as_owner(own_table("tombstones", AccessShareLock).owner);
+    if (plan == nullptr)
+        plan = prepare_spi(find_statement, 3, tombstone_types, Planning::once);
+    const int level = begin_by_index(plan, Planning::once);
+    run_spi(plan, values, nullptr, SPI_OK_SELECT);
+    AtEOXact_GUC(false, level);
+    for (uint64 i = 0; i < SPI_processed; i++) {
+        bool is_null;
+        HeapTuple found = SPI_tuptable->vals[i];
+        TupleDesc description = SPI_tuptable->tupdesc;
+        const int64 number = DatumGetInt64(SPI_getbinval(found, description, 1, &is_null));
+
+        settle_by_tombstone(rows[number - 1],
+                            DatumGetTimestampTz(SPI_getbinval(found, description, 2, &is_null)));
+    }
+    SPI_freetuptable(SPI_tuptable);
+    back_to(saved);
+}
+
+bool is_settled(const Row *row)
+{
+    return row->event->outcome == Outcome::skipped;
+}
+
+/* An event may tell more keys of its row than that of its target; of a deletion that one counts. */
+void settle_by_other_keys(const Target *target, Row *const *rows, int count)
+{
+    auto **chosen = static_cast<Row **>(palloc(count * sizeof(Row *)));
+
+    for (int i = 1; i < list_length(target->deletion_keys); i++) {
+        const auto *key = static_cast<const List *>(list_nth(target->deletion_keys, i));
+        const int chosen_count = choose(rows, count, chosen, [target, key](const Row *row) {
+            return !is_settled(row) && !is_removal(row) && has_key(target, row, key);
+        });
+
+        if (chosen_count > 0)
+            settle_by_tombstones(target, key, chosen, chosen_count);
+    }
+    pfree(chosen);
+}
+
 /* What became of a row that the statement has not deleted. */
 void settle_undeleted(const Target *target, Row *row)
 {
@@ -158,30 +232,12 @@ void check_isolation(const Target *target)
 
 int skip_deleted(const Target *target, Row **rows, int count)
 {
-    static SPIPlanPtr plan = nullptr;
-    Datum values[lengthof(tombstone_types)];
-
     for (int r = 0; r < count; r++)
         rows[r]->is_repeated = false;
-    tombstone_keys(target, rows, count, values);
-    const SavedIdentity saved = as_owner(own_table("tombstones", AccessShareLock).owner);
-    if (plan == nullptr)
-        plan = prepare_spi(find_statement, 3, tombstone_types, Planning::once);
-    const int level = begin_by_index(plan, Planning::once);
-    run_spi(plan, values, nullptr, SPI_OK_SELECT);
-    AtEOXact_GUC(false, level);
-    for (uint64 i = 0; i < SPI_processed; i++) {
-        bool is_null;
-        HeapTuple found = SPI_tuptable->vals[i];
-        TupleDesc description = SPI_tuptable->tupdesc;
-        const int64 number = DatumGetInt64(SPI_getbinval(found, description, 1, &is_null));
-
-        settle_by_tombstone(rows[number - 1],
-                            DatumGetTimestampTz(SPI_getbinval(found, description, 2, &is_null)));
-    }
-    SPI_freetuptable(SPI_tuptable);
-    back_to(saved);
-    return choose(rows, count, rows, [](const Row *row) { return row->event->outcome != Outcome::skipped; });
+    settle_by_tombstones(target, own_key(target), rows, count);
+    if (list_length(target->deletion_keys) > 1)
+        settle_by_other_keys(target, rows, count);
+    return choose(rows, count, rows, [](const Row *row) { return !is_settled(row); });
 }
 
 bool delete_rows(Target *target, Row *const *rows, int count)

@@ -7,7 +7,8 @@
 
 /*
  * A deletion is kept as a tombstone of its key, so that a late event does not bring the row back. It belongs
- * to the key of a table, whichever of the table's targets took it.
+ * to the key of a table, whichever of the table's targets took it: events are held against the tombstones of
+ * each key that they carry.
  */
 namespace cxone_sync {
 
@@ -15,8 +16,8 @@ namespace cxone_sync {
 void check_isolation(const Target *target);
 
 /*
- * Settles the rows that a deletion of their key has overtaken: they are skipped. The others are left at the
- * front of `rows`; returns how many. SPI must be connected.
+ * Settles the rows that a deletion of one of their keys has overtaken: they are skipped. The others are left
+ * at the front of `rows`; returns how many. SPI must be connected.
  */
 int skip_deleted(const Target *target, Row **rows, int count);
 

@@ -315,6 +315,32 @@ bool check_key_column(Target *target, Relation relation, const char *name)
     return true;
 }
 
+/* The columns of these names, in the order of the table: a key is one, however somebody lists its columns. */
+List *key_of(const Target *target, const List *names)
+{
+    List *key = NIL;
+
+    for (int i = 0; i < target->column_count; i++) {
+        if (is_in(names, NameStr(target->columns[i].name)) && !target->columns[i].cast_in_statement)
+            key = lappend_int(key, i);
+    }
+    return list_length(key) == list_length(names) ? key : NIL;
+}
+
+/* A key of which the target's events cannot have all columns tells nothing of them. */
+void find_deletion_keys(Target *target)
+{
+    ListCell *cell;
+
+    target->deletion_keys = list_make1(key_of(target, target->config.key_columns));
+    foreach (cell, target->config.deletion_keys) {
+        List *key = key_of(target, static_cast<List *>(lfirst(cell)));
+
+        if (key != NIL && !list_member(target->deletion_keys, key))
+            target->deletion_keys = lappend(target->deletion_keys, key);
+    }
+}
+
 bool describe_key(Target *target, Relation relation)
 {
     ListCell *cell;
@@ -343,6 +369,7 @@ bool describe_key(Target *target, Relation relation)
     if (target->key_count == 0)
         return refuse(target, ERRCODE_UNDEFINED_COLUMN, hint_for_keys, "target \"%s\" has no key",
                       target->config.name);
+    find_deletion_keys(target);
     const TargetColumn &first = key_column(target, 0);
     target->text_key = target->key_count == 1 && first.plain_text && first.type == TEXTOID &&
                        get_collation_isdeterministic(first.collation);

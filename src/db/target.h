@@ -49,6 +49,7 @@ struct TargetConfig {
     List *delete_types;
     char *mark_column; /* null: none */
     List *kept_columns;
+    List *deletion_keys;  /* by which rows of the table are deleted, or once were: lists of names */
     List *mapped_columns; /* of field_map, parallel to mapped_paths: char *, List * */
     List *mapped_paths;
 };
@@ -82,6 +83,7 @@ struct Target {
     TargetColumn *columns;
     int key_count;
     KeyColumn *keys;
+    List *deletion_keys; /* of its tombstones, its own first: lists of indexes into columns, ascending */
     bool text_key;       /* a single text column whose equal values are the same bytes */
     TargetColumn order;  /* the column that holds the event's time */
     int extra;           /* index of the column for what no other takes, or -1 */

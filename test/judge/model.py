@@ -481,7 +481,7 @@ class Model:
         key = self.find_key(table, target, reading)
         if reading.is_deletion and not target.mark:
             return self.delete(table, target, reading, key)
-        if reading.time <= self.state.tombstones.get(self.tombstone(table, target, reading), NEVER):
+        if self.is_deleted(table, reading):
             return SKIPPED
         carried = dict(reading.carried)
         if target.mark:
@@ -500,6 +500,13 @@ class Model:
         identity = self.identity(table, reading)
         names = [column.name for column in table.key + table.columns if column.name in identity]
         return table.name, tuple(names), tuple(identity[name] for name in names)
+
+    def is_deleted(self, table, reading):
+        """Whether a deletion that is not older names the row, by any key of which the event carries all columns."""
+        said = {**reading.carried, **self.identity(table, reading)}
+        return any(name == table.name and reading.time <= time and
+                   all(said.get(column) is not None and said[column] == value for column, value in zip(columns, key))
+                   for (name, columns, key), time in self.state.tombstones.items())
 
     def find_key(self, table, target, reading):
         """The primary key of the row that has the target's key, or None."""
