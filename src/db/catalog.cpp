@@ -26,7 +26,8 @@ constexpr const char *config_query =
     "c.delete_types, c.mark_column, c.kept_columns, "
     "EXISTS (SELECT FROM cxone_sync.tombstones s WHERE s.relation = c.relation) "
     "FROM cxone_sync.target_config c ORDER BY c.name COLLATE \"C\"";
-/* The keys of those targets that delete rows, and those that tombstones have, from one to the next. */
+/* The keys by which targets of the table delete rows, and those of its tombstones: by the index, one after
+ * the other. */
 constexpr const char *deletion_keys_query =
     "SELECT c.name, k.key_columns FROM cxone_sync.target_config c CROSS JOIN LATERAL ("
     "WITH RECURSIVE told(key_columns) AS ((SELECT s.key_columns FROM cxone_sync.tombstones s "
@@ -59,6 +60,7 @@ std::shared_ptr<const Mapping> &mapping_of_catalog() noexcept
 bool concerns_target(const Target *target, Oid relation)
 {
     return target->config.relation == relation || list_member_oid(target->row_types, relation) ||
+           list_member_oid(target->sequences, relation) ||
            std::binary_search(target->parts, target->parts + target->part_count, relation);
 }
 
@@ -112,6 +114,7 @@ void on_type_change(Datum, int, uint32 hash)
 
         for (int c = 0; !concerns_us && c < target->column_count; c++)
             concerns_us = target->columns[c].type_hash == hash;
+        concerns_us = concerns_us || list_member_int(target->domain_hashes, static_cast<int>(hash));
     }
     if (concerns_us)
         doubt_catalog();

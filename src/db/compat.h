@@ -108,6 +108,17 @@ inline AclResult schema_aclcheck(Oid schema, Oid role, AclMode mode)
 #endif
 }
 
+/* Since 16 walkers are declared with their parameters. */
+inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context)
+{
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_walker(node, walker, context);
+#else
+    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)),
+                                  context);
+#endif
+}
+
 /* Lets a set-returning function put its rows into a tuplestore. */
 inline ReturnSetInfo *begin_result_set(FunctionCallInfo fcinfo)
 {

@@ -6,13 +6,16 @@
 #include <cstdarg>
 
 #include "db/catalog_scan.h"
+#include "db/guard.h"
 #include "db/surroundings.h"
 extern "C" {
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_publication.h"
 #include "commands/trigger.h"
+#include "executor/executor.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteDefine.h"
 #include "rewrite/rewriteHandler.h"
@@ -179,6 +182,123 @@ template <typename Visit> void for_each_index(Oid relation, Visit visit)
                  [&visit](HeapTuple tuple, TupleDesc) { visit(tuple); });
 }
 
+/* ---- publications ---- */
+
+bool any_publication()
+{
+    Relation publications = table_open(PublicationRelationId, AccessShareLock);
+    SysScanDesc scan = systable_beginscan(publications, InvalidOid, false, nullptr, 0, nullptr);
+    const bool any = HeapTupleIsValid(systable_getnext(scan));
+
+    systable_endscan(scan);
+    table_close(publications, AccessShareLock);
+    return any;
+}
+
+bool is_not_null(Oid relation, AttrNumber number)
+{
+    HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(number));
+
+    if (!HeapTupleIsValid(tuple))
+        return false; /* of the system */
+    const bool result = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attnotnull;
+    ReleaseSysCache(tuple);
+    return result;
+}
+
+/* Whether REPLICA IDENTITY USING INDEX takes it. */
+bool can_identify_rows(HeapTuple index)
+{
+    const Form_pg_index form = form_of_index(index);
+
+    if (!form->indisunique || !form->indimmediate || !form->indisvalid || !is_plain(index))
+        return false;
+    for (int i = 0; i < form->indnkeyatts; i++) {
+        if (!is_not_null(form->indrelid, form->indkey.values[i]))
+            return false;
+    }
+    return true;
+}
+
+const char *hint_for_identity(const char *table, Oid relation)
+{
+    Oid best = InvalidOid;
+
+    for_each_index(relation, [&best](HeapTuple index) {
+        if (can_identify_rows(index))
+            best = form_of_index(index)->indexrelid;
+    });
+    return OidIsValid(best)
+               ? psprintf("Run ALTER TABLE %s REPLICA IDENTITY USING INDEX %s.", table,
+                          quote_identifier(get_rel_name(best)))
+               : psprintf("Add a primary key, or run ALTER TABLE %s REPLICA IDENTITY FULL.", table);
+}
+
+/* What is published may need what the table does not have; PostgreSQL refuses such writes, and says why. */
+bool check_published(Target *target, Relation relation, CmdType command)
+{
+    PgError error;
+    const bool ok = in_any_subtransaction(
+        CurrentMemoryContext, error, [relation, command] { CheckCmdReplicaIdentity(relation, command); });
+
+    if (ok)
+        return true;
+    if (error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE &&
+        error.sqlerrcode != ERRCODE_INVALID_COLUMN_REFERENCE)
+        raise(error);
+    const char *table = name_of(RelationGetRelid(relation));
+    /* a row filter or a list of columns */
+    if (error.sqlerrcode == ERRCODE_INVALID_COLUMN_REFERENCE)
+        return refuse(target, ERRCODE_INVALID_TABLE_DEFINITION,
+                      psprintf("Change the publication, or run ALTER TABLE %s REPLICA IDENTITY FULL.", table),
+                      "table %s is published with conditions that refuse %s: %s", table, command_of(command),
+                      error.detail);
+    return refuse(target, ERRCODE_INVALID_TABLE_DEFINITION,
+                  hint_for_identity(table, RelationGetRelid(relation)),
+                  "table %s is published for %s without a replica identity", table, command_of(command));
+}
+
+bool check_identity(Target *target, Relation relation)
+{
+    return check_published(target, relation, CMD_UPDATE) &&
+           (!deletes_rows(target) || check_published(target, relation, CMD_DELETE));
+}
+
+/* One that others have locked is not waited for: they will tell of what they change. */
+bool check_identity_of_part(Target *target, Oid part)
+{
+    if (!ConditionalLockRelationOid(part, AccessShareLock))
+        return true;
+    Relation relation = try_relation_open(part, NoLock);
+    const bool ok = relation == nullptr || check_identity(target, relation);
+    if (relation != nullptr)
+        relation_close(relation, NoLock);
+    UnlockRelationOid(part, AccessShareLock);
+    return ok;
+}
+
+/* ---- sequences ---- */
+
+/* Collects the sequences whose next number an expression takes. */
+bool find_sequences(Node *node, void *sequences)
+{
+    if (node == nullptr)
+        return false;
+    if (IsA(node, FuncExpr)) {
+        const auto *call = reinterpret_cast<FuncExpr *>(node);
+        const auto *argument =
+            call->funcid == F_NEXTVAL ? static_cast<Node *>(linitial(call->args)) : nullptr;
+
+        if (argument != nullptr && IsA(argument, Const) &&
+            !reinterpret_cast<const Const *>(argument)->constisnull) {
+            auto *list = static_cast<List **>(sequences);
+            *list = list_append_unique_oid(
+                *list, DatumGetObjectId(reinterpret_cast<const Const *>(argument)->constvalue));
+        }
+    }
+    return compat::walk_expression(node, find_sequences, sequences);
+}
+
 /* ---- triggers ---- */
 
 /* A foreign key's on the table that it refers to, other than those that only refuse. */
@@ -281,6 +401,19 @@ void look_at_function(Target *target, HeapTuple tuple, TupleDesc row, bool befor
     ReleaseSysCache(function);
 }
 
+/* Only the triggers of the table itself are asked what key a row would get (insert_triggers.h). */
+void check_trigger_of_part(Target *target, const FormData_pg_trigger *trigger)
+{
+    if (!deletes_rows(target) || !TRIGGER_FOR_ROW(trigger->tgtype) || !TRIGGER_FOR_BEFORE(trigger->tgtype) ||
+        !TRIGGER_FOR_INSERT(trigger->tgtype))
+        return;
+    refuse(target, ERRCODE_INVALID_TABLE_DEFINITION,
+           psprintf("Create it on table %s, whose partitions get it from there, or use a mark_column.",
+                    target->table),
+           "trigger \"%s\" of partition %s may change the key of a row, which a deletion could not find then",
+           NameStr(trigger->tgname), name_of(trigger->tgrelid));
+}
+
 /* A partition has copies of its parent's triggers, which are the parent's. */
 void look_at_trigger(Target *target, HeapTuple tuple, TupleDesc row, bool of_part)
 {
@@ -298,11 +431,14 @@ void look_at_trigger(Target *target, HeapTuple tuple, TupleDesc row, bool of_par
     target->has_after_triggers |= !trigger->tgisinternal && TRIGGER_FOR_AFTER(trigger->tgtype);
     /* of those for INSERT, these run for a row that is there already, too */
     target->inserts_cost |= TRIGGER_FOR_INSERT(trigger->tgtype) && (before_row || !each_row);
-    target->is_ordered |=
-        !trigger->tgisinternal && !TRIGGER_FOR_TRUNCATE(trigger->tgtype) && acts_on_tables(trigger->tgfoid);
-    if (!trigger->tgisinternal && !TRIGGER_FOR_TRUNCATE(trigger->tgtype) &&
-        !(of_part && (!each_row || OidIsValid(trigger->tgparentid))))
-        look_at_function(target, tuple, row, before_row);
+    if (trigger->tgisinternal || TRIGGER_FOR_TRUNCATE(trigger->tgtype))
+        return;
+    target->is_ordered |= acts_on_tables(trigger->tgfoid);
+    if (of_part && (!each_row || OidIsValid(trigger->tgparentid)))
+        return;
+    look_at_function(target, tuple, row, before_row);
+    if (of_part)
+        check_trigger_of_part(target, trigger);
 }
 
 void look_at_triggers(Target *target, Oid relation, bool of_part)
@@ -400,11 +536,10 @@ bool is_own_key(HeapTuple index)
 
 void look_at_part(Target *target, Relation top, Oid part)
 {
-    if (get_rel_relkind(part) == RELKIND_PARTITIONED_TABLE) {
+    if (get_rel_relkind(part) == RELKIND_PARTITIONED_TABLE)
         take_partition_key(target, top, part);
-        return;
-    }
-    for_each_index(part, [target](HeapTuple index) { target->other_keys |= is_own_key(index); });
+    else
+        for_each_index(part, [target](HeapTuple index) { target->other_keys |= is_own_key(index); });
     look_at_triggers(target, part, true);
 }
 
@@ -570,6 +705,44 @@ bool check_unique_key(Target *target, Relation relation)
              "unique index \"%s\" of table %s has another collation than its columns: rows cannot be looked "
              "up in it, so every write reads the whole table",
              get_rel_name(slow), target->table);
+    return true;
+}
+
+bool check_publications(Target *target, Relation relation)
+{
+    if (!any_publication())
+        return true;
+    bool ok = check_identity(target, relation);
+    for (int i = 0; ok && i < target->part_count; i++)
+        ok = check_identity_of_part(target, target->parts[i]);
+    return ok;
+}
+
+/* Events always have a key, so that its default does not matter. */
+bool check_sequences(Target *target, Relation relation)
+{
+    TupleDesc row = RelationGetDescr(relation);
+
+    for (int i = 0; i < row->natts; i++) {
+        const Form_pg_attribute attribute = TupleDescAttr(row, i);
+        List *sequences = NIL;
+        ListCell *cell;
+
+        if (attribute->attisdropped || attribute->attgenerated != '\0' ||
+            is_in(target->config.key_columns, NameStr(attribute->attname)))
+            continue;
+        (void)find_sequences(build_column_default(relation, attribute->attnum), &sequences);
+        target->sequences = list_concat_unique_oid(target->sequences, sequences);
+        foreach (cell, sequences) {
+            /* either will do, as for nextval() */
+            if (pg_class_aclcheck(lfirst_oid(cell), target->owner, ACL_USAGE | ACL_UPDATE) != ACLCHECK_OK)
+                return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                              psprintf("Run GRANT USAGE ON SEQUENCE %s TO %s.", name_of(lfirst_oid(cell)),
+                                       quote_identifier(GetUserNameFromId(target->owner, false))),
+                              "the owner of table %s may not use sequence %s, which column \"%s\" draws from",
+                              target->table, name_of(lfirst_oid(cell)), NameStr(attribute->attname));
+        }
+    }
     return true;
 }
 

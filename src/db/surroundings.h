@@ -15,6 +15,8 @@ bool check_parts(Target *target, Relation relation);
 bool check_rules(Target *target, Relation relation);
 bool check_row_security(Target *target, Relation relation);
 bool check_unique_key(Target *target, Relation relation);
+bool check_publications(Target *target, Relation relation);
+bool check_sequences(Target *target, Relation relation);
 
 /* Fills in what the writer has to know, and the warnings; for a target without a problem. */
 void describe_surroundings(Target *target, Relation relation);

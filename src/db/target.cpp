@@ -165,6 +165,30 @@ List *paths_for(const TargetConfig &config, const char *column)
     return NIL;
 }
 
+/* Whether the type is a domain that refuses nulls, or stands on one that does. Their changes concern us. */
+bool is_domain_without_nulls(Target *target, Oid type)
+{
+    bool refuses = false;
+
+    while (get_typtype(type) == TYPTYPE_DOMAIN) {
+        HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+        if (!HeapTupleIsValid(tuple))
+            break;
+        const auto hash = static_cast<int>(GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(type)));
+        target->domain_hashes = list_append_unique_int(target->domain_hashes, hash);
+        refuses |= reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typnotnull;
+        type = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typbasetype;
+        ReleaseSysCache(tuple);
+    }
+    return refuses;
+}
+
+bool refuses_null(Target *target, Form_pg_attribute attribute)
+{
+    return is_domain_without_nulls(target, attribute->atttypid) || attribute->attnotnull;
+}
+
 void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *column)
 {
     Oid input_function;
@@ -176,7 +200,7 @@ void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *
     column->type_hash = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(column->type));
     column->collation = attribute->attcollation;
     column->typmod = attribute->atttypmod;
-    column->not_null = attribute->attnotnull;
+    column->not_null = refuses_null(target, attribute);
     column->plain_text = column->type == TEXTOID || (column->type == VARCHAROID && column->typmod < 0);
     column->shape = shape_of(column->base_type);
     column->paths = paths_for(target->config, NameStr(attribute->attname));
@@ -418,6 +442,15 @@ bool check_owner(Target *target, Relation relation)
             "Grant SELECT, INSERT, UPDATE (and DELETE for deletions) on the table and USAGE on its schema to "
             "the owner.",
             "the owner of table %s may not write it", target->table);
+    if ((target->field_order || target->extra >= 0) &&
+        compat::schema_aclcheck(get_namespace_oid(extension_name, false), target->owner, ACL_USAGE) !=
+            ACLCHECK_OK)
+        return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                      psprintf("Run GRANT USAGE ON SCHEMA %s TO %s.", extension_name,
+                               quote_identifier(GetUserNameFromId(target->owner, false))),
+                      "the owner of table %s may not use schema %s, whose functions write column \"%s\"",
+                      target->table, extension_name,
+                      target->field_order ? contract::field_times_column : contract::extra_column);
     return true;
 }
 
@@ -475,16 +508,20 @@ bool check_mark_column(Target *target, Relation relation)
     return true;
 }
 
-/* Null there means that all fields have the row's time. */
-bool check_field_times(Target *target, Relation relation)
+bool check_may_be_null(Target *target, Relation relation, const char *name)
 {
-    const char *name = contract::field_times_column;
-
-    if (!target->field_order || !attribute_named(relation, name)->attnotnull)
+    if (!attribute_named(relation, name)->attnotnull)
         return true;
     return refuse(target, ERRCODE_INVALID_TABLE_DEFINITION,
                   psprintf("Run ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL.", target->table, name),
                   "column \"%s\" of table %s is NOT NULL", name, target->table);
+}
+
+/* Null there means that all fields have the row's time, and that no members are left. */
+bool check_own_columns(Target *target, Relation relation)
+{
+    return (!target->field_order || check_may_be_null(target, relation, contract::field_times_column)) &&
+           (target->extra < 0 || check_may_be_null(target, relation, contract::extra_column));
 }
 
 /* What was a slip when it was configured may be a column that was dropped, later. */
@@ -503,7 +540,7 @@ void check_kept_columns(Target *target, Relation relation)
             clip_text(target->slip.hint, sizeof(target->slip.hint),
                       meant_or(relation, name, "Take it out of kept_columns, or add it."));
             warn(target, "%s", target->slip.message);
-        } else if (attribute->attnotnull && !target->inserts_cost && !is_computed(attribute) &&
+        } else if (refuses_null(target, attribute) && !target->inserts_cost && !is_computed(attribute) &&
                    build_column_default(relation, attribute->attnum) == nullptr) {
             warn(target,
                  "no event can make a row of table %s: kept column \"%s\" is NOT NULL and has no default",
@@ -708,9 +745,10 @@ void describe_table(Target *target, Relation relation)
     if (check_kind(target, relation) && check_parts(target, relation) && check_rules(target, relation) &&
         check_owner(target, relation) && check_row_security(target, relation) && check_types(target) &&
         check_paths(target) && check_order_column(target, relation) && describe_key(target, relation) &&
-        check_mark_column(target, relation) && check_field_times(target, relation) &&
+        check_mark_column(target, relation) && check_own_columns(target, relation) &&
         check_deletions(target) && check_unique_key(target, relation) &&
-        check_mapped_columns(target, relation)) {
+        check_mapped_columns(target, relation) && check_publications(target, relation) &&
+        check_sequences(target, relation)) {
         describe_surroundings(target, relation);
         check_kept_columns(target, relation);
     }

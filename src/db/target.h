@@ -18,8 +18,8 @@ struct TargetColumn {
     int16 length;
     bool by_value;
     char alignment;
-    Oid parameter_type; /* the type whose arrays carry the column's values to the statement */
-    bool not_null;
+    Oid parameter_type;       /* the type whose arrays carry the column's values to the statement */
+    bool not_null;            /* or its domain is, at any level */
     bool plain_text;          /* text without a length: any string is a value */
     bool cast_in_statement;   /* its type has no array type: its values travel as text */
     char *default_expression; /* what a new row gets by itself; null: nothing */
@@ -92,6 +92,8 @@ struct Target {
     bool is_distributed; /* Citus keeps its rows, on other servers */
     List *ancestors;     /* OIDs of the tables whose partition the table is */
     List *row_types;     /* OIDs of the relations behind its columns' row types */
+    List *sequences;     /* OIDs of those that its defaults draw from */
+    List *domain_hashes; /* of its columns' domains, at each level, as TargetColumn::type_hash */
     Oid blocker;         /* while is_locked: the table whose lock is in the way; 0: it is not known which */
     Oid *parts;          /* partitions, or tables that inherit from it, at any depth: sorted */
     int part_count;
