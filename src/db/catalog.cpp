@@ -26,17 +26,17 @@ constexpr const char *config_query =
     "c.delete_types, c.mark_column, c.kept_columns, "
     "EXISTS (SELECT FROM cxone_sync.tombstones s WHERE s.relation = c.relation) "
     "FROM cxone_sync.target_config c ORDER BY c.name COLLATE \"C\"";
-/* The keys by which targets of the table delete rows, and those of its tombstones: by the index, one after
- * the other. */
+/*
+ * The keys by which targets of the table delete rows, and those of its tombstones: the index leads from each
+ * to the next, however many tombstones have it.
+ */
 constexpr const char *deletion_keys_query =
     "SELECT c.name, k.key_columns FROM cxone_sync.target_config c CROSS JOIN LATERAL ("
-    "WITH RECURSIVE told(key_columns) AS ((SELECT s.key_columns FROM cxone_sync.tombstones s "
-    "WHERE s.relation = c.relation ORDER BY s.key_columns LIMIT 1) "
-    "UNION ALL SELECT (SELECT s.key_columns FROM cxone_sync.tombstones s WHERE s.relation = c.relation "
-    "AND s.key_columns > t.key_columns ORDER BY s.key_columns LIMIT 1) FROM told t "
-    "WHERE t.key_columns IS NOT NULL) SELECT t.key_columns FROM told t WHERE t.key_columns IS NOT NULL "
+    "WITH RECURSIVE told(key_columns) AS (SELECT '{}'::text[] UNION ALL SELECT n.key_columns FROM told t "
+    "CROSS JOIN LATERAL (SELECT s.key_columns FROM cxone_sync.tombstones s WHERE s.relation = c.relation "
+    "AND s.key_columns > t.key_columns ORDER BY s.key_columns LIMIT 1) n) SELECT t.key_columns FROM told t "
     "UNION SELECT o.key_columns FROM cxone_sync.target_config o WHERE o.relation = c.relation "
-    "AND o.delete_types IS NOT NULL AND o.mark_column IS NULL) k "
+    "AND o.delete_types IS NOT NULL AND o.mark_column IS NULL) k WHERE k.key_columns <> '{}' "
     "ORDER BY c.name COLLATE \"C\", k.key_columns";
 constexpr const char *field_map_query = "SELECT f.target, f.column_name, f.paths FROM cxone_sync.field_map f "
                                         "ORDER BY f.target COLLATE \"C\", f.column_name COLLATE \"C\"";
@@ -276,6 +276,8 @@ List *read_targets(MemoryContext context)
     config_tables[1] = own_table("field_map", AccessShareLock).relation;
     config_tables[2] = own_table("schema_versions", AccessShareLock).relation;
     const SavedIdentity saved = as_owner(config.owner);
+    /* nobody analyzes such small tables, so that the planner thinks them larger than compiling is worth */
+    pin_setting("jit", "off");
     PushActiveSnapshot(GetLatestSnapshot());
     check_is_complete();
     SPITupleTable *result = run_query(config_query);
