@@ -26,18 +26,14 @@ constexpr const char *config_query =
     "c.delete_types, c.mark_column, c.kept_columns, "
     "EXISTS (SELECT FROM cxone_sync.tombstones s WHERE s.relation = c.relation) "
     "FROM cxone_sync.target_config c ORDER BY c.name COLLATE \"C\"";
-/*
- * The keys by which targets of the table delete rows, and those of its tombstones: the index leads from each
- * to the next, however many tombstones have it.
+/* The keys of a table's tombstones: the index leads from each to the next, however many tombstones have it.
  */
-constexpr const char *deletion_keys_query =
+constexpr const char *tombstone_keys_query =
     "SELECT c.name, k.key_columns FROM cxone_sync.target_config c CROSS JOIN LATERAL ("
-    "WITH RECURSIVE told(key_columns) AS (SELECT '{}'::text[] UNION ALL SELECT n.key_columns FROM told t "
+    "WITH RECURSIVE k(key_columns) AS (SELECT '{}'::text[] UNION ALL SELECT n.key_columns FROM k "
     "CROSS JOIN LATERAL (SELECT s.key_columns FROM cxone_sync.tombstones s WHERE s.relation = c.relation "
-    "AND s.key_columns > t.key_columns ORDER BY s.key_columns LIMIT 1) n) SELECT t.key_columns FROM told t "
-    "UNION SELECT o.key_columns FROM cxone_sync.target_config o WHERE o.relation = c.relation "
-    "AND o.delete_types IS NOT NULL AND o.mark_column IS NULL) k WHERE k.key_columns <> '{}' "
-    "ORDER BY c.name COLLATE \"C\", k.key_columns";
+    "AND s.key_columns > k.key_columns ORDER BY s.key_columns LIMIT 1) n) SELECT k.key_columns FROM k "
+    "WHERE k.key_columns <> '{}') k ORDER BY c.name COLLATE \"C\", k.key_columns";
 constexpr const char *field_map_query = "SELECT f.target, f.column_name, f.paths FROM cxone_sync.field_map f "
                                         "ORDER BY f.target COLLATE \"C\", f.column_name COLLATE \"C\"";
 
@@ -241,9 +237,9 @@ void take_mapped_column(TargetConfig &config, const ResultRow &row)
     config.mapped_paths = lappend(config.mapped_paths, texts_of(row, 3));
 }
 
-void take_deletion_key(TargetConfig &config, const ResultRow &row)
+void take_tombstone_key(TargetConfig &config, const ResultRow &row)
 {
-    config.deletion_keys = lappend(config.deletion_keys, texts_of(row, 2));
+    config.tombstone_keys = lappend(config.tombstone_keys, texts_of(row, 2));
 }
 
 /* While a dump is restored its configuration comes after the extension. */
@@ -289,12 +285,30 @@ List *read_targets(MemoryContext context)
         read_config(target, {result->vals[i], result->tupdesc});
     }
     read_more(targets, context, field_map_query, take_mapped_column);
-    read_more(targets, context, deletion_keys_query, take_deletion_key);
+    read_more(targets, context, tombstone_keys_query, take_tombstone_key);
     PopActiveSnapshot();
     back_to(saved);
     SPI_finish();
     MemoryContextSwitchTo(context);
     return targets;
+}
+
+/* Deletions of one target of a table concern all of them. */
+void share_deletion_keys(const List *targets)
+{
+    ListCell *x;
+    ListCell *y;
+
+    foreach (x, targets) {
+        const auto *a = static_cast<Target *>(lfirst(x));
+
+        foreach (y, targets) {
+            TargetConfig &b = static_cast<Target *>(lfirst(y))->config;
+
+            if (a->config.relation == b.relation && deletes_rows(a))
+                b.deletion_keys = lappend(b.deletion_keys, a->config.key_columns);
+        }
+    }
 }
 
 /* ---- describing ---- */
@@ -567,6 +581,7 @@ void read_catalog()
     is_reading = true; /* an error leaves it so until the next reading, which is due then anyway */
     MemoryContextSwitchTo(context);
     List *targets = read_targets(context);
+    share_deletion_keys(targets);
     foreach (cell, targets) {
         auto *target = static_cast<Target *>(lfirst(cell));
 

@@ -352,17 +352,23 @@ List *key_of(const Target *target, const List *names)
 }
 
 /* A key of which the target's events cannot have all columns tells nothing of them. */
-void find_deletion_keys(Target *target)
+void add_deletion_keys(Target *target, const List *keys)
 {
-    ListCell *cell;
+    const ListCell *cell;
 
-    target->deletion_keys = list_make1(key_of(target, target->config.key_columns));
-    foreach (cell, target->config.deletion_keys) {
+    foreach (cell, keys) {
         List *key = key_of(target, static_cast<List *>(lfirst(cell)));
 
         if (key != NIL && !list_member(target->deletion_keys, key))
             target->deletion_keys = lappend(target->deletion_keys, key);
     }
+}
+
+void find_deletion_keys(Target *target)
+{
+    target->deletion_keys = list_make1(key_of(target, target->config.key_columns));
+    add_deletion_keys(target, target->config.deletion_keys);
+    add_deletion_keys(target, target->config.tombstone_keys);
 }
 
 bool describe_key(Target *target, Relation relation)

@@ -49,7 +49,8 @@ struct TargetConfig {
     List *delete_types;
     char *mark_column; /* null: none */
     List *kept_columns;
-    List *deletion_keys;  /* by which rows of the table are deleted, or once were: lists of names */
+    List *deletion_keys;  /* by which targets delete rows of the table: lists of names */
+    List *tombstone_keys; /* by which rows of it were deleted: the same, of tombstones */
     List *mapped_columns; /* of field_map, parallel to mapped_paths: char *, List * */
     List *mapped_paths;
 };
