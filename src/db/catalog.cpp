@@ -23,8 +23,7 @@ namespace {
 
 constexpr const char *config_query =
     "SELECT c.name, c.relation::oid, c.key_columns, c.order_column, c.event_types, c.type_path, c.root_path, "
-    "c.delete_types, c.mark_column, c.kept_columns, "
-    "EXISTS (SELECT FROM cxone_sync.tombstones s WHERE s.relation = c.relation) "
+    "c.delete_types, c.mark_column, c.kept_columns "
     "FROM cxone_sync.target_config c ORDER BY c.name COLLATE \"C\"";
 /* The keys of a table's tombstones: the index leads from each to the next, however many tombstones have it.
  */
@@ -199,7 +198,6 @@ void read_config(Target *target, const ResultRow &row)
     config.delete_types = texts_of(row, 8);
     config.mark_column = text_of(row, 9);
     config.kept_columns = texts_of(row, 10);
-    target->may_lose_rows = DatumGetBool(value_of(row, 11, &is_null));
 }
 
 SPITupleTable *run_query(const char *query)
@@ -242,6 +240,76 @@ void take_tombstone_key(TargetConfig &config, const ResultRow &row)
     config.tombstone_keys = lappend(config.tombstone_keys, texts_of(row, 2));
 }
 
+/* Without a wait: true if the table and its indexes are locked then, for this transaction. */
+bool try_to_lock_tombstones()
+{
+    const Oid relation = get_relname_relid("tombstones", get_namespace_oid(extension_name, false));
+
+    if (!ConditionalLockRelationOid(relation, AccessShareLock))
+        return false;
+    Relation tombstones = RelationIdGetRelation(relation);
+    if (!RelationIsValid(tombstones)) /* renamed: the query for it tells */
+        return true;
+    List *indexes = RelationGetIndexList(tombstones);
+    RelationClose(tombstones);
+    ListCell *cell;
+    bool ok = true;
+
+    foreach (cell, indexes)
+        ok = ok && ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock);
+    return ok;
+}
+
+List *copy_keys(const List *keys)
+{
+    List *copies = NIL;
+
+    for (int i = 0; i < list_length(keys); i++) {
+        const auto *key = static_cast<const List *>(list_nth(keys, i));
+        List *copy = NIL;
+
+        for (int k = 0; k < list_length(key); k++)
+            copy = lappend(copy, pstrdup(static_cast<const char *>(list_nth(key, k))));
+        copies = lappend(copies, copy);
+    }
+    return copies;
+}
+
+/* Of a table that is new, the worst: a look too many into tombstones harms nothing. */
+void take_what_was_known(Target *target)
+{
+    target->may_lose_rows = true;
+    for (int i = 0; catalog != nullptr && i < catalog->count; i++) {
+        const Target *past = catalog->targets[i];
+
+        if (past->config.relation != target->config.relation)
+            continue;
+        target->may_lose_rows = past->may_lose_rows;
+        target->config.tombstone_keys = copy_keys(past->config.tombstone_keys);
+        return;
+    }
+}
+
+/* A lock on the tombstones must hold up nobody who does not need them; false if there is one. */
+bool read_tombstone_keys(List *targets, MemoryContext context)
+{
+    const bool is_known = try_to_lock_tombstones();
+    ListCell *cell;
+
+    if (is_known)
+        read_more(targets, context, tombstone_keys_query, take_tombstone_key);
+    MemoryContextSwitchTo(context);
+    foreach (cell, targets) {
+        auto *target = static_cast<Target *>(lfirst(cell));
+
+        if (is_known)
+            target->may_lose_rows = target->config.tombstone_keys != NIL;
+        else
+            take_what_was_known(target);
+    }
+    return is_known;
+}
+
 /* While a dump is restored its configuration comes after the extension. */
 void check_is_complete()
 {
@@ -260,9 +328,9 @@ void check_is_complete()
 
 /*
  * New targets, configured and no more, in `context`. By the newest snapshot, whatever the transaction's own
- * is: what is read here outlives it.
+ * is: what is read here outlives it. `tombstones_locked` is set.
  */
-List *read_targets(MemoryContext context)
+List *read_targets(MemoryContext context, bool *tombstones_locked)
 {
     List *targets = NIL;
 
@@ -285,7 +353,7 @@ List *read_targets(MemoryContext context)
         read_config(target, {result->vals[i], result->tupdesc});
     }
     read_more(targets, context, field_map_query, take_mapped_column);
-    read_more(targets, context, tombstone_keys_query, take_tombstone_key);
+    *tombstones_locked = !read_tombstone_keys(targets, context);
     PopActiveSnapshot();
     back_to(saved);
     SPI_finish();
@@ -548,13 +616,15 @@ WriterLock *find_writer_locks(Target *const *targets, int count)
 /* ---- keeping it up to date ---- */
 
 /* The list in place of the catalog, with a mapping to match. The old one goes with its last pin. */
-void replace_catalog(const List *targets, const Tables &connected, MemoryContext context)
+void replace_catalog(const List *targets, const Tables &connected, MemoryContext context,
+                     bool tombstones_locked)
 {
     auto *fresh = static_cast<Catalog *>(palloc0(sizeof(Catalog)));
     Catalog *past = catalog;
 
     fresh->context = context;
     fresh->connected = connected;
+    fresh->tombstones_locked = tombstones_locked;
     fresh->count = list_length(targets);
     fresh->targets = static_cast<Target **>(palloc(Max(fresh->count, 1) * sizeof(Target *)));
     for (int i = 0; i < fresh->count; i++) {
@@ -576,11 +646,12 @@ void read_catalog()
     MemoryContext caller_context = CurrentMemoryContext;
     MemoryContext context = AllocSetContextCreate(caller_context, "cxone_sync catalog", ALLOCSET_SMALL_SIZES);
     const uint64 changes_before = changes_seen;
+    bool tombstones_locked;
     ListCell *cell;
 
     is_reading = true; /* an error leaves it so until the next reading, which is due then anyway */
     MemoryContextSwitchTo(context);
-    List *targets = read_targets(context);
+    List *targets = read_targets(context, &tombstones_locked);
     share_deletion_keys(targets);
     foreach (cell, targets) {
         auto *target = static_cast<Target *>(lfirst(cell));
@@ -590,16 +661,18 @@ void read_catalog()
         check_conflicts(targets, target);
     }
     const Tables connected = find_groups(targets);
-    replace_catalog(targets, connected, context);
+    replace_catalog(targets, connected, context, tombstones_locked);
     is_reading = false;
     /* what has changed while it was read may be missing in it */
     changes_read = changes_before;
     MemoryContextSwitchTo(caller_context);
 }
 
-/* A table that was locked when it was to be described can be looked at now. */
+/* A table that was locked when it was to be looked at can be looked at now. */
 bool any_lock_is_gone()
 {
+    if (catalog->tombstones_locked && try_to_lock_tombstones())
+        return true;
     for (int i = 0; i < catalog->count; i++) {
         const Target *target = catalog->targets[i];
         const Oid relation = lock_in_the_way(target);

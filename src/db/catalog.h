@@ -28,6 +28,7 @@ struct Catalog {
     Target **targets;         /* ordered by name; as Mapping::targets() */
     Tables connected;         /* their groups rest on the foreign keys of these */
     WriterLock *writer_locks; /* as many, in the order in which they are to be taken */
+    bool tombstones_locked;   /* when it was read: what it says of lost rows is to be looked at again */
 };
 
 /* To be called once in each process that reads the catalog. */
