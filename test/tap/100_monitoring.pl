@@ -672,16 +672,24 @@ while (time < $idle_until)
 }
 is(sql($node, $commits, 'template1'), $last, "no transaction while nothing is delivered, whatever is scraped ($scrapes times)");
 
-# A count that takes long, as somebody holds an index.
+# A lock on an index, which the count meets behind the table's: no delivery waits while it is tried, more than once.
 my $reindexing = open_session($node);
 $reindexing->run('BEGIN; REINDEX INDEX cxone_sync.dead_letters_pkey');
+$counted_before = sql($node, $counted_at);
 $node->reload; # which has them counted again
-ok(poll(sub { sql($node, "SELECT count(*) FROM pg_stat_activity WHERE query = 'counting dead letters' AND state = 'active'") eq '1' }, 'they are being counted'),
-	'a count of dead letters that takes long');
-my $began = time;
-is(counts_of(deliver($node, body())), '1 0 0', 'does not hold up a delivery');
-cmp_ok(time - $began, '<', 10, 'for long');
+my ($slowest, $answers, $until) = (0, '', time + 8);
+while (time < $until)
+{
+	my $began = time;
+	$answers = counts_of(deliver($node, body()));
+	last if $answers ne '1 0 0';
+	$slowest = time - $began if time - $began > $slowest;
+}
+is($answers, '1 0 0', 'a lock on an index of dead_letters does not hold up deliveries');
+cmp_ok($slowest, '<', 0.9, 'not even for the time of a count') and note("the slowest took $slowest s");
+is(sql($node, $counted_at), $counted_before, 'which is not made meanwhile');
 $reindexing->run('ROLLBACK');
+poll(sub { sql($node, $counted_at) ne $counted_before }, 'but then');
 $reindexing->close;
 
 # ---- the ends ----
