@@ -101,6 +101,32 @@ SELECT received_at AS arrival FROM cxone_sync.dead_letters WHERE id = 4 \gset
 SELECT * FROM cxone_sync.replay_dead_letters();
 SELECT id, n, updated_ts = :'arrival' AS as_it_arrived FROM cases ORDER BY id;
 TABLE dead;
+-- of equal times the later arrival wins: a letter loses to the row that is there, and of two letters, however often each has failed, the later one wins
+SELECT afresh();
+SELECT deliver('{"eventType": "Case", "id": 1, "n": "x", "timestamp": "2026-01-01T00:00:00Z"}', '{"eventType": "Case", "id": 2, "n": "x", "timestamp": "2026-01-01T00:00:00Z"}', '{"eventType": "Case", "id": 2, "n": "x", "day": "2026-02-02", "timestamp": "2026-01-01T00:00:00Z"}', '{"eventType": "Case", "id": 3, "n": "x", "day": "2026-03-03", "timestamp": "2026-01-01T00:00:00Z"}',
+    '{"eventType": "Case", "id": 3, "n": "x", "timestamp": "2026-01-01T00:00:00Z"}');
+SELECT deliver('{"eventType": "Case", "id": 1, "n": 11, "timestamp": "2026-01-01T00:00:00Z"}');
+UPDATE cxone_sync.dead_letters SET payload = replace(payload, '"x"', id::text), attempts = 10 - id;
+SELECT * FROM cxone_sync.replay_dead_letters();
+SELECT id, n, day FROM cases ORDER BY id;
+-- also where a trigger makes the key, and for deletions, which win a tie
+SET ROLE regress_owner;
+CREATE TABLE lower (id text PRIMARY KEY, n integer, note text, updated_ts timestamptz);
+CREATE FUNCTION lower_id() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id := lower(NEW.id); RETURN NEW; END $$;
+CREATE TRIGGER lower_id BEFORE INSERT ON lower FOR EACH ROW EXECUTE FUNCTION lower_id();
+RESET ROLE;
+SELECT cxone_sync.add_target('lower', 'lower', '{id}', event_types => '{Lower}', delete_types => '{Gone}');
+SELECT afresh();
+SELECT deliver('{"eventType": "Lower", "id": "A", "n": "x", "timestamp": "2026-01-01T00:00:00Z"}', '{"eventType": "Lower", "id": "B", "n": "x", "note": "first", "timestamp": "2026-01-01T00:00:00Z"}', '{"eventType": "Lower", "id": "b", "n": "x", "timestamp": "2026-01-01T00:00:00Z"}', '{"eventType": "Lower", "id": "C", "n": "x", "timestamp": "2026-01-01T00:00:00Z"}',
+    '{"eventType": "Gone", "timestamp": "2026-01-01T00:00:00Z"}');
+SELECT deliver('{"eventType": "Lower", "id": "a", "n": 11, "timestamp": "2026-01-01T00:00:00Z"}', '{"eventType": "Lower", "id": "d", "n": 14, "timestamp": "2026-01-01T00:00:00Z"}');
+UPDATE cxone_sync.dead_letters SET payload = CASE id WHEN 5 THEN replace(payload, '{', '{"id": "D", ') ELSE replace(payload, '"x"', id::text) END;
+SELECT * FROM cxone_sync.replay_dead_letters();
+SELECT id, n, note FROM lower ORDER BY id;
+SELECT cxone_sync.remove_target('lower');
+DROP TABLE lower;
+DROP FUNCTION lower_id();
+TRUNCATE cxone_sync.tombstones;
 -- several letters of one key, by their times
 SELECT afresh();
 SELECT deliver('{"eventType": "Case", "id": 1, "n": "x", "timestamp": "2026-01-02T00:00:00Z"}');
@@ -138,12 +164,41 @@ UPDATE cxone_sync.dead_letters SET payload = replace(payload, '"x"', '1');
 SELECT * FROM cxone_sync.replay_dead_letters();
 SELECT id, n FROM cases;
 SELECT id, email FROM cxone_sync.contact_records;
--- a target that is gone, and one that has other types now
+-- a target that takes the event no more: it goes where it would go now, to whom it is new
+SELECT afresh();
+SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{}', kept_columns => '{sync_status}');
+SELECT deliver('{"eventType": "InvoicePaid", "number": 7, "n": 70}');
+TABLE dead;
+SET ROLE regress_owner;
+CREATE TABLE invoices (number bigint PRIMARY KEY, n integer CHECK (n < 50), updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('invoices', 'invoices', '{number}', event_types => '{InvoicePaid}');
+SELECT * FROM cxone_sync.replay_dead_letters(target => 'contact_records');
+TABLE dead;
+UPDATE cxone_sync.dead_letters SET payload = replace(payload, '70', '7');
+SELECT * FROM cxone_sync.replay_dead_letters(target => 'invoices');
+SELECT number, n FROM invoices;
+-- to all who take it; those who have it already are not harmed
+SELECT deliver('{"eventType": "InvoicePaid", "number": 8, "id": "i8", "n": 80, "timestamp": "2026-01-01T00:00:00Z"}');
+SELECT cxone_sync.remove_target('invoices');
+SELECT cxone_sync.change_target('cases', 'cases', '{id}', event_types => '{Case,Both,InvoicePaid}');
+SELECT cxone_sync.add_target('invoices again', 'invoices', '{number}', event_types => '{InvoicePaid}');
+UPDATE cxone_sync.dead_letters SET payload = replace(replace(payload, '80', '8'), '"i8"', '8');
+SELECT * FROM cxone_sync.replay_dead_letters();
+SELECT number, n FROM invoices;
+SELECT id, n FROM cases;
+SELECT cxone_sync.remove_target('invoices again');
+DROP TABLE invoices;
+SELECT cxone_sync.change_target('cases', 'cases', '{id}', event_types => '{Case,Both}');
+SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{Contact,Both}', kept_columns => '{sync_status}');
+SELECT afresh();
+-- a target that is gone, and one that has other types now: the reason stays
 SELECT deliver('{"eventType": "Case", "id": 2, "n": "x"}', '{"eventType": "Contact"}');
 SELECT cxone_sync.remove_target('cases');
 SELECT cxone_sync.change_target('contact_records', 'cxone_sync.contact_records', '{id}', event_types => '{Person}', kept_columns => '{sync_status}');
 SELECT * FROM cxone_sync.replay_dead_letters();
 TABLE dead;
+SELECT id, hint, history FROM cxone_sync.dead_letters ORDER BY id;
 -- as if it had been meant for whoever takes it
 UPDATE cxone_sync.dead_letters SET target = NULL, payload = '{"eventType": "Person", "id": "p"}' WHERE target = 'cases';
 SELECT outcome FROM cxone_sync.replay_dead_letters();

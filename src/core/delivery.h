@@ -90,12 +90,12 @@ struct Delivery {
     Timestamp received = 0;
     Envelope envelope; /* by which it was read: it is read once more by the same, whatever is set since */
     std::shared_ptr<const Mapping> mapping; /* what the events were mapped by; null: not mapped yet */
-    std::string only_target;                /* a dead letter is replayed for its own target alone */
-    std::int64_t dead_letter = 0;           /* its number, if it is one that is replayed */
-    bool is_letter_kept = false;            /* that one has failed once more */
-    bool is_postponed = false;              /* not written now, since others hold a lock that it needs */
-    bool needs_locked_table = false;        /* and that is one on a whole table */
-    bool needs_own_transaction = false;     /* or because a trigger may have met what others have left */
+    std::string only_target;      /* a dead letter's own: it goes to others only if that takes it no more */
+    std::int64_t dead_letter = 0; /* its number, if it is one that is replayed */
+    bool is_letter_kept = false;  /* that one has failed once more */
+    bool is_postponed = false;    /* not written now, since others hold a lock that it needs */
+    bool needs_locked_table = false;    /* and that is one on a whole table */
+    bool needs_own_transaction = false; /* or because a trigger may have met what others have left */
     std::pmr::monotonic_buffer_resource arena{1024};
     std::vector<Event> events; /* those of one event stand side by side */
     std::vector<UnmappedKey> unmapped;

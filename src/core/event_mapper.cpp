@@ -85,17 +85,21 @@ void EventMapper::map(const EventWalk &walk, std::string_view raw, std::uint32_t
     const bool is_named = std::any_of(targets.begin(), targets.end(), [&walk](const Mapping::Target &target) {
         return target.names(type_for(target, walk));
     });
+    const auto takes = [&walk, is_named](const Mapping::Target &target) {
+        return target.names(type_for(target, walk)) || (!is_named && target.types.empty());
+    };
+    const bool goes_back =
+        std::any_of(targets.begin(), targets.end(), [this, &takes](const Mapping::Target &target) {
+            return delivery_.only_target == target.name && takes(target);
+        });
 
     for (std::size_t i = 0; i < targets.size(); i++) {
         const Mapping::Target &target = targets[i];
-        if (!delivery_.only_target.empty() && delivery_.only_target != target.name)
-            continue;
-        const std::string_view type = type_for(target, walk);
-        if (!target.names(type) && (is_named || !target.types.empty()))
+        if ((goes_back && delivery_.only_target != target.name) || !takes(target))
             continue;
         Event &event = add_event(raw, number);
         event.target = static_cast<std::uint16_t>(i);
-        event.is_deletion = target.deletes(type);
+        event.is_deletion = target.deletes(type_for(target, walk));
         if (target.is_usable)
             map_for(event.target, walk, event);
     }
@@ -107,8 +111,6 @@ void EventMapper::map(const EventWalk &walk, std::string_view raw, std::uint32_t
 /* Types may stand at several places; the first target's is where they mostly do. */
 std::string EventMapper::nobody_takes(const EventWalk &walk) const
 {
-    if (!delivery_.only_target.empty())
-        return "target " + quoted(delivery_.only_target) + " does not exist or takes no events of this type";
     for (const Mapping::Target &target : delivery_.mapping->targets()) {
         const EventWalk::Value *type = walk.at(target.type_place);
         if (type && names_type(*type))

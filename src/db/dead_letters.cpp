@@ -35,6 +35,13 @@ constexpr const char *retry_statement =
     "FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $12) AS u (target, event_key, event_time, sqlstate, "
     "message, detail, hint, column_name, constraint_name, id) WHERE d.id = u.id";
 
+/* One that had a target and now has none keeps the reason by which it can be mended. */
+constexpr const char *unrouted_statement =
+    "UPDATE cxone_sync.dead_letters AS d SET attempts = attempts + 1, last_attempt_at = clock_timestamp(), "
+    "hint = 'No target takes such an event any more: have one take its type by add_target or change_target, "
+    "or "
+    "delete the letter.' WHERE d.id = ANY ($12)";
+
 /* What is written of a letter, in the order of the statements' parameters. */
 enum LetterColumn {
     received_at,
@@ -160,6 +167,11 @@ void write_letters(SPIPlanPtr *plan, const char *statement, int parameters, Row 
     }
 }
 
+bool has_lost_its_target(const Row *row)
+{
+    return row->fault->sqlerrcode == ERRCODE_NO_DATA && !row->delivery->only_target.empty();
+}
+
 /* Of rows with an SQLSTATE and how many letters have it. */
 void add_counts(void *sum)
 {
@@ -180,10 +192,13 @@ void write_dead_letters(Row *const *rows, int count)
 {
     static SPIPlanPtr insert_plan = nullptr;
     static SPIPlanPtr retry_plan = nullptr;
+    static SPIPlanPtr unrouted_plan = nullptr;
     auto **fresh = static_cast<Row **>(palloc(count * sizeof(Row *)));
     auto **again = static_cast<Row **>(palloc(count * sizeof(Row *)));
+    auto **unrouted = static_cast<Row **>(palloc(count * sizeof(Row *)));
     int fresh_count = 0;
     int again_count = 0;
+    int unrouted_count = 0;
 
     for (int r = 0; r < count; r++) {
         Delivery *delivery = rows[r]->delivery;
@@ -191,7 +206,10 @@ void write_dead_letters(Row *const *rows, int count)
         /* one that was meant for no target may fail for several: each needs a letter */
         if (delivery->dead_letter != 0 && !delivery->is_letter_kept) {
             delivery->is_letter_kept = true;
-            again[again_count++] = rows[r];
+            if (has_lost_its_target(rows[r]))
+                unrouted[unrouted_count++] = rows[r];
+            else
+                again[again_count++] = rows[r];
         } else {
             fresh[fresh_count++] = rows[r];
         }
@@ -199,6 +217,8 @@ void write_dead_letters(Row *const *rows, int count)
     const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
     write_letters(&insert_plan, insert_statement, letter_id, fresh, fresh_count, SPI_OK_INSERT);
     write_letters(&retry_plan, retry_statement, letter_columns, again, again_count, SPI_OK_UPDATE);
+    write_letters(&unrouted_plan, unrouted_statement, letter_columns, unrouted, unrouted_count,
+                  SPI_OK_UPDATE);
     back_to(saved);
     call_cpp([rows, count] {
         for (int r = 0; r < count; r++) {
@@ -211,6 +231,7 @@ void write_dead_letters(Row *const *rows, int count)
     });
     pfree(fresh);
     pfree(again);
+    pfree(unrouted);
 }
 
 DeadLetterCounts count_open_dead_letters()

@@ -29,12 +29,16 @@ using namespace cxone_sync;
 
 namespace {
 
-/* Locked rows are being replayed by somebody else. Those that failed most often come last. */
+/*
+ * Locked rows are being replayed by somebody else. Those that failed least often are taken first; what is
+ * taken is applied in the order of arrival.
+ */
 constexpr const char *select_statement =
-    "SELECT d.id, d.received_at, d.target, d.payload FROM cxone_sync.dead_letters d "
+    "WITH taken AS (SELECT d.id, d.received_at, d.target, d.payload FROM cxone_sync.dead_letters d "
     "WHERE ($1 IS NULL OR d.id = ANY ($1)) AND ($2 IS NULL OR d.target = $2) AND ($3 IS NULL OR d.sqlstate = "
     "$3) "
-    "ORDER BY d.attempts, d.id LIMIT $4 FOR UPDATE SKIP LOCKED";
+    "ORDER BY d.attempts, d.id LIMIT $4 FOR UPDATE SKIP LOCKED) "
+    "SELECT id, received_at, target, payload FROM taken ORDER BY received_at, id";
 constexpr const char *delete_statement = "DELETE FROM cxone_sync.dead_letters d WHERE d.id = ANY ($1)";
 constexpr const char *of_target_query = "SELECT FROM cxone_sync.dead_letters d WHERE d.target = $1 LIMIT 1";
 

@@ -472,12 +472,14 @@ void append_mark_condition(StringInfo sql, const Target *target)
  * Time order wins, not arrival order; and what would not change is left alone. The time is compared first,
  * since a newer event makes all further looks superfluous.
  */
-void append_conditions(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
+void append_conditions(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count,
+                       Ties ties)
 {
     const char *order = order_name(target);
 
     if (!target->field_order) {
-        appendStringInfo(sql, "(t.%s IS NULL OR excluded.%s >= t.%s)", order, order, order);
+        appendStringInfo(sql, "(t.%s IS NULL OR excluded.%s %s t.%s)", order, order,
+                         ties == Ties::win ? ">=" : ">", order);
         append_mark_condition(sql, target);
         appendStringInfo(sql, " AND (t.%s IS DISTINCT FROM excluded.%s", order, order);
     } else
@@ -494,9 +496,9 @@ void append_conditions(StringInfo sql, const Target *target, const TargetColumn 
     appendStringInfoChar(sql, ')');
 }
 
-void append_returning(StringInfo sql, const Target *target)
+void append_returning(StringInfo sql, const Target *target, Ties ties)
 {
-    if (!returns_keys(target))
+    if (!returns_keys(target, ties))
         return;
     appendStringInfoString(sql, " RETURNING ");
     append_key_names(sql, target, "t.");
@@ -653,7 +655,7 @@ char *pass_statement(const Target *target, bool goes_on)
     return sql.data;
 }
 
-char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count)
+char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties)
 {
     StringInfoData sql;
 
@@ -676,12 +678,12 @@ char *upsert_statement(const Target *target, const TargetColumn *const *columns,
     appendStringInfoString(&sql, ") DO UPDATE SET ");
     append_assignments(&sql, target, columns, count);
     appendStringInfoString(&sql, " WHERE ");
-    append_conditions(&sql, target, columns, count);
-    append_returning(&sql, target);
+    append_conditions(&sql, target, columns, count, ties);
+    append_returning(&sql, target, ties);
     return sql.data;
 }
 
-char *update_statement(const Target *target, const TargetColumn *const *columns, int count)
+char *update_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties)
 {
     StringInfoData sql;
 
@@ -694,12 +696,12 @@ char *update_statement(const Target *target, const TargetColumn *const *columns,
     append_key_match(&sql, target, proposed_key);
     append_column_pruning(&sql, target, columns, count);
     appendStringInfoString(&sql, " AND ");
-    append_conditions(&sql, target, columns, count);
+    append_conditions(&sql, target, columns, count, ties);
     appendStringInfo(&sql, " RETURNING excluded.%s, t.%s", number_name, order_name(target));
     return sql.data;
 }
 
-char *look_statement(const Target *target, const TargetColumn *const *columns, int count)
+char *look_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties)
 {
     StringInfoData sql;
 
@@ -707,7 +709,7 @@ char *look_statement(const Target *target, const TargetColumn *const *columns, i
     appendStringInfo(&sql, "SELECT excluded.%s, ", number_name);
     append_standing(&sql, target, psprintf("excluded.%s", order_name(target)));
     appendStringInfoString(&sql, ", COALESCE(");
-    append_conditions(&sql, target, columns, count);
+    append_conditions(&sql, target, columns, count, ties);
     appendStringInfoString(&sql, ", false) FROM (");
     append_source(&sql, columns, count, true);
     appendStringInfo(&sql, ") AS excluded JOIN %s AS t ON ", target->table);

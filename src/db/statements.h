@@ -9,21 +9,34 @@
  */
 namespace cxone_sync {
 
+/* In row order: whether an event wins against a row with its time. In field order the values decide. */
+enum class Ties : bool { lose, win };
+
 /*
- * Inserts rows, or updates them where their key is there: unless that row is newer, or would not change.
- * Returns the keys of the rows that it wrote if returns_keys(), and their times.
+ * Whether a write has to return the keys that it wrote: in field order a late event may be written in part,
+ * and after a tie the row has the event's time in any case, so the time alone does not tell; and Citus counts
+ * the rows that it was given, not those that it wrote.
  */
-char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count);
+inline bool returns_keys(const Target *target, Ties ties)
+{
+    return target->field_order || target->is_distributed || target->may_swallow || ties == Ties::lose;
+}
+
+/*
+ * Inserts rows, or updates them where their key is there: unless that row is newer, or as old and they lose
+ * ties, or would not change. Returns the keys of the rows that it wrote if returns_keys(), and their times.
+ */
+char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties);
 
 /* Only updates, under the same conditions; returns the numbers (from 1) of the rows that it wrote, and their
  * times. */
-char *update_statement(const Target *target, const TargetColumn *const *columns, int count);
+char *update_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties);
 
 /*
  * Returns the numbers of those rows whose key is there; whether the target has something newer; whether it is
  * marked as deleted at the same time; and whether upsert_statement() would change it.
  */
-char *look_statement(const Target *target, const TargetColumn *const *columns, int count);
+char *look_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties);
 
 /*
  * The next four take an array for each column of the key and one of times.

@@ -138,15 +138,6 @@ inline const TargetColumn &key_column(const Target *target, int key)
     return target->columns[target->keys[key].column];
 }
 
-/*
- * Whether a write has to return the keys that it wrote: in field order a late event may be written in part,
- * so the time alone does not tell; and Citus counts the rows that it was given, not those that it wrote.
- */
-inline bool returns_keys(const Target *target)
-{
-    return target->field_order || target->is_distributed || target->may_swallow;
-}
-
 /* What to lock before the target is written; 0: it is not known what is in the way. */
 inline Oid lock_in_the_way(const Target *target)
 {

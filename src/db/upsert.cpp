@@ -24,6 +24,7 @@ struct SavedPlan {
     SPIPlanPtr upsert;
     SPIPlanPtr update;
     SPIPlanPtr look;
+    Ties ties;
     uint32 columns_hash;
     int column_count;
     uint16 columns[FLEXIBLE_ARRAY_MEMBER]; /* indexes into Target::columns, ascending */
@@ -141,17 +142,23 @@ const TargetColumn **columns_of(const Target *target, const Event *event)
     return columns;
 }
 
-using StatementText = char *(*)(const Target *, const TargetColumn *const *, int);
+using StatementText = char *(*)(const Target *, const TargetColumn *const *, int, Ties);
 
-SPIPlanPtr prepare_for(const Target *target, const Event *event, StatementText statement, Planning planning)
+Ties ties_of(const Row *row)
 {
+    return loses_ties(row) ? Ties::lose : Ties::win;
+}
+
+SPIPlanPtr prepare_for(const Target *target, const Row *row, StatementText statement, Planning planning)
+{
+    const Event *event = row->event;
     const int count = event->field_count + 1;
     const TargetColumn **columns = columns_of(target, event);
     auto *types = static_cast<Oid *>(palloc(count * sizeof(Oid)));
 
     for (int i = 0; i < count; i++)
         types[i] = get_array_type(columns[i]->parameter_type);
-    return prepare_spi(statement(target, columns, count), count, types, planning);
+    return prepare_spi(statement(target, columns, count, ties_of(row)), count, types, planning);
 }
 
 /* How statements that look for rows are planned. */
@@ -160,11 +167,13 @@ Planning planning_of(const Target *target)
     return target->is_partitioned ? Planning::each_time : Planning::once;
 }
 
-SavedPlan *make_plan(Target *target, const Event *event)
+SavedPlan *make_plan(Target *target, const Row *row)
 {
+    const Event *event = row->event;
     auto *plan = static_cast<SavedPlan *>(MemoryContextAllocZero(
         target->context, offsetof(SavedPlan, columns) + event->field_count * sizeof(uint16)));
 
+    plan->ties = ties_of(row);
     plan->columns_hash = event->columns_hash;
     plan->column_count = event->field_count;
     for (int i = 0; i < event->field_count; i++)
@@ -207,12 +216,14 @@ void make_room_for_plan(Target *target)
     }
 }
 
-SavedPlan *plan_for(Target *target, const Event *event)
+SavedPlan *plan_for(Target *target, const Row *row)
 {
+    const Ties ties = ties_of(row);
+
     for (SavedPlan **link = &target->plans; *link != nullptr; link = &(*link)->next) {
         SavedPlan *plan = *link;
 
-        if (!feeds_columns(event, plan))
+        if (plan->ties != ties || !feeds_columns(row->event, plan))
             continue;
         *link = plan->next;
         plan->next = target->plans;
@@ -221,7 +232,7 @@ SavedPlan *plan_for(Target *target, const Event *event)
     }
     if (*target->pins <= 1) /* else a write further out may be running one of them */
         make_room_for_plan(target);
-    SavedPlan *plan = make_plan(target, event);
+    SavedPlan *plan = make_plan(target, row);
     plan->next = target->plans;
     target->plans = plan;
     return plan;
@@ -466,7 +477,7 @@ RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText stateme
     const Parameters parameters = make_parameters(target, rows, count);
 
     if (*plan == nullptr)
-        *plan = prepare_for(target, rows[0]->event, statement, planning_of(target));
+        *plan = prepare_for(target, rows[0], statement, planning_of(target));
     const int level = begin_by_index(*plan, planning_of(target));
     const RowReceiver receiver = run_for_rows(*plan, target, rows, count, parameters, receive, expected);
     AtEOXact_GUC(false, level);
@@ -481,7 +492,7 @@ void settle_unwritten(const Target *target, Row *row)
 {
     if (row->would_change || (target->may_swallow && !row->is_present))
         raise_swallowed(target);
-    else if (row->is_newer || (row->is_marked && !row->event->is_deletion))
+    else if (row->is_newer || (row->is_marked && !row->event->is_deletion) || loses_ties(row))
         row->event->outcome = Outcome::skipped;
     else
         row->event->outcome = Outcome::applied;
@@ -570,8 +581,8 @@ void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
     int written = 0;
 
     if (plan->upsert == nullptr)
-        plan->upsert = prepare_for(target, rows[0]->event, upsert_statement, Planning::once);
-    if (returns_keys(target)) {
+        plan->upsert = prepare_for(target, rows[0], upsert_statement, Planning::once);
+    if (returns_keys(target, plan->ties)) {
         const RowReceiver receiver =
             run_for_rows(plan->upsert, target, rows, count, parameters, receive_key, SPI_OK_INSERT_RETURNING);
         check_returned(target, receiver);
@@ -610,8 +621,8 @@ void look_closely(Target *target, Row **rows, int count)
         }
         while (next < count && !is_removal(rows[next]) && feed_same_columns(rows[first], rows[next]))
             next++;
-        run_by_index(&plan_for(target, rows[first]->event)->look, target, look_statement, rows + first,
-                     next - first, receive_standing, SPI_OK_SELECT);
+        run_by_index(&plan_for(target, rows[first])->look, target, look_statement, rows + first, next - first,
+                     receive_standing, SPI_OK_SELECT);
     }
 }
 
@@ -698,6 +709,19 @@ int compare_keys(const Target *target, const Row *a, const Row *b)
     return 0;
 }
 
+bool loses_ties(const Row *row)
+{
+    if (row->delivery->dead_letter == 0 || row->target->field_order || row->event->is_deletion)
+        return false;
+    for (const Row *before = row->tied; before != nullptr; before = before->tied) {
+        /* by different keys of one table they may mean the same row */
+        if (before->event->outcome == Outcome::applied &&
+            (before->target != row->target || compare_keys(row->target, before, row) == 0))
+            return false;
+    }
+    return true;
+}
+
 bool feed_same_columns(const Row *a, const Row *b)
 {
     const Event *x = a->event;
@@ -714,7 +738,7 @@ bool feed_same_columns(const Row *a, const Row *b)
 
 bool upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
 {
-    SavedPlan *plan = plan_for(target, rows[0]->event);
+    SavedPlan *plan = plan_for(target, rows[0]);
 
     for (int r = 0; r < count; r++) {
         rows[r]->is_written = false;

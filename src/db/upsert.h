@@ -37,6 +37,7 @@ struct Row {
     int wave;
     int stage;
     Row *later;    /* the next event of its key; null: none */
+    Row *tied;     /* of a dead letter, the one before it that may have its key and time; null: none */
     bool is_alone; /* no other row is written with it */
 
     /* what the last statements for it have told */
@@ -91,6 +92,13 @@ inline int compare_in_key(const Target *target, int key, Datum a, Datum b)
     return DatumGetInt32(
         FunctionCall2Coll(&target->keys[key].compare, key_column(target, key).collation, a, b));
 }
+
+/*
+ * Whether it loses to a row that has its time: a dead letter arrived before whatever else gave a row that
+ * time, as far as one can know, but behind the letters that were written before it in the same call. Only in
+ * row order, and of equal times a deletion wins.
+ */
+bool loses_ties(const Row *row);
 
 /* Orders rows by their key: below 0, 0 or above, as its types compare. Raises what they raise. */
 int compare_keys(const Target *target, const Row *a, const Row *b);

@@ -413,6 +413,45 @@ int compare_tables(const Row *a, const Row *b)
 }
 
 /*
+ * Of dead letters with one time those side by side that may mean one row, in the order of arrival: those of
+ * one key, but of a whole table where a trigger may change keys, or where targets have different ones.
+ */
+bool may_mean_one_row(const Row *a, const Row *b)
+{
+    return a->target->config.relation == b->target->config.relation && a->event->time == b->event->time &&
+           (a->target->has_insert_triggers || a->target->keeps_arrival || compare_keys(a->target, a, b) == 0);
+}
+
+int compare_for_ties(const void *a, const void *b, void *)
+{
+    const Row *x = *static_cast<Row *const *>(a);
+    const Row *y = *static_cast<Row *const *>(b);
+    int order = compare_numbers(x->target->config.relation, y->target->config.relation);
+
+    if (order == 0)
+        order = compare_numbers(x->event->time, y->event->time);
+    if (order == 0 && !may_mean_one_row(x, y))
+        order = compare_keys(x->target, x, y);
+    return order != 0 ? order : compare_numbers(x->arrival, y->arrival);
+}
+
+/* Links the dead letters between which ties are decided by their arrival. */
+void link_ties(Batch *batch)
+{
+    int count = 0;
+
+    for (int i = 0; i < batch->row_count; i++) {
+        if (batch->rows[i].delivery->dead_letter != 0 && is_pending(&batch->rows[i]))
+            batch->order[count++] = &batch->rows[i];
+    }
+    qsort_arg(batch->order, count, sizeof(Row *), compare_for_ties, nullptr);
+    for (int r = 1; r < count; r++) {
+        if (may_mean_one_row(batch->order[r - 1], batch->order[r]))
+            batch->order[r]->tied = batch->order[r - 1];
+    }
+}
+
+/*
  * As few statements as can be: each wave by targets and sets of columns. Of rows that reference others of
  * their table, roots most likely carry the least.
  */
@@ -473,7 +512,7 @@ bool share_statement(const Row *a, const Row *b)
 {
     return a->target == b->target && a->stage == b->stage && is_removal(a) == is_removal(b) &&
            (is_removal(a) || feed_same_columns(a, b)) && a->key_order < b->key_order &&
-           !have_same_key(a, b) && !a->target->hashed_together;
+           !have_same_key(a, b) && !a->target->hashed_together && loses_ties(a) == loses_ties(b);
 }
 
 bool write_statement(const Batch *batch, Target *target, Row **rows, int count)
@@ -1306,6 +1345,7 @@ void write_batch(Batch *batch)
     lock_against_deletions(batch);
     collect_rows(batch);
     convert_rows(batch);
+    link_ties(batch);
     write_with_letters(batch);
     AtEOXact_GUC(false, level);
 }

@@ -40,6 +40,7 @@ class Row:
         self.times = {}
         self.extra = {}
         self.extra_times = {}
+        self.letter_time = NEVER    # of the last dead letter that the replay under way has applied to it
 
     def order(self):
         return self.values['updated_ts']
@@ -47,6 +48,7 @@ class Row:
     def copy(self):
         row = Row(dict(self.values))
         row.times, row.extra, row.extra_times = dict(self.times), dict(self.extra), dict(self.extra_times)
+        row.letter_time = self.letter_time
         return row
 
 
@@ -87,6 +89,9 @@ class Either:
     def __eq__(self, other):
         return self.values == other.values if isinstance(other, Either) else other in self.values
 
+    def __add__(self, number):
+        return Either(*(value + number for value in self.values))
+
     def __repr__(self):
         return ' or '.join(map(repr, self.values))
 
@@ -94,10 +99,12 @@ class Either:
 class Unit:
     """One event for one target: what is applied or refused as a whole."""
 
-    def __init__(self, number, event, arrival, target, attempts=0, addressee=None):
-        self.number, self.event, self.arrival, self.target, self.attempts = number, event, arrival, target, attempts
-        # whose dead letter it is: a letter keeps its target's name, even if that takes it no more
-        self.addressee = target.name if target else addressee
+    def __init__(self, number, event, arrival, target, letter=None):
+        self.number, self.event, self.arrival, self.target, self.letter = number, event, arrival, target, letter
+        self.attempts = letter.attempts if letter else 0
+        # a letter that no target takes any more keeps its target's name and its reason
+        self.addressee = target.name if target else letter and letter.target
+        self.reason = letter.sqlstate if letter and letter.target and not target else None
 
     def name(self):
         return self.number, self.addressee
@@ -305,6 +312,9 @@ class Model:
         self.arrivals = 0
         self.lenient = self.has_lenient = False
         self.known_violations = set()
+        # whether a letter takes a row that has its time for that of a letter of another target of the table
+        self.takes_for_letters = False
+        self.letter_times = set()
 
     # -- changes between batches
 
@@ -403,6 +413,7 @@ class Model:
     def run(self, start, units, strategy):
         """One outcome: for each unit that a constraint refuses, strategy says what becomes of it. None: not possible."""
         kept, self.state = self.state, start.copy()
+        self.letter_times = set()
         self.has_lenient = 'in place' in strategy.values()
         results, refused, early, end = {}, {}, [], []
         for units_of_event in units:
@@ -446,7 +457,10 @@ class Model:
                     self.lenient = False
 
     def refuse(self, unit, error, results, refused):
-        self.state.letters.append(Letter(unit.addressee, unit.event, unit.arrival, error.sqlstate, unit.attempts + 1))
+        # of several targets that refuse a letter one has it, and the others one of their own
+        attempts = Either(1, unit.attempts + 1) if unit.letter and unit.letter.target != unit.addressee else unit.attempts + 1
+        sqlstate = unit.reason or error.sqlstate
+        self.state.letters.append(Letter(unit.addressee, unit.event, unit.arrival, sqlstate, attempts))
         results[unit.name()] = DEAD
         refused[unit.name()] = error.sqlstate
 
@@ -472,12 +486,12 @@ class Model:
             table = self.schema.table(unit.target.table)
             reading = Reading(table, unit.target, unit.event, unit.arrival)
             reading.check()
-            return self.apply_reading(table, unit.target, reading)
+            return self.apply_reading(table, unit.target, reading, unit.letter is not None)
         except Refused:
             self.state = kept
             raise
 
-    def apply_reading(self, table, target, reading):
+    def apply_reading(self, table, target, reading, is_letter):
         key = self.find_key(table, target, reading)
         if reading.is_deletion and not target.mark:
             return self.delete(table, target, reading, key)
@@ -487,7 +501,12 @@ class Model:
         if target.mark:
             # a deletion that marks is an event like any other, and so is its mark a field
             carried[target.mark] = reading.time if reading.is_deletion else None
-        return self.write(table, target, reading, key, carried)
+        result = self.write(table, target, reading, key, carried, is_letter)
+        if is_letter and result == APPLIED:
+            key = self.find_key(table, target, reading)
+            self.state.rows[table.name][key].letter_time = reading.time
+            self.letter_times.add((table.name, target.name, reading.time))
+        return result
 
     @staticmethod
     def identity(table, reading):
@@ -514,12 +533,21 @@ class Model:
         return next((key for key, row in self.state.rows[table.name].items()
                      if all(row.values[name] == value for name, value in identity.items())), None)
 
-    def write(self, table, target, reading, key, carried):
+    def loses_tie(self, table, target, reading, row):
+        """Of a dead letter: whatever gave the row that time came later, unless it was a letter that the same replay has applied."""
+        if reading.is_deletion or row.letter_time == reading.time:
+            return False
+        return not (self.takes_for_letters and any((table.name, other.name, reading.time) in self.letter_times
+                                                   for other in self.schema.targets if other.name != target.name))
+
+    def write(self, table, target, reading, key, carried, is_letter):
         if key is None:
             return self.insert(table, target, reading, carried)
         row = self.state.rows[table.name][key]
         if not table.field_order:
             if reading.time < row.order():
+                return SKIPPED
+            if is_letter and reading.time == row.order() and self.loses_tie(table, target, reading, row):
                 return SKIPPED
             # of equal times the deletion wins
             if target.mark and not reading.is_deletion and row.values[target.mark] == reading.time == row.order():
@@ -707,13 +735,19 @@ class Model:
     # -- dead letters
 
     def replays(self):
-        """The outcomes of a replay of all letters: each for its own target, those that failed least often first."""
-        letters = sorted(self.state.letters, key=lambda letter: letter.attempts)
+        """The outcomes of a replay of all letters, in the order of their arrival: each for its own target, or for all that take it
+        now if that takes it no more. Which row another target of a table means is not known by its key, so of equal times either
+        may win then."""
+        letters = sorted(self.state.letters, key=lambda letter: letter.time)
         units = []
         for number, letter in enumerate(letters):
-            targets = [target for target in self.targets_of(letter.event) if letter.target in (None, target.name)]
-            units.append([Unit(number, letter.event, letter.time, target, letter.attempts, letter.target)
-                          for target in targets or [None]])
+            takers = self.targets_of(letter.event)
+            own = [target for target in takers if target.name == letter.target]
+            units.append([Unit(number, letter.event, letter.time, target, letter) for target in own or takers or [None]])
         start = self.state.copy()
         start.letters = []
-        return self.outcomes_of_units(start, units)
+        for rows in start.rows.values():
+            for row in rows.values():
+                row.letter_time = NEVER
+        for self.takes_for_letters in False, True:
+            yield from self.outcomes_of_units(start, units)
