@@ -28,7 +28,6 @@ bool is_transient(int sqlerrcode)
     case ErrorKind::race:
     case ErrorKind::passing:
     case ErrorKind::server:
-    case ErrorKind::unconfirmed:
         return true;
     default:
         return false;
@@ -40,7 +39,6 @@ bool concerns_everything(int sqlerrcode)
     switch (kind_of(sqlerrcode)) {
     case ErrorKind::extension:
     case ErrorKind::server:
-    case ErrorKind::unconfirmed:
     case ErrorKind::internal:
         return true;
     default:
@@ -51,11 +49,6 @@ bool concerns_everything(int sqlerrcode)
 bool is_lost_race(int sqlerrcode)
 {
     return kind_of(sqlerrcode) == ErrorKind::race;
-}
-
-bool is_unconfirmed(int sqlerrcode)
-{
-    return kind_of(sqlerrcode) == ErrorKind::unconfirmed;
 }
 
 bool is_fault_of_value(int sqlerrcode)

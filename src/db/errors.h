@@ -7,10 +7,10 @@ namespace cxone_sync {
 /*
  * What is done about an error, by its kind (core/sqlstate.h):
  *
- *                           value  target  raised   extension  race  passing  server  unconfirmed  internal
+ *                           value  target  raised   extension  race  passing  server  internal
  *                           constraint     other
- *   is_transient                                               x     x        x       x
- *   concerns_everything                             x                         x       x            x
+ *   is_transient                                               x     x        x
+ *   concerns_everything                             x                         x       x
  *   is_lost_race                                               x
  *   is_fault_of_value       x
  *   doubts_target                  x
@@ -24,15 +24,12 @@ bool is_transient(int sqlerrcode);
 
 /*
  * Whether nothing at all can be written, since the extension is missing or the server is read-only, without
- * resources, broken or without its standbys, and not just some row or table that others hold a lock on.
+ * resources or broken, and not just some row or table that others hold a lock on.
  */
 bool concerns_everything(int sqlerrcode);
 
 /* The transaction may succeed if it is repeated at once. */
 bool is_lost_race(int sqlerrcode);
-
-/* It was committed, which the synchronous standbys have not confirmed: to repeat it is to wait for them. */
-bool is_unconfirmed(int sqlerrcode);
 
 /* A value or a row that its table refuses, and nothing else. */
 bool is_fault_of_value(int sqlerrcode);

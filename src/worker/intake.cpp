@@ -127,10 +127,7 @@ void Intake::reload()
 {
     PgError error;
 
-    guarded(error, [] {
-        ProcessConfigFile(PGC_SIGHUP);
-        apply_session_settings();
-    });
+    guarded(error, [] { reload_settings(); });
     load_access();
     configure();
     show_state();
@@ -187,8 +184,12 @@ void Intake::listen(Listening &listening, const char *listen_address, int port)
                                  listen_address + ", port " + std::to_string(port) + ": " + problem;
         if (&listening == &webhook_listening_)
             listen_problem_ = text;
-        warn(text, "Is the port in use by another server? It is tried again, ever more rarely; a reload with "
-                   "another port takes effect at once.");
+        if (listening.is_news(text))
+            warn(text,
+                 "Is the port in use by another server? It is tried again, ever more rarely; a reload with "
+                 "another port takes effect at once.");
+        else
+            show_error(slot_, text.c_str());
         show_state();
     }
 }
@@ -405,7 +406,7 @@ bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
         if (!ok && written_.reached_rows &&
             (!is_transient(error.sqlerrcode) || error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE))
             ok = write_at(Pace::careful, deliveries, error);
-        if (!is_lost_race(error.sqlerrcode))
+        if (!is_lost_race(error.sqlerrcode) || commit_is_unconfirmed())
             break;
     }
     return ok;
@@ -545,7 +546,7 @@ void Intake::write_together()
                          at);
         finish(0, batch_.size(), true);
         note_written();
-    } else if (written_.reached_rows && batch_.size() > 1 && !is_unconfirmed(error.sqlerrcode)) {
+    } else if (written_.reached_rows && batch_.size() > 1 && !commit_is_unconfirmed()) {
         /* a full disk behind one table, say, is no reason to send the other deliveries back */
         write_alone();
     } else {
@@ -817,7 +818,7 @@ void Intake::count_dead_letters()
     });
     const Timestamp ended = now();
     letters_not_before_ = ended + std::max(letters_pause_us, (ended - began) * letters_pause_factor);
-    if (ok && counts.counted_at != 0)
+    if (ok)
         monitoring_.dead_letters.set(counts);
     else
         letters_due_at_ = letters_not_before_;
@@ -853,9 +854,10 @@ void Intake::note_write_failure(const PgError &error)
                         error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION;
     if (!failing_to_write_ && upgrade_due_at_ == INT64_MAX)
         check_due_at_ = std::min(check_due_at_, now() + most_check_pause_ms * std::int64_t{1000});
-    if (concerns_everything(error.sqlerrcode))
+    const bool concerns_all = concerns_everything(error.sqlerrcode) || commit_is_unconfirmed();
+    if (concerns_all)
         show_problems(check_of(error), error.message);
-    if (concerns_everything(error.sqlerrcode) && failing_to_write_ && probe_due_at_ == INT64_MAX)
+    if (concerns_all && failing_to_write_ && probe_due_at_ == INT64_MAX)
         probe_due_at_ = now() + growing_delay_ms(++failed_probes_) * std::int64_t{1000};
     note_failure(error);
 }

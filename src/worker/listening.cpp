@@ -2,12 +2,14 @@
 
 #include "core/growing_delay.h"
 
+#include <utility>
+
 namespace cxone_sync {
 
 bool Listening::update(Endpoint &endpoint, const char *address, int port, Timestamp at, std::string &problem)
 {
     if (port == port_ && (port == 0 || address_ == address)) {
-        failures_ = 0;
+        note_success();
         return false;
     }
     if (failures_ > 0 && at < try_again_at_ && asked_address_ == address && asked_port_ == port)
@@ -31,8 +33,19 @@ bool Listening::update(Endpoint &endpoint, const char *address, int port, Timest
     }
     address_ = address;
     port_ = port;
-    failures_ = 0;
+    note_success();
     return true;
+}
+
+void Listening::note_success()
+{
+    failures_ = 0;
+    told_.clear();
+}
+
+bool Listening::is_news(const std::string &problem)
+{
+    return std::exchange(told_, problem) != problem;
 }
 
 } // namespace cxone_sync

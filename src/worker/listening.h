@@ -21,6 +21,10 @@ public:
      */
     bool update(Endpoint &endpoint, const char *address, int port, Timestamp at, std::string &problem);
 
+    /* Whether this is another problem than the last one since it went well: one is told once, however often
+     * it is tried again. */
+    bool is_news(const std::string &problem);
+
     /* When to call update() again; INT64_MAX if there is nothing to wait for. */
     Timestamp try_again_at() const noexcept { return failures_ > 0 ? try_again_at_ : INT64_MAX; }
 
@@ -30,6 +34,8 @@ public:
     int port() const noexcept { return port_; }
 
 private:
+    void note_success();
+
     const char *what_;
     std::shared_ptr<Service> service_;
     std::string address_; /* in use, if port_ is not 0 */
@@ -38,6 +44,7 @@ private:
     int asked_port_ = 0;
     unsigned failures_ = 0; /* of that one, in a row */
     Timestamp try_again_at_ = 0;
+    std::string told_; /* the last problem that was */
 };
 
 } // namespace cxone_sync

@@ -127,10 +127,7 @@ void Registrar::reload()
 {
     PgError ignored;
 
-    guarded(ignored, [] {
-        ProcessConfigFile(PGC_SIGHUP);
-        apply_session_settings();
-    });
+    guarded(ignored, [] { reload_settings(); });
     forget_token_ = true;
     ask_for_check(settings_have_changed());
 }

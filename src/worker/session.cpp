@@ -20,6 +20,8 @@ WaitEventSet *wait_set = nullptr;
 TimeoutId last_timeout;
 volatile sig_atomic_t gave_up = false;
 std::int64_t commit_us = 0;
+bool unconfirmed = false; /* the last commit, by the standbys */
+int cluster_commit;       /* what postgresql.conf says of synchronous_commit, as far as we know */
 
 /* Of a signal. A function that catches query_canceled and goes on is ended by this alone. */
 void give_up_transaction()
@@ -94,6 +96,26 @@ bool has_written()
 }
 
 /*
+ * For the transaction under way. At least for the standbys' disks, or as the cluster says; what the database,
+ * the role or a trigger says may ask for more, not for less. So the worker keeps its promise whoever has
+ * promised less elsewhere.
+ */
+void strengthen_commit()
+{
+    int level = Max(synchronous_commit, cluster_commit);
+
+    if (level < SYNCHRONOUS_COMMIT_REMOTE_WRITE)
+        level = SYNCHRONOUS_COMMIT_REMOTE_FLUSH;
+    if (level == synchronous_commit)
+        return;
+    const char *name = level == SYNCHRONOUS_COMMIT_REMOTE_WRITE   ? "remote_write"
+                       : level == SYNCHRONOUS_COMMIT_REMOTE_FLUSH ? "on"
+                                                                  : "remote_apply";
+    (void)set_config_option("synchronous_commit", name, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+                            false);
+}
+
+/*
  * Whatever ends the wait for synchronous standbys (a cancel, a stop, a change of synchronous_standby_names),
  * the commit is done here and PostgreSQL raises no error (syncrep.c). So what counts is what the standbys
  * have confirmed. A transaction that has found all rows as they should be waits for nothing, though the
@@ -101,9 +123,7 @@ bool has_written()
  */
 void commit_durably()
 {
-    if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
-        (void)set_config_option("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-                                true, 0, false);
+    strengthen_commit();
     const int mode = standby_wait_mode(); /* the end of the transaction sets synchronous_commit back */
     const bool waits = waits_for_standbys(mode);
     if (waits && !has_written())
@@ -112,22 +132,13 @@ void commit_durably()
     if (!waited)
         XLogFlush(end_of_wal());
     commit();
-    if ((waits || waits_for_standbys(mode)) && !(waited && standbys_have_confirmed(mode, XactLastCommitEnd)))
+    unconfirmed =
+        (waits || waits_for_standbys(mode)) && !(waited && standbys_have_confirmed(mode, XactLastCommitEnd));
+    if (unconfirmed)
         ereport(ERROR, (errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
                         errmsg("the synchronous standbys have not confirmed a commit"),
                         errdetail("It is done on this server, but may not have been replicated."),
                         errhint("Look at pg_stat_replication and synchronous_standby_names.")));
-}
-
-} // namespace
-
-void connect_session(const char *database)
-{
-    BackgroundWorkerInitializeConnection(database, nullptr, 0);
-    keep_owners_apart();
-    set_session_setting("role", "none"); /* ALTER DATABASE ... SET role is for clients */
-    last_timeout = RegisterTimeout(USER_TIMEOUT, give_up_transaction);
-    apply_session_settings();
 }
 
 void apply_session_settings()
@@ -150,8 +161,37 @@ void apply_session_settings()
     change_drain_timeout(settings::drain_timeout_ms);
 }
 
+} // namespace
+
+void connect_session(const char *database)
+{
+    cluster_commit = synchronous_commit; /* the database's is not in force yet */
+    BackgroundWorkerInitializeConnection(database, nullptr, 0);
+    keep_owners_apart();
+    set_session_setting("role", "none"); /* ALTER DATABASE ... SET role is for clients */
+    last_timeout = RegisterTimeout(USER_TIMEOUT, give_up_transaction);
+    apply_session_settings();
+}
+
+void reload_settings()
+{
+    const int before = synchronous_commit;
+
+    ProcessConfigFile(PGC_SIGHUP);
+    /* where the database has its own, that stays, and the cluster's is known from the start */
+    if (synchronous_commit != before)
+        cluster_commit = synchronous_commit;
+    apply_session_settings();
+}
+
+bool commit_is_unconfirmed() noexcept
+{
+    return unconfirmed;
+}
+
 void begin_transaction(const char *activity)
 {
+    unconfirmed = false;
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
     PushActiveSnapshot(GetTransactionSnapshot());

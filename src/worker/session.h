@@ -12,8 +12,8 @@ enum class Promise { none, durable };
 
 void connect_session(const char *database);
 
-/* After each reload. */
-void apply_session_settings();
+/* When the server's configuration has changed. */
+void reload_settings();
 
 /* `activity` is what pg_stat_activity shows. */
 void begin_transaction(const char *activity);
@@ -25,11 +25,17 @@ void allow_any_time();
 
 /*
  * Commits. A durable transaction is on the disk then, and with synchronous standbys they have confirmed it as
- * synchronous_commit says, also what it has only read; else it raises 40003
- * (statement_completion_unknown), though the transaction is committed on this server.
+ * synchronous_commit says, also what it has only read; else it raises an error for which
+ * commit_is_unconfirmed() holds, though the transaction is committed on this server.
  */
 void end_transaction(Promise promise);
 void abort_transaction();
+
+/*
+ * Whether the last transaction was committed, which the synchronous standbys have not confirmed: to repeat it
+ * is to wait for them. Not by the SQLSTATE, which a trigger of the user's can raise, too.
+ */
+bool commit_is_unconfirmed() noexcept;
 
 /* How long the last commit took; mostly it waits for the WAL's disk and for synchronous standbys. */
 std::int64_t last_commit_us() noexcept;

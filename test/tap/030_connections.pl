@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 use CxoneSync;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = start_node('connections', lock_timeout => '60s', statement_timeout => '120s');
@@ -175,6 +176,9 @@ is(status_of($second, 'address'), '', 'listens nowhere');
 is(sql($second, q(SELECT cxone_sync.ingest('{"events":[{"id":"x"}]}')->>'applied')), '1', 'and works otherwise');
 is(counts_of(deliver($node, body())), '1 0 0', 'the first one has its port');
 my $pid = worker_pid($second);
+my $last_error_at = sql($second, 'SELECT last_error_at FROM cxone_sync.sync_status');
+poll(sub { sql($second, "SELECT last_error_at > '$last_error_at' FROM cxone_sync.sync_status") eq 't' }, 'it is tried again');
+is(scalar(() = slurp_file($second->logfile) =~ /\Q$in_use\E/g), 1, 'and told once');
 set_settings($second, port => free_port());
 wait_for_state($second, 'running');
 is(counts_of(deliver($second, body())), '1 0 0', 'another port takes effect at a reload');

@@ -141,13 +141,11 @@ foreach my $end (sort keys %ends)
 	wait_for_state($primary, 'running');
 }
 
-# What synchronous_commit asks for is the cluster's affair.
+# What synchronous_commit asks for is the cluster's affair, but the worker waits for standbys.
 $standby->stop;
 sub commit_is { my $value = shift; $primary->append_conf('postgresql.conf', "synchronous_commit = $value\n"); $primary->reload; return poll(sub { sql($primary, 'SHOW synchronous_commit') eq $value }, $value); }
-commit_is('local');
-is(counts_of(deliver($primary, events_json({ id => 'local' }))), '1 0 0', 'synchronous_commit = local: 200 without a standby');
 $sender = connect_to($primary);
-foreach my $mode (qw(remote_write remote_apply off))
+foreach my $mode (qw(remote_write remote_apply off local))
 {
 	commit_is($mode);
 	$sender->send(delivery_text(events_json({ id => $mode })));
@@ -158,7 +156,32 @@ foreach my $mode (qw(remote_write remote_apply off))
 	$standby->stop;
 }
 commit_is('on');
+# what the database says does not weaken it, and neither does a trigger
+sql($primary, <<'SQL');
+SET synchronous_commit = local;
+ALTER DATABASE postgres SET synchronous_commit = 'local';
+CREATE FUNCTION public.care_less() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN SET LOCAL synchronous_commit = local; RETURN NEW; END $$;
+SQL
+$pid = worker_pid($primary);
+sql($primary, "SELECT pg_terminate_backend($pid)");
+poll(sub { my $new = worker_pid($primary); $new && $new ne $pid }, 'a worker with the setting of its database');
+foreach my $who (qw(database trigger))
+{
+	$sender = poll(sub { connect_to($primary) }, 'somebody listens');
+	$sender->send(delivery_text(events_json({ id => "by $who" })));
+	poll(\&is_waiting, "synchronous_commit = local by a $who: the worker waits");
+	ok(!$sender->has_reply, "by a $who: no 200 without the standby");
+	$standby->start;
+	is(counts_of($sender->reply), '1 0 0', "by a $who: 200 with it");
+	$standby->stop;
+	sql($primary, 'CREATE TRIGGER care_less BEFORE INSERT ON cxone_sync.contact_records FOR EACH ROW EXECUTE FUNCTION public.care_less()') if $who eq 'database';
+}
+sql($primary, 'DROP FUNCTION public.care_less() CASCADE; ALTER DATABASE postgres RESET synchronous_commit');
 $standby->start;
+$pid = worker_pid($primary);
+sql($primary, "SET synchronous_commit = local; SELECT pg_terminate_backend($pid)");
+poll(sub { my $new = worker_pid($primary); $new && $new ne $pid }, 'a worker without it');
+wait_for_state($primary, 'running');
 $pid = worker_pid($primary);
 set_settings($primary, statement_timeout => '30s');
 

@@ -9,7 +9,7 @@ TEST(Sqlstate, SingleCodesComeBeforeTheirClass)
 {
     EXPECT_EQ(kind_of_error("40001"), ErrorKind::race);
     EXPECT_EQ(kind_of_error("40P01"), ErrorKind::race);
-    EXPECT_EQ(kind_of_error("40003"), ErrorKind::unconfirmed);
+    EXPECT_EQ(kind_of_error("40003"), ErrorKind::race);
     EXPECT_EQ(kind_of_error("55P03"), ErrorKind::passing);
     EXPECT_EQ(kind_of_error("55000"), ErrorKind::extension);
     EXPECT_EQ(kind_of_error("XX000"), ErrorKind::internal);
