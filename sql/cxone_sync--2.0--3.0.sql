@@ -251,7 +251,7 @@ CREATE FUNCTION replay_dead_letters(
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_replay_dead_letters';
 COMMENT ON FUNCTION replay_dead_letters(bigint[], text, text, integer) IS
-    'applies dead letters anew, those that failed least often first, and one that another session replays not at all: what succeeds is deleted, what fails again stays with one more attempt';
+    'applies dead letters anew, in the order of their arrival: up to so many of those that failed least often, and one that another session replays not at all; what succeeds is deleted, what fails again stays with one more attempt';
 
 CREATE FUNCTION purge_dead_letters(older_than interval, force boolean DEFAULT false) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_purge_dead_letters';
@@ -472,7 +472,7 @@ COMMENT ON VIEW sync_counters IS 'what was counted since the server started or r
 COMMENT ON COLUMN sync_counters.counter IS
     'deliveries, events, received_bytes (as senders sent them), batches (taken from the queue), commits, rollbacks';
 COMMENT ON COLUMN sync_counters.outcome IS
-    'of deliveries: committed (200), repeated (200, for one that was committed before), refused (4xx, or 5xx for good), retry_later (503); of events: applied, skipped, dead_lettered, retry_later';
+    'of deliveries: committed (200), repeated (200, for one that was committed before), refused (4xx, or 5xx for good), retry_later (503); of events, if their delivery came into the queue: applied, skipped, dead_lettered, retry_later';
 COMMENT ON COLUMN sync_counters.reason IS 'why deliveries were refused or are to be sent again';
 COMMENT ON COLUMN sync_counters.total IS 'how often, or how much';
 COMMENT ON COLUMN sync_counters.stats_reset IS 'since when';

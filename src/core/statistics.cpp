@@ -12,7 +12,9 @@ namespace {
 constexpr const char *deliveries_help =
     "Deliveries by what they were answered: committed is 200, repeated 200 for one that had been committed "
     "before, refused 4xx or 5xx for good, retry_later 503.";
-constexpr const char *events_help = "Events of deliveries that were not refused, by what became of them.";
+constexpr const char *events_help =
+    "Events of deliveries that came into the queue, by what became of them: what is sent back before that is "
+    "counted by deliveries alone.";
 
 constexpr CounterName names[] = {
     {"deliveries", "committed", "", deliveries_help},

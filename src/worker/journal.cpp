@@ -11,11 +11,30 @@ constexpr std::int64_t settling_us = 5 * us_per_second;
 constexpr std::int64_t pause_us = 60 * us_per_second;
 constexpr std::size_t max_told = 8; /* different reasons */
 
+/*
+ * What is wrong with a value shows it, and what is wrong with a row shows that in its detail: a constraint of
+ * dead_letters, say, or a column of it that was given another type. The events' contents are not for the log.
+ */
+PgError without_contents(const PgError &error)
+{
+    PgError told = error;
+
+    if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == ERRCODE_DATA_EXCEPTION) {
+        snprintf(told.message, sizeof(told.message), "a value was refused, with SQLSTATE %s",
+                 error.sqlstate());
+        strlcpy(told.hint, "last_error in cxone_sync.sync_status has the message.", sizeof(told.hint));
+    }
+    if (is_fault_of_value(error.sqlerrcode))
+        told.detail[0] = '\0';
+    return told;
+}
+
 } // namespace
 
 /* Once for each new reason, not once for each delivery. */
-void Journal::note_failure(const PgError &reason)
+void Journal::note_failure(const PgError &error)
 {
+    const PgError reason = without_contents(error);
     PgError ignored;
 
     failing_ = true;
@@ -66,7 +85,6 @@ void Journal::tell_recovery()
     told_.clear();
 }
 
-/* The events' contents are not for the log. */
 void Journal::tell_dead_letters()
 {
     PgError ignored;

@@ -17,7 +17,7 @@ namespace cxone_sync {
 class Journal {
 public:
     /* Deliveries cannot be written, and get 503: told at once, unless the reason has been told already. */
-    void note_failure(const PgError &reason);
+    void note_failure(const PgError &error);
     /* They can: told when nothing has failed for a while. */
     void note_success();
     bool is_failing() const noexcept { return failing_; }

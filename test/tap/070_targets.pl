@@ -518,6 +518,64 @@ sql($node, "SET statement_timeout = '60s'; CREATE TABLE bob.fleeting (id int); D
 $session->run('ROLLBACK');
 pass('nor does a lock on all of them');
 
+# ---- a lock on the deletions holds up only who needs them ----
+
+sql($node, <<'SQL');
+CREATE TABLE public.losing (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE TABLE public.later (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE TABLE public.odd (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE FUNCTION public.raise_ours() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'odd' USING ERRCODE = '40003'; END $$;
+CREATE TRIGGER raise_ours BEFORE INSERT ON public.odd FOR EACH ROW EXECUTE FUNCTION public.raise_ours();
+ALTER TABLE public.losing OWNER TO cxone_sync;
+ALTER TABLE public.later OWNER TO cxone_sync;
+ALTER TABLE public.odd OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('losing', 'public.losing', '{id}', event_types => '{lose}', delete_types => '{lost}'), cxone_sync.add_target('odd', 'public.odd', '{id}', event_types => '{odd}');
+SQL
+is(counts_of(deliver_events(event_of('lost', 'gone'))), '1 0 0', 'a deletion');
+sql($node, "SELECT cxone_sync.change_target('losing', 'public.losing', '{id}', delete_types => '{}')");
+is(counts_of(deliver_events(event_of('lose', 'gone'))), '0 1 0', 'which counts when its type is gone, too');
+foreach my $lock ('LOCK TABLE cxone_sync.tombstones', 'REINDEX INDEX cxone_sync.tombstones_pkey')
+{
+	$session->run("BEGIN; $lock");
+	sql($node, 'CREATE OR REPLACE FUNCTION public.any_change() RETURNS integer LANGUAGE sql AS $$ SELECT 1 $$');
+	is(counts_of(deliver_events(event_of('note', 'beside'))), '1 0 0', "$lock: a target without deletions goes on, whatever is changed in the catalog");
+	retry_is(deliver_events(event_of('lose', 'gone')), "$lock: one with some, for an event that is deleted");
+	sql($node, "SELECT cxone_sync.add_target('later', 'public.later', '{id}', event_types => '{later}')");
+	retry_is(deliver_events(event_of('later', 'one')), "$lock: nor is any written whose deletions nobody knows yet");
+	is(counts_of(deliver_events(event_of('note', 'beside it'))), '1 0 0', "$lock: beside it others are");
+	$session->run('ROLLBACK');
+	is(counts_of(deliver_events(event_of('later', 'one'))), '1 0 0', "$lock: when it is gone they are known");
+	is(counts_of(deliver_events(event_of('lose', 'gone'))), '0 1 0', "$lock: and what was deleted stays so");
+	$session->run("BEGIN; $lock");
+	is(counts_of(deliver_events(event_of('later', 'two'))), '1 0 0', "$lock: then a further lock does not concern it");
+	$session->run('ROLLBACK');
+	sql($node, "SELECT cxone_sync.remove_target('later')");
+}
+
+# ---- an SQLSTATE that the worker itself raises, by a trigger ----
+
+my $holder = hold_worker($node);
+my @senders = map { connect_to($node) } 0 .. 1;
+$senders[$_]->send(delivery_text(events_json(event_of(qw(odd note)[$_], 'odd')))) for 0 .. 1;
+poll(sub { status_of($node, 'queue_depth') eq '2' }, 'two wait for the worker');
+release_worker($node, $holder);
+retry_is($senders[0]->reply, 'what its trigger takes for unconfirmed');
+is(counts_of($senders[1]->reply), '1 0 0', 'concerns no other delivery of the batch');
+is(status_of($node, 'not_ready_because'), '', 'and not the worker');
+
+# ---- what the log tells of an error shows nothing of an event ----
+
+$position = log_position($node);
+sql($node, "TRUNCATE $letters; ALTER TABLE cxone_sync.dead_letters ADD CONSTRAINT small CHECK (length(payload) < 200)");
+retry_is(deliver_events(event_of('nobody takes it', 'private', text => 'confidential' x 50)), 'a letter that dead_letters itself refuses');
+wait_for_log($node, qr/answered with 503: new row for relation "dead_letters" violates check constraint "small"/, $position);
+sql($node, 'ALTER TABLE cxone_sync.dead_letters DROP CONSTRAINT small; ALTER TABLE cxone_sync.dead_letters ALTER sqlstate TYPE varchar(4)');
+retry_is(deliver_events(event_of('nobody takes it', 'private')), 'one whose value does not fit');
+wait_for_log($node, qr/answered with 503: a value was refused, with SQLSTATE 22001/, $position);
+like(status_of($node, 'last_error'), qr/^value too long/, 'which sync_status tells in full');
+sql($node, 'ALTER TABLE cxone_sync.dead_letters ALTER sqlstate TYPE text');
+unlike(slurp_file($node->logfile, $position), qr/confidential|"private"/, 'the log has nothing of them');
+
 is(worker_pid($node), $pid, 'all that by one process');
 $session->close;
 stop_and_check($node);
