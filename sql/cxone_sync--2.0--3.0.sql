@@ -74,6 +74,24 @@ COMMENT ON COLUMN field_map.target IS 'name of the target';
 COMMENT ON COLUMN field_map.column_name IS 'column of the target''s table; its order column for the event''s time';
 COMMENT ON COLUMN field_map.paths IS 'JSON pointers into the event; the first that is there and not null counts';
 
+/*
+ * Times of fields and deletions know a column by a name that it keeps, and that no later column of the table gets: so neither a
+ * rename nor a drop has to touch a row.
+ */
+CREATE TABLE lasting_names (
+    relation     regclass,
+    column_name  text,
+    lasting_name text NOT NULL,
+    uses         integer NOT NULL,
+    PRIMARY KEY (relation, column_name)
+);
+COMMENT ON TABLE lasting_names IS 'by which name field_times and tombstones know a column, where it is another one than its own';
+COMMENT ON COLUMN lasting_names.relation IS 'the table';
+COMMENT ON COLUMN lasting_names.column_name IS 'name of a column, also of one that there may be later';
+COMMENT ON COLUMN lasting_names.lasting_name IS 'the name that it keeps';
+COMMENT ON COLUMN lasting_names.uses IS 'how many columns of the table the name has stood for, the next one included';
+SELECT pg_catalog.pg_extension_config_dump('lasting_names', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = relation)');
+
 CREATE FUNCTION config_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_config_changed';
 COMMENT ON FUNCTION config_changed() IS 'tells every process that the configuration has changed, at the commit';
@@ -197,8 +215,8 @@ COMMENT ON COLUMN dead_letters.constraint_name IS 'the constraint that was viola
 
 /*
  * Partial events in any order. A target with a side column field_times keeps, beside the time of the row in its order
- * column, a time for each field: a JSON object of the column's name and microseconds since 1970 in UTC, null = never set. Times
- * of the members of extra are in an object of their own at the key extra. Only what differs from the default is kept: the
+ * column, a time for each field: a JSON object of the column's lasting name (lasting_names) and microseconds since 1970 in UTC, null = never set. Times
+ * of the members of extra are in an object of their own at its lasting name. Only what differs from the default is kept: the
  * row's time for a column that is not null and a member that is there, never for the others; without any it is NULL.
  *
  * A field of an event wins if the event is later than the field; at the same time null wins, else the greater bytes. So the
@@ -212,37 +230,38 @@ COMMENT ON FUNCTION field_time(jsonb, text, boolean, timestamptz) IS
 
 CREATE FUNCTION merge_field_times(
     times jsonb, row_time timestamptz, event_time timestamptz, names text[], old_nulls boolean[], new_nulls boolean[],
-    old_extra jsonb, new_extra jsonb)
+    old_extra jsonb, new_extra jsonb, kept text[] DEFAULT NULL, extra_name text DEFAULT 'extra', shadowed boolean[] DEFAULT NULL)
 RETURNS jsonb
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_merge_field_times';
-COMMENT ON FUNCTION merge_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, jsonb) IS
-    'field_times of a row after an event; names: the columns that events may feed, old_nulls: which are null in the row, new_nulls: which are null in the event, null where it does not carry them';
+COMMENT ON FUNCTION merge_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, jsonb, text[], text, boolean[]) IS
+    'field_times of a row after an event; names: the columns that events may feed, old_nulls: which are null in the row, new_nulls: which are null in the event, null where it does not carry them; kept: columns whose times stay as they are; extra_name: the name of extra itself; shadowed: which columns extra holds a value for as well, so that their times are kept in any case';
 
 CREATE FUNCTION merge_extra(
-    old_extra jsonb, new_extra jsonb, times jsonb, row_time timestamptz, event_time timestamptz)
+    old_extra jsonb, new_extra jsonb, times jsonb, row_time timestamptz, event_time timestamptz, extra_name text DEFAULT 'extra')
 RETURNS jsonb
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_merge_extra';
-COMMENT ON FUNCTION merge_extra(jsonb, jsonb, jsonb, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION merge_extra(jsonb, jsonb, jsonb, timestamptz, timestamptz, text) IS
     'extra of a row after an event: each member that wins replaces the row''s';
 
 CREATE FUNCTION extra_wins(
-    old_extra jsonb, new_extra jsonb, times jsonb, row_time timestamptz, event_time timestamptz)
+    old_extra jsonb, new_extra jsonb, times jsonb, row_time timestamptz, event_time timestamptz, extra_name text DEFAULT 'extra')
 RETURNS boolean
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_extra_wins';
-COMMENT ON FUNCTION extra_wins(jsonb, jsonb, jsonb, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION extra_wins(jsonb, jsonb, jsonb, timestamptz, timestamptz, text) IS
     'whether an event changes the extra of a row or a time of its members';
 
 CREATE FUNCTION reset_field_times(
     times jsonb, row_time timestamptz, deleted_time timestamptz, names text[], nulls boolean[], default_nulls boolean[],
-    extra jsonb)
+    extra jsonb, kept text[] DEFAULT NULL, extra_name text DEFAULT 'extra', shadowed boolean[] DEFAULT NULL)
 RETURNS jsonb
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_field_times';
-COMMENT ON FUNCTION reset_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb) IS
+COMMENT ON FUNCTION reset_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, text[], text, boolean[]) IS
     'field_times of a row after a deletion that newer fields have overtaken: what is not newer was never set; default_nulls: which columns'' defaults are null';
 
-CREATE FUNCTION reset_extra(extra jsonb, times jsonb, row_time timestamptz, deleted_time timestamptz) RETURNS jsonb
+CREATE FUNCTION reset_extra(extra jsonb, times jsonb, row_time timestamptz, deleted_time timestamptz, extra_name text DEFAULT 'extra')
+RETURNS jsonb
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_reset_extra';
-COMMENT ON FUNCTION reset_extra(jsonb, jsonb, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION reset_extra(jsonb, jsonb, timestamptz, timestamptz, text) IS
     'extra of a row after such a deletion: only the newer members';
 
 CREATE FUNCTION replay_dead_letters(
@@ -295,25 +314,25 @@ LANGUAGE c STRICT STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_value
 COMMENT ON FUNCTION value_from_extra(text, text, jsonb) IS
     'what an event with these members would put into the column, as text, and the members that are left';
 
-CREATE FUNCTION newest_member_time(times jsonb, members text[], row_time timestamptz) RETURNS timestamptz
+CREATE FUNCTION newest_member_time(times jsonb, members text[], row_time timestamptz, extra_name text DEFAULT 'extra') RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT max(cxone_sync.field_time(times -> 'extra', m, false, row_time)) FROM unnest(members) AS m
+    SELECT max(cxone_sync.field_time(times -> extra_name, m, false, row_time)) FROM unnest(members) AS m
 $$;
-COMMENT ON FUNCTION newest_member_time(jsonb, text[], timestamptz) IS 'the time of the newest of these members of a row''s extra';
+COMMENT ON FUNCTION newest_member_time(jsonb, text[], timestamptz, text) IS 'the time of the newest of these members of a row''s extra';
 
-CREATE FUNCTION move_member_time(times jsonb, members text[], column_name text, wins boolean, is_null boolean, row_time timestamptz)
+CREATE FUNCTION move_member_time(times jsonb, members text[], column_name text, wins boolean, is_null boolean, row_time timestamptz, extra_name text DEFAULT 'extra')
 RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT nullif(CASE WHEN NOT wins THEN rest
                        WHEN newest = row_time AND NOT is_null THEN rest - column_name
                        ELSE rest || jsonb_build_object(column_name, (extract(epoch FROM newest) * 1000000)::bigint) END, '{}')
-    FROM (SELECT coalesce(times - 'extra', '{}') ||
-                 CASE WHEN (times -> 'extra') - members <> '{}' THEN jsonb_build_object('extra', (times -> 'extra') - members) ELSE '{}' END AS rest,
-                 cxone_sync.newest_member_time(times, members, row_time) AS newest) AS r
+    FROM (SELECT coalesce(times - extra_name, '{}') ||
+                 CASE WHEN (times -> extra_name) - members <> '{}' THEN jsonb_build_object(extra_name, (times -> extra_name) - members) ELSE '{}' END AS rest,
+                 cxone_sync.newest_member_time(times, members, row_time, extra_name) AS newest) AS r
 $$;
-COMMENT ON FUNCTION move_member_time(jsonb, text[], text, boolean, boolean, timestamptz) IS
+COMMENT ON FUNCTION move_member_time(jsonb, text[], text, boolean, boolean, timestamptz, text) IS
     'field_times of a row whose members of extra have been moved to a column, and have become its value if they win';
 
 CREATE PROCEDURE fill_from_extra(target text, column_name text, batch_size integer DEFAULT 1000)
@@ -332,28 +351,28 @@ CREATE TABLE tombstones (
 );
 COMMENT ON TABLE tombstones IS 'keys that events have deleted, so that a late event does not bring the row back';
 COMMENT ON COLUMN tombstones.relation IS 'the table';
-COMMENT ON COLUMN tombstones.key_columns IS 'the columns of the key, in the order of the table';
+COMMENT ON COLUMN tombstones.key_columns IS 'the columns of the key, by their lasting names, in the order of the table';
 COMMENT ON COLUMN tombstones.key IS 'the key''s text; of several columns an array''s';
 COMMENT ON COLUMN tombstones.deleted_ts IS 'time of the newest deletion: events up to it are skipped';
 SELECT pg_catalog.pg_extension_config_dump('tombstones', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = relation)');
 
-/* What we know of tables goes with them, and follows their columns, in the transaction that drops or renames them. */
+/* What we know of tables and of columns goes with them, and follows them, in the transaction that drops or renames them. */
 CREATE FUNCTION tables_dropped() RETURNS event_trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_tables_dropped';
-COMMENT ON FUNCTION tables_dropped() IS 'forgets the deletions in tables that are dropped';
+COMMENT ON FUNCTION tables_dropped() IS 'forgets the deletions in tables that are dropped, and the times of columns';
 CREATE FUNCTION names_changed() RETURNS event_trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'cxone_sync_names_changed';
-COMMENT ON FUNCTION names_changed() IS 'renames columns in tombstones and in field_times, and tells that a target follows its table';
+COMMENT ON FUNCTION names_changed() IS 'keeps what is known of columns that are renamed, and tells that a target follows its table or its column';
 
 CREATE EVENT TRIGGER cxone_sync_tables ON sql_drop EXECUTE FUNCTION tables_dropped();
 ALTER EVENT TRIGGER cxone_sync_tables ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cxone_sync_tables IS 'forgets the deletions in tables that are dropped';
+COMMENT ON EVENT TRIGGER cxone_sync_tables IS 'forgets the deletions in tables that are dropped, and the times of columns';
 CREATE EVENT TRIGGER cxone_sync_names ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER INDEX', 'ALTER SEQUENCE', 'ALTER TYPE')
     EXECUTE FUNCTION names_changed();
 ALTER EVENT TRIGGER cxone_sync_names ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cxone_sync_names IS
-    'keeps what is known of renamed columns, and tells that a target follows its table';
+    'keeps what is known of renamed columns, and tells that a target follows its table or its column';
 
 CREATE FUNCTION purge_tombstones(older_than interval, force boolean DEFAULT false) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_purge_tombstones';
@@ -512,11 +531,11 @@ DROP FUNCTION cxone_sync.reset_privileges();
 -- the generated statements call these as the owners of targets
 GRANT EXECUTE ON FUNCTION
     field_time(jsonb, text, boolean, timestamptz),
-    merge_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, jsonb),
-    merge_extra(jsonb, jsonb, jsonb, timestamptz, timestamptz), extra_wins(jsonb, jsonb, jsonb, timestamptz, timestamptz),
-    reset_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb),
-    reset_extra(jsonb, jsonb, timestamptz, timestamptz), value_from_extra(text, text, jsonb),
-    newest_member_time(jsonb, text[], timestamptz), move_member_time(jsonb, text[], text, boolean, boolean, timestamptz)
+    merge_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, jsonb, text[], text, boolean[]),
+    merge_extra(jsonb, jsonb, jsonb, timestamptz, timestamptz, text), extra_wins(jsonb, jsonb, jsonb, timestamptz, timestamptz, text),
+    reset_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, text[], text, boolean[]),
+    reset_extra(jsonb, jsonb, timestamptz, timestamptz, text), value_from_extra(text, text, jsonb),
+    newest_member_time(jsonb, text[], timestamptz, text), move_member_time(jsonb, text[], text, boolean, boolean, timestamptz, text)
 TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION

@@ -117,6 +117,34 @@ CALL cxone_sync.fill_from_extra('contact_records', 'score', 1000);
 ALTER TABLE cxone_sync.contact_records DROP COLUMN score, ADD COLUMN score numeric;
 CALL cxone_sync.fill_from_extra('contact_records', 'score', 2);
 SELECT id, score, extra FROM cxone_sync.contact_records ORDER BY id;
+-- what an event sets takes what came before it out of extra: a value that is null, or the default, stays
+TRUNCATE cxone_sync.contact_records;
+SELECT deliver(made(i, 1, '{"callBack": "123", "call_back_at": "x", "level": "gold", "home/~": "h", "kept": 1}')) FROM unnest('{1,2,3,4,5,6}'::text[]) AS i;
+ALTER TABLE cxone_sync.contact_records ADD COLUMN call_back text, ADD COLUMN level text DEFAULT 'none', ADD COLUMN home text;
+SELECT cxone_sync.map_field('contact_records', 'home', '/house', '/home~1~0', '/in/side');
+SELECT deliver(made('1', 2, '{"callBack": null}'), made('2', 2, '{"level": "none", "house": "new"}'), made('3', 1, '{"call_back": null}'), made('4', 2, '{"email": "e"}'), made('5', 2, '{"call_back": "own", "callBack": "other", "new": 2}'));
+SELECT id, call_back, level, home, extra FROM cxone_sync.contact_records ORDER BY id;
+-- an older event takes nothing out, and the same event once more writes nothing
+SELECT xmin AS before FROM cxone_sync.contact_records WHERE id = '5' \gset
+SELECT deliver(made('6', 0 + 1, '{"email": "same"}')), deliver(made('4', 1, '{"level": "old"}')), deliver(made('5', 2, '{"call_back": "own", "callBack": "other", "new": 2}'));
+SELECT xmin = :before AS untouched FROM cxone_sync.contact_records WHERE id = '5';
+CALL cxone_sync.fill_from_extra('contact_records', 'call_back');
+CALL cxone_sync.fill_from_extra('contact_records', 'level');
+CALL cxone_sync.fill_from_extra('contact_records', 'home');
+SELECT id, call_back, level, home, extra FROM cxone_sync.contact_records ORDER BY id;
+SELECT cxone_sync.unmap_field('contact_records', 'home');
+-- an extra that may not be null stays an object; one that is none is left alone
+ALTER TABLE cxone_sync.contact_records DROP COLUMN call_back, DROP COLUMN level, DROP COLUMN home;
+TRUNCATE cxone_sync.contact_records;
+SELECT deliver(made(i, 1, '{"callBack": "123"}')) FROM unnest('{1,2,3}'::text[]) AS i;
+UPDATE cxone_sync.contact_records SET extra = '["callBack"]' WHERE id = '3';
+ALTER TABLE cxone_sync.contact_records ADD COLUMN call_back text;
+SELECT deliver(made('1', 2, '{"callBack": "new"}'));
+UPDATE cxone_sync.contact_records SET extra = '{}' WHERE id = '1' AND extra IS NULL RETURNING id;
+ALTER TABLE cxone_sync.contact_records ALTER COLUMN extra SET NOT NULL;
+SELECT deliver(made('2', 2, '{"callBack": "new"}')), deliver(made('3', 2, '{"callBack": "new"}'));
+SELECT id, call_back, extra FROM cxone_sync.contact_records ORDER BY id;
+ALTER TABLE cxone_sync.contact_records ALTER COLUMN extra DROP NOT NULL, DROP COLUMN call_back;
 -- many rows: batches grow again after one at fault
 TRUNCATE cxone_sync.contact_records;
 SELECT cxone_sync.ingest(jsonb_build_object('events', jsonb_agg(made(lpad(i::text, 3, '0'), 1, jsonb_build_object('points', CASE WHEN i IN (7, 50) THEN 'none' ELSE i::text END))))) -> 'applied' FROM generate_series(1, 100) AS i;
@@ -309,6 +337,28 @@ SELECT id, note, other, extra - 'eventType' AS extra, extract(day FROM updated_t
 -- the time of what was filled is that of the member
 SELECT deliver(d('3', 1, '{"note": "a tie, and less"}'), d('1', 2, '{"note": "newer"}'));
 SELECT id, note, field_times FROM defaults ORDER BY id;
+-- an event that sets a column to its default is not undone, be it newer than the row, as old, or older: it is newer than what extra holds
+TRUNCATE defaults;
+ALTER TABLE defaults DROP COLUMN note;
+SELECT deliver(d(i, 2, '{"level": "gold"}'), d(i, 5, '{"other": "x"}')) FROM unnest('{1,2,3,4,5,6}'::text[]) AS i;
+SELECT deliver(d('7', 5, '{"other": "x"}'));
+ALTER TABLE defaults ADD COLUMN level text DEFAULT 'none';
+SELECT deliver(d('1', 6, '{"level": "none"}'), d('2', 5, '{"level": "none"}'), d('3', 3, '{"level": "none"}'), d('4', 1, '{"level": "none"}'), d('5', 6, '{"other": "y"}'), d('6', 3, '{"level": "silver"}'));
+-- where extra holds nothing, a default is as old as its row
+SELECT deliver(d('7', 3, '{"level": "silver"}'));
+CREATE FUNCTION days(times jsonb) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_object_agg(key, CASE jsonb_typeof(value) WHEN 'number' THEN to_jsonb(extract(day FROM to_timestamp(value::bigint / 1e6))) WHEN 'object' THEN test.days(value) ELSE value END) FROM jsonb_each(times)
+$$;
+SELECT id, level, other, extra - 'eventType' AS extra, extract(day FROM updated_ts) AS day, days(field_times) FROM defaults ORDER BY id;
+CALL cxone_sync.fill_from_extra('defaults', 'level');
+SELECT id, level, other, extra - 'eventType' AS extra, extract(day FROM updated_ts) AS day, days(field_times) FROM defaults ORDER BY id;
+-- of two members that feed a column the one that has lost changes nothing, whatever the order
+TRUNCATE defaults;
+ALTER TABLE defaults ADD COLUMN first_name text DEFAULT 'none';
+SELECT deliver(d('1', 2, '{"first_name": "none", "firstName": "lost"}')), deliver(d('1', 3, '{"other": "x"}')), deliver(d('1', 1, '{"first_name": "old"}'));
+SELECT deliver(d('2', 3, '{"first_name": "none"}')), deliver(d('2', 2, '{"first_name": "x", "firstName": "lost"}')), deliver(d('2', 1, '{"first_name": "old"}'));
+CALL cxone_sync.fill_from_extra('defaults', 'first_name');
+SELECT id, first_name, extra - 'eventType' AS extra, days(field_times) FROM defaults ORDER BY id;
 SELECT cxone_sync.remove_target('defaults');
 DROP TABLE defaults;
 

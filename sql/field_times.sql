@@ -53,6 +53,20 @@ SELECT merge_field_times(NULL, NULL, to_timestamp(5), '{a,b,c}', '{f,f,t}', '{f,
 SELECT merge_field_times('{"gone": 1000000, "was": null, "odd": {}}', to_timestamp(5), to_timestamp(6), '{a}', '{f}', '{f}', NULL, NULL),
     merge_field_times('{"extra": 3000000}', to_timestamp(5), to_timestamp(6), '{a,extra}', '{f,f}', '{f,NULL}', NULL, NULL);
 
+-- columns that no event writes keep what they have; extra may have another name; what extra holds a value for as well has its time in any case
+SELECT merge_field_times('{"kept": 1000000, "was": null, "gone": 1000000}', to_timestamp(5), to_timestamp(6), '{a}', '{f}', '{f}', NULL, NULL, kept => '{kept,was,none}'),
+    reset_field_times('{"kept": 1000000, "a": 2000000}', to_timestamp(5), to_timestamp(3), '{a}', '{f}', '{t}', NULL, kept => '{kept}');
+SELECT merge_field_times('{"extra": {"x": 1000000}, "e 2": {"y": 2000000}}', to_timestamp(5), to_timestamp(6), '{}', '{}', '{}', '{"x": 1, "y": 1}', '{"z": 1}', extra_name => 'e 2'),
+    merge_extra('{"x": 1, "y": 1}', '{"x": 2, "y": 2}', '{"extra": {"x": 1000000}, "e 2": {"y": 2000000}}', to_timestamp(5), to_timestamp(3), 'e 2'),
+    extra_wins('{"x": 1}', '{"x": 2}', '{"extra": {"x": 1000000}}', to_timestamp(5), to_timestamp(3), 'e 2'),
+    reset_extra('{"x": 1, "y": 1}', '{"e 2": {"y": 2000000}}', to_timestamp(5), to_timestamp(3), 'e 2'),
+    reset_field_times('{"e 2": {"x": 4000000, "y": 2000000}}', to_timestamp(5), to_timestamp(3), '{}', '{}', '{}', '{"x": 1, "y": 1}', extra_name => 'e 2');
+SELECT merge_field_times(NULL, to_timestamp(5), to_timestamp(6), '{a,b,c}', '{f,f,t}', '{f,NULL,NULL}', NULL, NULL, shadowed => '{t,t,t}'),
+    merge_field_times(NULL, to_timestamp(6), to_timestamp(5), '{a,b,c}', '{f,f,t}', '{f,NULL,NULL}', NULL, NULL, shadowed => '{t,f,t}'),
+    reset_field_times(NULL, to_timestamp(6), to_timestamp(5), '{a,b}', '{f,f}', '{t,t}', NULL, shadowed => '{t,f}');
+SELECT merge_field_times(NULL, NULL, to_timestamp(5), '{a}', '{t}', '{f}', NULL, '{}', extra_name => NULL);
+SELECT merge_field_times(NULL, NULL, to_timestamp(5), '{a}', '{t}', '{f}', NULL, NULL, shadowed => '{t,f}');
+
 -- members of extra: later wins; at the same time null, else the greater text; one that was taken out of the row keeps its entry
 SELECT old, new, event_time, extra_wins(old, new, times, row_time, event_time), merge_extra(old, new, times, row_time, event_time),
     merge_field_times(times, row_time, event_time, '{}', '{}', '{}', old, new)

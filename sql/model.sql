@@ -110,7 +110,9 @@ BEGIN
             IF old.id IS NULL THEN old.sync_status := 'pending'; END IF;
             new := jsonb_populate_record(old, test.columns_of(e));
             new.updated_ts := event_time;
-            IF test.extra_of(e) IS NOT NULL THEN new.extra := coalesce(old.extra, '{}') || test.extra_of(e); END IF;
+            -- what was there for a column goes when an event feeds it
+            IF e ?| '{firstName,first_name}' THEN new.extra := nullif(new.extra - 'firstName', '{}'); END IF;
+            IF test.extra_of(e) IS NOT NULL THEN new.extra := coalesce(new.extra, '{}') || test.extra_of(e); END IF;
             DELETE FROM test.model WHERE id = new.id;
             INSERT INTO test.model SELECT new.*;
         END IF;

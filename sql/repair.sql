@@ -208,10 +208,10 @@ SELECT cxone_sync.add_target('cases', 'cases', '{id}', event_types => '{Case,Bot
 SELECT afresh();
 SELECT deliver('{"eventType": "Case", "id": 3, "n": "x"}');
 UPDATE cxone_sync.dead_letters SET payload = replace(payload, '"x"', '3');
-ALTER TABLE cases RENAME updated_ts TO changed_ts;
+ALTER TABLE cases ALTER updated_ts TYPE timestamp;
 SELECT * FROM cxone_sync.replay_dead_letters();
 SELECT event_key, hint FROM cxone_sync.dead_letters;
-ALTER TABLE cases RENAME changed_ts TO updated_ts;
+ALTER TABLE cases ALTER updated_ts TYPE timestamptz;
 SELECT * FROM cxone_sync.replay_dead_letters();
 SELECT id, n FROM cases;
 -- it is part of the caller's transaction
@@ -298,9 +298,9 @@ SELECT state();
 SELECT count(*) FROM cxone_sync.simulate('{"events": []}');
 SELECT count(*) FROM cxone_sync.simulate(NULL);
 SELECT * FROM cxone_sync.simulate('[]');
-ALTER TABLE cases RENAME updated_ts TO changed_ts;
+ALTER TABLE cases ALTER updated_ts TYPE timestamp;
 SELECT event, target, outcome, columns, sqlstate, message FROM cxone_sync.simulate('{"events": [{"eventType": "Both", "id": 2, "timestamp": "2026-01-02T00:00:00Z"}]}');
-ALTER TABLE cases RENAME changed_ts TO updated_ts;
+ALTER TABLE cases ALTER updated_ts TYPE timestamptz;
 -- deletions leave no tombstone
 SELECT cxone_sync.change_target('cases', 'cases', '{id}', event_types => '{Case,Both}', delete_types => '{Gone}');
 SELECT event, target, outcome, event_key, columns FROM cxone_sync.simulate('{"events": [{"eventType": "Gone", "id": 1, "timestamp": "2026-01-06T00:00:00Z"}, {"eventType": "Case", "id": 1, "n": 4, "timestamp": "2026-01-05T00:00:00Z"}, {"eventType": "Gone", "id": 1, "timestamp": "2026-01-04T00:00:00Z"}]}');

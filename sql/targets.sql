@@ -311,9 +311,9 @@ SELECT name, problem, hint FROM cxone_sync.targets;
 SELECT id FROM cases ORDER BY id;
 -- the same for the other things that a target needs
 TRUNCATE cxone_sync.dead_letters;
-ALTER TABLE cases RENAME updated_ts TO changed_ts;
+ALTER TABLE cases ALTER updated_ts TYPE timestamp;
 SELECT deliver('{"meta": {"kinds": ["", "case"]}, "data": {"case": {"id": 4}}}');
-ALTER TABLE cases RENAME changed_ts TO updated_ts;
+ALTER TABLE cases ALTER updated_ts TYPE timestamptz;
 ALTER TABLE cases DROP CONSTRAINT cases_pkey;
 SELECT deliver('{"meta": {"kinds": ["", "case"]}, "data": {"case": {"id": 5}}}');
 ALTER TABLE cases ADD PRIMARY KEY (id);

@@ -23,7 +23,10 @@ namespace {
 
 constexpr const char *config_query =
     "SELECT c.name, c.relation::oid, c.key_columns, c.order_column, c.event_types, c.type_path, c.root_path, "
-    "c.delete_types, c.mark_column, c.kept_columns "
+    "c.delete_types, c.mark_column, c.kept_columns, "
+    "ARRAY(SELECT n.column_name FROM cxone_sync.lasting_names n WHERE n.relation = c.relation ORDER BY 1), "
+    "ARRAY(SELECT n.lasting_name FROM cxone_sync.lasting_names n WHERE n.relation = c.relation "
+    "ORDER BY n.column_name) "
     "FROM cxone_sync.target_config c ORDER BY c.name COLLATE \"C\"";
 /* The keys of a table's tombstones: the index leads from each to the next, however many tombstones have it.
  */
@@ -198,6 +201,8 @@ void read_config(Target *target, const ResultRow &row)
     config.delete_types = texts_of(row, 8);
     config.mark_column = text_of(row, 9);
     config.kept_columns = texts_of(row, 10);
+    config.renamed_columns = texts_of(row, 11);
+    config.lasting_names = texts_of(row, 12);
 }
 
 SPITupleTable *run_query(const char *query)
@@ -588,6 +593,37 @@ std::shared_ptr<const Mapping> mapping_of(Target *const *targets, int count)
     return std::make_shared<const Mapping>(std::move(specs));
 }
 
+/* The key of the root's member at this path; null if the path leads elsewhere, or into a member. */
+char *member_at(const char *root, const std::string &path)
+{
+    const std::size_t start = strlen(root) + 1;
+
+    if (path.size() < start || path.compare(0, start - 1, root) != 0 || path[start - 1] != '/' ||
+        path.find('/', start) != path.npos)
+        return nullptr;
+    auto *key = static_cast<char *>(palloc(path.size() - start + 1));
+    int size = 0;
+    for (std::size_t i = start; i < path.size(); i++)
+        key[size++] = path[i] != '~' ? path[i] : path[++i] == '0' ? '~' : '/';
+    key[size] = '\0';
+    return key;
+}
+
+/* In the current memory context, the catalog's. */
+void find_members(Target *target, const Mapping &mapping)
+{
+    const Mapping::Target &mapped = mapping.targets()[target->number];
+
+    for (int i = 0; mapped.is_usable && i < target->column_count; i++) {
+        for (const std::uint32_t place : mapped.column_places[i]) {
+            char *key = member_at(target->config.root_path, mapping.path_to(place));
+
+            if (key != nullptr)
+                target->columns[i].members = lappend(target->columns[i].members, key);
+        }
+    }
+}
+
 /* ---- writer locks ---- */
 
 int compare_locks(const void *a, const void *b)
@@ -634,6 +670,8 @@ void replace_catalog(const List *targets, const Tables &connected, MemoryContext
     }
     fresh->writer_locks = find_writer_locks(fresh->targets, fresh->count);
     call_cpp([fresh] { mapping_of_catalog() = mapping_of(fresh->targets, fresh->count); });
+    for (int i = 0; i < fresh->count; i++)
+        find_members(fresh->targets[i], *mapping_of_catalog());
     /* From here on it outlives the transaction; an error before has freed it with its parent. */
     MemoryContextSetParent(context, TopMemoryContext);
     catalog = fresh;

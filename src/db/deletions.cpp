@@ -37,7 +37,7 @@ Datum key_columns(const Target *target, const List *key)
     auto *names = static_cast<Datum *>(palloc(count * sizeof(Datum)));
 
     for (int k = 0; k < count; k++)
-        names[k] = CStringGetTextDatum(NameStr(target->columns[list_nth_int(key, k)].name));
+        names[k] = CStringGetTextDatum(target->columns[list_nth_int(key, k)].lasting_name);
     return text_array(names, count);
 }
 

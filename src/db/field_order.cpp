@@ -5,7 +5,8 @@
  *
  * A row's field_times keeps only the times that differ from the default: the row's time for what is set (a
  * column that is not null, a member of extra that is there), never for what is not. Hence most rows need
- * none.
+ * none. Where extra holds what would feed a column as well, a time of the column is always kept: else nothing
+ * would tell whether what it holds is the default that ADD COLUMN gave it.
  */
 
 #include <charconv>
@@ -76,9 +77,11 @@ JsonbValue string_value(const char *text, int length)
     return value;
 }
 
-JsonbValue key_of_extra()
+JsonbValue string_of(Datum datum)
 {
-    return string_value("extra", strlen("extra"));
+    auto *value = reinterpret_cast<text *>(DatumGetPointer(datum));
+
+    return string_value(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
 /* The value of a member, in `room`; null if there is no such member. */
@@ -205,13 +208,12 @@ void put_time(NewObject *times, JsonbValue *name, TimestampTz time, bool is_set,
     times->put(name, &entry);
 }
 
-void put_times_of_members(NewObject *times, NewObject *members)
+void put_times_of_members(NewObject *times, JsonbValue *name, NewObject *members)
 {
-    JsonbValue key = key_of_extra();
     JsonbValue *value = members->finish();
 
     if (value != nullptr)
-        times->put(&key, value);
+        times->put(name, value);
 }
 
 /* ---- arguments ---- */
@@ -242,11 +244,10 @@ TimestampTz event_time_argument(FunctionCallInfo fcinfo, int number)
 }
 
 /* The entries for the members of extra. Where extra is a plain column its time is in their place. */
-JsonbContainer *entries_of_members(JsonbContainer *entries, bool extra_is_plain)
+JsonbContainer *entries_of_members(JsonbContainer *entries, const JsonbValue *name, bool extra_is_plain)
 {
-    const JsonbValue key = key_of_extra();
     JsonbValue room;
-    const JsonbValue *entry = find(entries, &key, &room);
+    const JsonbValue *entry = find(entries, name, &room);
 
     if (entry == nullptr)
         return nullptr;
@@ -257,11 +258,20 @@ JsonbContainer *entries_of_members(JsonbContainer *entries, bool extra_is_plain)
     return nullptr;
 }
 
-Extra extra_argument(FunctionCallInfo fcinfo, int number, const Times &times, bool may_be_plain)
+JsonbValue name_argument(FunctionCallInfo fcinfo, int number)
+{
+    if (PG_ARGISNULL(number))
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("name of extra is missing")));
+    return string_of(PointerGetDatum(PG_GETARG_TEXT_PP(number)));
+}
+
+Extra extra_argument(FunctionCallInfo fcinfo, int number, const JsonbValue *name, const Times &times,
+                     bool may_be_plain)
 {
     JsonbContainer *members = object_argument(fcinfo, number, refuse_extra_of_row);
 
-    return {members, {entries_of_members(times.entries, may_be_plain && members == nullptr), times.row_time}};
+    return {members,
+            {entries_of_members(times.entries, name, may_be_plain && members == nullptr), times.row_time}};
 }
 
 ArrayType *array_argument(FunctionCallInfo fcinfo, int number, bool nulls_allowed)
@@ -285,39 +295,68 @@ struct Columns {
     ArrayType *names;
     ArrayType *nulls;
     ArrayType *new_nulls;
+    ArrayType *shadowed; /* null: none is */
 };
 
-/* Three arguments, from the `first` on. */
-Columns columns_argument(FunctionCallInfo fcinfo, int first, bool new_nulls_have_nulls)
+/* Three arguments, from the `first` on, and perhaps a fourth one at `shadowed`. */
+Columns columns_argument(FunctionCallInfo fcinfo, int first, bool new_nulls_have_nulls, int shadowed)
 {
     const Columns columns = {array_argument(fcinfo, first, false), array_argument(fcinfo, first + 1, false),
-                             array_argument(fcinfo, first + 2, new_nulls_have_nulls)};
+                             array_argument(fcinfo, first + 2, new_nulls_have_nulls),
+                             PG_ARGISNULL(shadowed) ? nullptr : array_argument(fcinfo, shadowed, false)};
 
     if (count_of(columns.names) != count_of(columns.nulls) ||
-        count_of(columns.names) != count_of(columns.new_nulls))
+        count_of(columns.names) != count_of(columns.new_nulls) ||
+        (columns.shadowed != nullptr && count_of(columns.names) != count_of(columns.shadowed)))
         ereport(ERROR,
                 (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("names and nulls differ in their number")));
     return columns;
 }
 
-/* Calls action(name, is_null, new_is_null), where the last is null if the event does not carry the column. */
+/*
+ * Calls action(name, is_null, new_is_null, is_shadowed), where new_is_null is null if the event does not
+ * carry the column, and a shadowed one is one whose value extra holds members for as well.
+ */
 template <typename Action> void for_each_column(const Columns &columns, Action action)
 {
     Datum *names;
     Datum *nulls;
     Datum *new_nulls;
+    Datum *shadowed = nullptr;
     bool *absent;
     int count;
 
     deconstruct_array(columns.names, TEXTOID, -1, false, TYPALIGN_INT, &names, nullptr, &count);
     deconstruct_array(columns.nulls, BOOLOID, 1, true, TYPALIGN_CHAR, &nulls, nullptr, &count);
     deconstruct_array(columns.new_nulls, BOOLOID, 1, true, TYPALIGN_CHAR, &new_nulls, &absent, &count);
+    if (columns.shadowed != nullptr)
+        deconstruct_array(columns.shadowed, BOOLOID, 1, true, TYPALIGN_CHAR, &shadowed, nullptr, &count);
     for (int i = 0; i < count; i++) {
-        auto *name = reinterpret_cast<text *>(DatumGetPointer(names[i]));
-        JsonbValue key = string_value(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+        JsonbValue key = string_of(names[i]);
         const bool new_null = DatumGetBool(new_nulls[i]);
 
-        action(&key, DatumGetBool(nulls[i]), absent[i] ? nullptr : &new_null);
+        action(&key, DatumGetBool(nulls[i]), absent[i] ? nullptr : &new_null,
+               shadowed != nullptr && DatumGetBool(shadowed[i]));
+    }
+}
+
+/* The times of columns that no event writes stay, for they may be written again. */
+void put_kept_times(NewObject *times, FunctionCallInfo fcinfo, int number, const Times &old)
+{
+    Datum *names;
+    int count;
+
+    if (PG_ARGISNULL(number) || old.entries == nullptr)
+        return;
+    deconstruct_array(array_argument(fcinfo, number, false), TEXTOID, -1, false, TYPALIGN_INT, &names,
+                      nullptr, &count);
+    for (int i = 0; i < count; i++) {
+        JsonbValue name = string_of(names[i]);
+        JsonbValue room;
+        JsonbValue *entry = find(old.entries, &name, &room);
+
+        if (entry != nullptr)
+            times->put(&name, entry);
     }
 }
 
@@ -333,14 +372,14 @@ bool carries_all(const Columns &columns)
 void put_merged_columns(NewObject *times, const Columns &columns, const Times &old, TimestampTz event_time,
                         TimestampTz row_time)
 {
-    for_each_column(columns, [&](JsonbValue *name, bool is_null, const bool *new_is_null) {
+    for_each_column(columns, [&](JsonbValue *name, bool is_null, const bool *new_is_null, bool is_shadowed) {
         TimestampTz time = time_of(old, name, !is_null);
 
         if (new_is_null != nullptr && event_time >= time) {
             is_null = *new_is_null || (is_null && event_time == time);
             time = event_time;
         }
-        put_time(times, name, time, !is_null, row_time);
+        put_time(times, name, time, !is_null && !is_shadowed, row_time);
     });
 }
 
@@ -385,14 +424,15 @@ void put_merged_members(NewObject *times, const Extra &row, JsonbContainer *even
 
 void put_reset_columns(NewObject *times, const Columns &columns, const Times &old, TimestampTz deleted_time)
 {
-    for_each_column(columns, [&](JsonbValue *name, bool is_null, const bool *default_is_null) {
-        const TimestampTz time = time_of(old, name, !is_null);
+    for_each_column(columns,
+                    [&](JsonbValue *name, bool is_null, const bool *default_is_null, bool is_shadowed) {
+                        const TimestampTz time = time_of(old, name, !is_null);
 
-        if (time > deleted_time)
-            put_time(times, name, time, !is_null, old.row_time);
-        else
-            put_time(times, name, never, !*default_is_null, old.row_time);
-    });
+                        if (time > deleted_time)
+                            put_time(times, name, time, !is_null && !is_shadowed, old.row_time);
+                        else
+                            put_time(times, name, never, !*default_is_null, old.row_time);
+                    });
 }
 
 void put_reset_members(NewObject *times, const Extra &row, TimestampTz deleted_time)
@@ -432,8 +472,7 @@ Datum cxone_sync_field_time(PG_FUNCTION_ARGS)
     if (times.entries == nullptr)
         PG_RETURN_TIMESTAMPTZ(default_time(times.row_time, is_set));
 
-    text *name = PG_GETARG_TEXT_PP(1);
-    const JsonbValue key = string_value(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+    const JsonbValue key = string_of(PointerGetDatum(PG_GETARG_TEXT_PP(1)));
     PG_RETURN_TIMESTAMPTZ(time_of(times, &key, is_set));
 }
 
@@ -441,28 +480,31 @@ Datum cxone_sync_merge_field_times(PG_FUNCTION_ARGS)
 {
     const Times old = times_argument(fcinfo, 0, 1);
     const TimestampTz event_time = event_time_argument(fcinfo, 2);
-    const Columns columns = columns_argument(fcinfo, 3, true);
+    const Columns columns = columns_argument(fcinfo, 3, true, 10);
     const bool has_extra = !PG_ARGISNULL(6) || !PG_ARGISNULL(7);
 
     if (old.entries == nullptr && event_time > old.row_time && !has_extra && carries_all(columns))
         PG_RETURN_NULL();
 
     JsonbContainer *new_extra = object_argument(fcinfo, 7, refuse_extra_of_event);
-    const Extra extra = extra_argument(fcinfo, 6, old, new_extra == nullptr);
+    JsonbValue name_of_extra = name_argument(fcinfo, 9);
+    const Extra extra = extra_argument(fcinfo, 6, &name_of_extra, old, new_extra == nullptr);
     const TimestampTz row_time = Max(old.row_time, event_time);
     NewObject times;
     NewObject members;
 
     put_merged_columns(&times, columns, old, event_time, row_time);
+    put_kept_times(&times, fcinfo, 8, old);
     put_merged_members(&members, extra, new_extra, event_time, row_time);
-    put_times_of_members(&times, &members);
+    put_times_of_members(&times, &name_of_extra, &members);
     return result_of(fcinfo, &times);
 }
 
 Datum cxone_sync_merge_extra(PG_FUNCTION_ARGS)
 {
     JsonbContainer *new_extra = object_argument(fcinfo, 1, refuse_extra_of_event);
-    const Extra extra = extra_argument(fcinfo, 0, times_argument(fcinfo, 2, 3), false);
+    const JsonbValue name = name_argument(fcinfo, 5);
+    const Extra extra = extra_argument(fcinfo, 0, &name, times_argument(fcinfo, 2, 3), false);
     const TimestampTz event_time = event_time_argument(fcinfo, 4);
     NewObject winners;
 
@@ -481,7 +523,8 @@ Datum cxone_sync_merge_extra(PG_FUNCTION_ARGS)
 Datum cxone_sync_extra_wins(PG_FUNCTION_ARGS)
 {
     JsonbContainer *new_extra = object_argument(fcinfo, 1, refuse_extra_of_event);
-    const Extra extra = extra_argument(fcinfo, 0, times_argument(fcinfo, 2, 3), false);
+    const JsonbValue name = name_argument(fcinfo, 5);
+    const Extra extra = extra_argument(fcinfo, 0, &name, times_argument(fcinfo, 2, 3), false);
     const TimestampTz event_time = event_time_argument(fcinfo, 4);
     bool wins = false;
 
@@ -495,20 +538,23 @@ Datum cxone_sync_reset_field_times(PG_FUNCTION_ARGS)
 {
     const Times old = times_argument(fcinfo, 0, 1);
     const TimestampTz deleted_time = event_time_argument(fcinfo, 2);
-    const Columns columns = columns_argument(fcinfo, 3, false);
-    const Extra extra = extra_argument(fcinfo, 6, old, true);
+    const Columns columns = columns_argument(fcinfo, 3, false, 9);
+    JsonbValue name_of_extra = name_argument(fcinfo, 8);
+    const Extra extra = extra_argument(fcinfo, 6, &name_of_extra, old, true);
     NewObject times;
     NewObject members;
 
     put_reset_columns(&times, columns, old, deleted_time);
+    put_kept_times(&times, fcinfo, 7, old);
     put_reset_members(&members, extra, deleted_time);
-    put_times_of_members(&times, &members);
+    put_times_of_members(&times, &name_of_extra, &members);
     return result_of(fcinfo, &times);
 }
 
 Datum cxone_sync_reset_extra(PG_FUNCTION_ARGS)
 {
-    const Extra extra = extra_argument(fcinfo, 0, times_argument(fcinfo, 1, 2), false);
+    const JsonbValue name = name_argument(fcinfo, 4);
+    const Extra extra = extra_argument(fcinfo, 0, &name, times_argument(fcinfo, 1, 2), false);
     const TimestampTz deleted_time = event_time_argument(fcinfo, 3);
     NewObject left;
 

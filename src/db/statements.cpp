@@ -180,6 +180,65 @@ void append_column_pruning(StringInfo sql, const Target *target, const TargetCol
     append_pruning(sql, target, parameters);
 }
 
+/* ---- what extra holds of columns ---- */
+
+const char *extra_name(const Target *target)
+{
+    return name_of(&target->columns[target->extra]);
+}
+
+void append_texts(StringInfo sql, const List *texts, const char *&separator)
+{
+    ListCell *cell;
+
+    foreach (cell, texts) {
+        appendStringInfo(sql, "%s%s", separator, quote_literal_cstr(static_cast<char *>(lfirst(cell))));
+        separator = ", ";
+    }
+}
+
+char *text_array(const List *texts)
+{
+    StringInfoData sql;
+    const char *separator = "";
+
+    initStringInfo(&sql);
+    appendStringInfoString(&sql, "ARRAY[");
+    append_texts(&sql, texts, separator);
+    appendStringInfoString(&sql, "]::text[]");
+    return sql.data;
+}
+
+/* Whether an extra has some of these members; false, not null, if there is none. */
+char *has_members(const char *extra, const List *members)
+{
+    return psprintf("COALESCE(%s ?| %s, false)", extra, text_array(members));
+}
+
+bool may_have_members(const Target *target, const TargetColumn *column)
+{
+    return target->extra >= 0 && column->members != NIL;
+}
+
+const char *type_of(const TargetColumn *column)
+{
+    return format_type_extended(column->type, column->typmod,
+                                FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+/* Its default as a value of its type. */
+char *default_value(const TargetColumn *column)
+{
+    return psprintf("(%s)::%s", column->default_expression ? column->default_expression : "NULL",
+                    type_of(column));
+}
+
+char *is_default(const TargetColumn *column)
+{
+    return psprintf("(NOT pg_catalog.record_image_ne(ROW(t.%s), ROW(%s)))", name_of(column),
+                    default_value(column));
+}
+
 /* ---- field order ---- */
 
 /*
@@ -187,11 +246,43 @@ void append_column_pruning(StringInfo sql, const Target *target, const TargetCol
  * have defined for text.
  */
 
+/*
+ * What tells that no event has set a column of the row, unless its entry in field_times says more. A default
+ * counts as never set as long as extra holds what would feed the column: that is what ADD COLUMN gave it,
+ * since what an event has set has an entry then (append_shadowed()). Else nothing tells the two apart.
+ */
+char *is_unset(const Target *target, const TargetColumn *column)
+{
+    const char *name = name_of(column);
+
+    if (column->default_expression == nullptr || !may_have_members(target, column))
+        return psprintf("t.%s IS NULL", name);
+    return psprintf("(t.%s IS NULL OR CASE WHEN %s THEN %s ELSE false END)", name,
+                    has_members(psprintf("t.%s", extra_name(target)), column->members), is_default(column));
+}
+
 /* The time of the row's value of this column (field_order.cpp). */
 char *field_time(const Target *target, const TargetColumn *column)
 {
-    return psprintf("cxone_sync.field_time(t.%s, %s::text, t.%s IS NULL, t.%s)", contract::field_times_column,
-                    quote_literal_cstr(NameStr(column->name)), name_of(column), order_name(target));
+    return psprintf("cxone_sync.field_time(t.%s, %s::text, %s, t.%s)", contract::field_times_column,
+                    quote_literal_cstr(column->lasting_name), is_unset(target, column), order_name(target));
+}
+
+/*
+ * Further arguments of the functions of field_order.cpp. All are passed, also where a default would do: a
+ * function of others that has no further ones would fit better.
+ */
+char *name_of_extra(const Target *target)
+{
+    const char *name =
+        target->extra >= 0 ? target->columns[target->extra].lasting_name : contract::extra_column;
+
+    return psprintf(", %s::text", quote_literal_cstr(name));
+}
+
+char *kept_names(const Target *target)
+{
+    return psprintf(", %s", target->kept_names == NIL ? "NULL::text[]" : text_array(target->kept_names));
 }
 
 /*
@@ -204,8 +295,9 @@ void append_wins(StringInfo sql, const Target *target, const TargetColumn *colum
     const char *time = field_time(target, column);
 
     if (is_extra(target, column)) {
-        appendStringInfo(sql, "cxone_sync.extra_wins(t.%s, excluded.%s, t.%s, t.%s, excluded.%s)",
-                         name_of(column), name_of(column), contract::field_times_column, order, order);
+        appendStringInfo(sql, "cxone_sync.extra_wins(t.%s, excluded.%s, t.%s, t.%s, excluded.%s%s)",
+                         name_of(column), name_of(column), contract::field_times_column, order, order,
+                         name_of_extra(target));
         return;
     }
     if (is_mark(target, column)) {
@@ -263,16 +355,17 @@ void append_timed_names(StringInfo sql, const Target *target)
     for (int i = 0; i < target->column_count; i++) {
         if (!has_field_time(target, &target->columns[i]))
             continue;
-        appendStringInfo(sql, "%s%s", separator, quote_literal_cstr(NameStr(target->columns[i].name)));
+        appendStringInfo(sql, "%s%s", separator, quote_literal_cstr(target->columns[i].lasting_name));
         separator = ", ";
     }
     appendStringInfoString(sql, "]::text[]");
 }
 
-const char *null_before(const Target *, const TargetColumn *column, bool)
+const char *null_before(const Target *target, const TargetColumn *column, bool)
 {
-    return psprintf("t.%s IS NULL", name_of(column));
+    return is_unset(target, column);
 }
+
 /*
  * merge_field_times() lets null win a tie, with which a mark wins: so a mark that is proposed meets no null
  * at its own time, and none meets a mark.
@@ -282,7 +375,7 @@ const char *null_to_merge(const Target *target, const TargetColumn *column, bool
     const char *name = name_of(column);
 
     if (!is_mark(target, column))
-        return psprintf("t.%s IS NULL", name);
+        return is_unset(target, column);
     return psprintf("(t.%s IS NULL AND (excluded.%s IS NULL OR excluded.%s <> %s))", name, name,
                     order_name(target), field_time(target, column));
 }
@@ -308,13 +401,51 @@ const char *null_in_source(const Target *, const TargetColumn *column, bool is_c
     return is_carried ? psprintf("s.%s IS NULL", name_of(column)) : "NULL";
 }
 
+/* Null: the event carries nothing for it. */
 const char *extra_of(const Target *target, const TargetColumn *const *columns, int count, const char *row)
 {
     if (target->extra < 0)
-        return "NULL::jsonb";
+        return nullptr;
     const TargetColumn *column = &target->columns[target->extra];
 
-    return find_column(columns, count, column) ? psprintf("%s.%s", row, name_of(column)) : "NULL::jsonb";
+    return find_column(columns, count, column) ? psprintf("%s.%s", row, name_of(column)) : nullptr;
+}
+
+/*
+ * Which columns extra holds members for as well, when all is done: those of the row, and those of the event,
+ * which may be there where another name of the column has won. Either may be null: there are none.
+ */
+void append_shadowed(StringInfo sql, const Target *target, const char *row_extra, const char *event_extra)
+{
+    List *of_row = NIL;
+    List *of_event = NIL;
+    const char *separator = "";
+    StringInfoData columns;
+
+    initStringInfo(&columns);
+    for (int i = 0; i < target->column_count; i++) {
+        const TargetColumn *column = &target->columns[i];
+        const bool in_row = row_extra != nullptr && column->members != NIL;
+        const bool in_event = event_extra != nullptr && list_length(column->members) > 1;
+
+        if (!has_field_time(target, column))
+            continue;
+        appendStringInfo(&columns, "%s%s%s%s", separator,
+                         in_row ? has_members(row_extra, column->members) : "false", in_event ? " OR " : "",
+                         in_event ? has_members(event_extra, column->members) : "");
+        separator = ", ";
+        if (in_row)
+            of_row = list_concat(of_row, column->members);
+        if (in_event)
+            of_event = list_concat(of_event, column->members);
+    }
+    if (of_row == NIL && of_event == NIL) {
+        appendStringInfoString(sql, ", NULL::boolean[]");
+        return;
+    }
+    appendStringInfo(sql, ", CASE WHEN %s%s%s THEN ARRAY[%s]::boolean[] END",
+                     of_row != NIL ? has_members(row_extra, of_row) : "false", of_event != NIL ? " OR " : "",
+                     of_event != NIL ? has_members(event_extra, of_event) : "", columns.data);
 }
 
 /*
@@ -361,8 +492,12 @@ void append_merged_times(StringInfo sql, const Target *target, const TargetColum
     append_null_tests(sql, target, columns, count, null_to_merge);
     appendStringInfoString(sql, ", ");
     append_null_tests(sql, target, columns, count, null_proposed);
-    appendStringInfo(sql, ", %s, %s)%s", extra ? psprintf("t.%s", name_of(extra)) : "NULL::jsonb",
-                     extra_of(target, columns, count, "excluded"), may_be_whole ? " END" : "");
+    const char *row_extra = extra ? psprintf("t.%s", name_of(extra)) : nullptr;
+    const char *event_extra = extra_of(target, columns, count, "excluded");
+    appendStringInfo(sql, ", %s, %s%s%s", row_extra ? row_extra : "NULL::jsonb",
+                     event_extra ? event_extra : "NULL::jsonb", kept_names(target), name_of_extra(target));
+    append_shadowed(sql, target, row_extra, event_extra);
+    appendStringInfoString(sql, may_be_whole ? ") END" : ")");
 }
 
 void append_first_times(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
@@ -380,8 +515,11 @@ void append_first_times(StringInfo sql, const Target *target, const TargetColumn
     append_null_tests(sql, target, columns, count, null_at_first);
     appendStringInfoString(sql, ", ");
     append_null_tests(sql, target, columns, count, null_in_source);
-    appendStringInfo(sql, ", NULL::jsonb, %s)%s", extra_of(target, columns, count, "s"),
-                     is_whole ? " END" : "");
+    const char *event_extra = extra_of(target, columns, count, "s");
+    appendStringInfo(sql, ", NULL::jsonb, %s, NULL::text[]%s", event_extra ? event_extra : "NULL::jsonb",
+                     name_of_extra(target));
+    append_shadowed(sql, target, nullptr, event_extra);
+    appendStringInfoString(sql, is_whole ? ") END" : ")");
 }
 
 /* ---- what is written ---- */
@@ -401,8 +539,51 @@ void append_source(StringInfo sql, const TargetColumn *const *columns, int count
     append_unnest(sql, count, numbered);
 }
 
+/* The keys of the root by which events feed these columns, as an array; null: there are none. A key's are
+ * never in extra. */
+char *fed_members(const Target *target, const TargetColumn *const *columns, int count)
+{
+    List *members = NIL;
+
+    for (int i = 0; i < count; i++) {
+        if (!is_key(target, columns[i]))
+            members = list_concat(members, columns[i]->members);
+    }
+    return members != NIL ? text_array(members) : nullptr;
+}
+
+/*
+ * In row order an event that feeds a column takes what else would feed it out of the row's extra: so what is
+ * there has not been overtaken, of which nothing else tells. (In field order the times do.) Null: there is
+ * nothing to take out.
+ */
+char *is_overtaken(const Target *target, const TargetColumn *const *columns, int count)
+{
+    const char *members =
+        target->extra >= 0 && !target->field_order ? fed_members(target, columns, count) : nullptr;
+
+    if (members == nullptr)
+        return nullptr;
+    return psprintf("(t.%s ?| %s AND pg_catalog.jsonb_typeof(t.%s) = 'object')", extra_name(target), members,
+                    extra_name(target));
+}
+
+char *extra_left(const Target *target, const TargetColumn *const *columns, int count)
+{
+    const char *extra = extra_name(target);
+    const char *overtaken = is_overtaken(target, columns, count);
+
+    if (overtaken == nullptr)
+        return psprintf("t.%s", extra);
+    const char *rest = psprintf("t.%s - %s", extra, fed_members(target, columns, count));
+    if (!target->columns[target->extra].not_null)
+        rest = psprintf("NULLIF(%s, '{}')", rest);
+    return psprintf("CASE WHEN %s THEN %s ELSE t.%s END", overtaken, rest, extra);
+}
+
 /* What the column becomes, from a row called excluded to one called t. */
-char *new_value(const Target *target, const TargetColumn *column)
+char *new_value(const Target *target, const TargetColumn *column, const TargetColumn *const *columns,
+                int count)
 {
     const char *name = name_of(column);
     const char *order = order_name(target);
@@ -410,11 +591,11 @@ char *new_value(const Target *target, const TargetColumn *column)
 
     if (is_extra(target, column))
         return target->field_order
-                   ? psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, t.%s, t.%s, excluded.%s)", name,
-                              name, contract::field_times_column, order, order)
-                   : psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, NULL::jsonb, NULL::timestamptz, "
-                              "excluded.%s)",
-                              name, name, order);
+                   ? psprintf("cxone_sync.merge_extra(t.%s, excluded.%s, t.%s, t.%s, excluded.%s%s)", name,
+                              name, contract::field_times_column, order, order, name_of_extra(target))
+                   : psprintf("cxone_sync.merge_extra(%s, excluded.%s, NULL::jsonb, NULL::timestamptz, "
+                              "excluded.%s%s)",
+                              extra_left(target, columns, count), name, order, name_of_extra(target));
     if (!target->field_order)
         return psprintf("excluded.%s", name);
     if (is_order(target, column))
@@ -426,6 +607,13 @@ char *new_value(const Target *target, const TargetColumn *column)
     return sql.data;
 }
 
+/* Whether extra changes though the event carries nothing for it. */
+bool takes_from_extra_only(const Target *target, const TargetColumn *const *columns, int count)
+{
+    return is_overtaken(target, columns, count) != nullptr &&
+           find_column(columns, count, &target->columns[target->extra]) == nullptr;
+}
+
 void append_assignments(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count)
 {
     const char *separator = "";
@@ -433,16 +621,20 @@ void append_assignments(StringInfo sql, const Target *target, const TargetColumn
     for (int i = 0; i < count; i++) {
         if (is_key(target, columns[i]))
             continue;
-        appendStringInfo(sql, "%s%s = %s", separator, name_of(columns[i]), new_value(target, columns[i]));
+        appendStringInfo(sql, "%s%s = %s", separator, name_of(columns[i]),
+                         new_value(target, columns[i], columns, count));
         separator = ", ";
     }
+    if (takes_from_extra_only(target, columns, count))
+        appendStringInfo(sql, "%s%s = %s", separator, extra_name(target), extra_left(target, columns, count));
     if (target->field_order) {
         appendStringInfo(sql, ", %s = ", contract::field_times_column);
         append_merged_times(sql, target, columns, count);
     }
 }
 
-void append_difference(StringInfo sql, const Target *target, const TargetColumn *column)
+void append_difference(StringInfo sql, const Target *target, const TargetColumn *column,
+                       const TargetColumn *const *columns, int count)
 {
     /*
      * Not by their operators *<> and *>: the parser compares rows of one column by the column type's own,
@@ -453,7 +645,7 @@ void append_difference(StringInfo sql, const Target *target, const TargetColumn 
         appendStringInfo(sql, "t.%s IS DISTINCT FROM excluded.%s", name_of(column), name_of(column));
     else
         appendStringInfo(sql, "pg_catalog.record_image_ne(ROW(t.%s), ROW(%s))", name_of(column),
-                         new_value(target, column));
+                         new_value(target, column, columns, count));
 }
 
 /* Of equal times a deletion wins. */
@@ -491,8 +683,10 @@ void append_conditions(StringInfo sql, const Target *target, const TargetColumn 
         if (target->field_order)
             append_wins(sql, target, columns[i]);
         else
-            append_difference(sql, target, columns[i]);
+            append_difference(sql, target, columns[i], columns, count);
     }
+    if (takes_from_extra_only(target, columns, count))
+        appendStringInfo(sql, " OR %s", is_overtaken(target, columns, count));
     appendStringInfoChar(sql, ')');
 }
 
@@ -587,21 +781,21 @@ void append_page_keys(StringInfo sql, const Target *target)
 }
 
 /*
- * Whether what extra holds becomes the column's value: not if an event has set the column since it was added.
- * In row order nothing tells but the value; in field order the times do, except where a default that rows
- * were given is taken for set.
+ * Whether what extra holds becomes the column's value: not if an event has set the column since it was added,
+ * or somebody else has given it a value that is not its default. In row order such an event has taken out of
+ * extra what it has overtaken; in field order the times tell.
  */
 char *fill_condition(const Target *target, const TargetColumn *column)
 {
-    const char *untouched = psprintf("t.%s IS NOT DISTINCT FROM %s", name_of(column),
-                                     column->default_expression ? column->default_expression : "NULL");
+    const char *untouched = is_default(column);
 
     if (!target->field_order)
-        return psprintf("(%s)", untouched);
-    return psprintf("(cxone_sync.newest_member_time(t.%s, p.members, t.%s) > %s OR (%s AND "
+        return pstrdup(untouched);
+    return psprintf("(cxone_sync.newest_member_time(t.%s, p.members, t.%s%s) > %s OR (%s AND "
                     "COALESCE(t.%s, '{}') -> %s IS NULL))",
-                    contract::field_times_column, order_name(target), field_time(target, column), untouched,
-                    contract::field_times_column, quote_literal_cstr(NameStr(column->name)));
+                    contract::field_times_column, order_name(target), name_of_extra(target),
+                    field_time(target, column), untouched, contract::field_times_column,
+                    quote_literal_cstr(column->lasting_name));
 }
 
 } // namespace
@@ -610,7 +804,7 @@ char *fill_statement(const Target *target, int column_index, bool goes_on)
 {
     const TargetColumn *column = &target->columns[column_index];
     const char *name = name_of(column);
-    const char *extra = name_of(&target->columns[target->extra]);
+    const char *extra = extra_name(target);
     const char *wins = fill_condition(target, column);
     StringInfoData sql;
 
@@ -623,15 +817,14 @@ char *fill_statement(const Target *target, int column_index, bool goes_on)
         "EXCEPT SELECT jsonb_object_keys(COALESCE(v.rest, '{}'))) AS members "
         "FROM page, LATERAL cxone_sync.value_from_extra($1, $2, page.extra) AS v WHERE v.found), "
         "filled AS (UPDATE %s AS t SET %s = CASE WHEN %s THEN p.value::%s ELSE t.%s END, %s = p.rest",
-        target->table, name, wins,
-        format_type_extended(column->type, column->typmod,
-                             FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY),
-        name, extra);
+        target->table, name, wins, type_of(column), name, extra);
     if (target->field_order)
-        appendStringInfo(
-            &sql, ", %s = cxone_sync.move_member_time(t.%s, p.members, %s::text, %s, p.value IS NULL, t.%s)",
-            contract::field_times_column, contract::field_times_column,
-            quote_literal_cstr(NameStr(column->name)), wins, order_name(target));
+        appendStringInfo(&sql,
+                         ", %s = cxone_sync.move_member_time(t.%s, p.members, %s::text, %s, "
+                         "p.value IS NULL OR COALESCE(p.rest ?| %s, false), t.%s%s)",
+                         contract::field_times_column, contract::field_times_column,
+                         quote_literal_cstr(column->lasting_name), wins, text_array(column->members),
+                         order_name(target), name_of_extra(target));
     appendStringInfoString(&sql, " FROM p WHERE ");
     append_key_match(&sql, target, page_key);
     appendStringInfoString(&sql, " RETURNING 1) SELECT p.seen, (SELECT count(*) FROM filled)");
@@ -770,13 +963,19 @@ char *reset_statement(const Target *target)
     append_null_tests(&times, target, nullptr, 0, null_before);
     appendStringInfoString(&times, ", ");
     append_null_tests(&times, target, nullptr, 0, null_at_first);
-    appendStringInfo(&times, ", %s)", extra ? psprintf("t.%s", name_of(extra)) : "NULL::jsonb");
+    const char *reset_extra =
+        extra ? psprintf("cxone_sync.reset_extra(t.%s, t.%s, t.%s, u.time%s)", name_of(extra),
+                         contract::field_times_column, order, name_of_extra(target))
+              : nullptr;
+    appendStringInfo(&times, ", %s%s%s", extra ? psprintf("t.%s", name_of(extra)) : "NULL::jsonb",
+                     kept_names(target), name_of_extra(target));
+    append_shadowed(&times, target, reset_extra, nullptr);
+    appendStringInfoChar(&times, ')');
     initStringInfo(&sql);
     appendStringInfo(&sql, "UPDATE %s AS t SET %s = %s", target->table, contract::field_times_column,
                      times.data);
     if (extra)
-        appendStringInfo(&sql, ", %s = cxone_sync.reset_extra(t.%s, t.%s, t.%s, u.time)", name_of(extra),
-                         name_of(extra), contract::field_times_column, order);
+        appendStringInfo(&sql, ", %s = %s", name_of(extra), reset_extra);
     for (int i = 0; i < target->column_count; i++) {
         const TargetColumn *column = &target->columns[i];
 

@@ -29,10 +29,20 @@ constexpr const char *forget_statement =
     "SELECT t.ctid FROM cxone_sync.tombstones AS t WHERE t.relation = ANY (ARRAY("
     "SELECT o.objid FROM pg_event_trigger_dropped_objects() AS o "
     "WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0)) FOR UPDATE SKIP LOCKED))";
+constexpr const char *forget_names_statement =
+    "DELETE FROM cxone_sync.lasting_names WHERE relation = ANY (ARRAY("
+    "SELECT o.objid FROM pg_event_trigger_dropped_objects() AS o "
+    "WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0))";
+
+/* The next two return tables and a column's name. */
+constexpr const char *dropped_query =
+    "WITH gone AS (SELECT objid, objsubid, address_names FROM pg_event_trigger_dropped_objects() "
+    "WHERE classid = 'pg_class'::regclass) SELECT objid, address_names[3] FROM gone "
+    "WHERE objsubid > 0 AND objid NOT IN (SELECT objid FROM gone WHERE objsubid = 0)";
 
 /*
- * The tables one of whose columns has got another name, and whether they are targets': the table of the
- * command, or those of its type, and all their children.
+ * Those one of whose columns has got another name: the table of the command, or those of its type, and all
+ * their children.
  */
 constexpr const char *renamed_query =
     "WITH RECURSIVE named AS (SELECT objid FROM pg_event_trigger_ddl_commands() "
@@ -42,20 +52,41 @@ constexpr const char *renamed_query =
     "JOIN pg_depend AS d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = r.reltype "
     "AND d.classid = 'pg_class'::regclass JOIN pg_class AS t ON t.oid = d.objid AND t.reloftype = r.reltype "
     "UNION SELECT i.inhrelid FROM below AS b JOIN pg_inherits AS i ON i.inhparent = b.relation) "
-    "SELECT relation, relation IN (SELECT c.relation FROM cxone_sync.target_config AS c) FROM below";
+    "SELECT relation, $1 FROM below";
 
-/* What has a column's new name was of one that was dropped before. */
-constexpr const char *forget_name_statement =
-    "DELETE FROM cxone_sync.tombstones WHERE relation = ANY ($1) AND $3 = ANY (key_columns)";
-constexpr const char *rename_statement =
-    "UPDATE cxone_sync.tombstones SET key_columns = array_replace(key_columns, $2, $3) "
-    "WHERE relation = ANY ($1) AND $2 = ANY (key_columns)";
-/* %s: the table. A time of extra is an object, which is no column's. */
-constexpr const char *rename_time_statement =
-    "UPDATE %s SET field_times = nullif(field_times - ARRAY[$1, $2] || "
-    "CASE WHEN field_times ? $1 AND 'extra' <> ALL (ARRAY[$1, $2]) "
-    "THEN jsonb_build_object($2, field_times -> $1) ELSE '{}' END, '{}') "
-    "WHERE field_times ?| ARRAY[$1, $2]";
+constexpr const char *target_query = "SELECT FROM cxone_sync.target_config WHERE relation = $1";
+constexpr const char *deletion_query = "SELECT FROM cxone_sync.tombstones WHERE relation = $1 LIMIT 1";
+
+/* What is known by a column's name is not of the next column that gets it. The same commands give the same
+ * names. */
+constexpr const char *new_name_statement =
+    "INSERT INTO cxone_sync.lasting_names AS n VALUES ($1, $2, $2 || ' (column 2 of this name)', 2) "
+    "ON CONFLICT (relation, column_name) DO UPDATE SET uses = n.uses + 1, "
+    "lasting_name = n.column_name || ' (column ' || n.uses + 1 || ' of this name)'";
+constexpr const char *same_name_statement =
+    "INSERT INTO cxone_sync.lasting_names AS n SELECT $1, $3, "
+    "COALESCE((SELECT o.lasting_name FROM cxone_sync.lasting_names AS o "
+    "WHERE o.relation = $1 AND o.column_name = $2), $2), 1 "
+    "ON CONFLICT (relation, column_name) DO UPDATE SET lasting_name = excluded.lasting_name";
+
+/* The targets of a table whose configuration names a column. */
+constexpr const char *naming_query =
+    "SELECT c.name FROM cxone_sync.target_config AS c WHERE c.relation = $1 AND ("
+    "$2 = ANY (c.key_columns || c.kept_columns || ARRAY[c.order_column, c.mark_column]) OR EXISTS ("
+    "SELECT FROM cxone_sync.field_map AS f WHERE f.target = c.name AND f.column_name = $2))";
+constexpr const char *rename_in_config_statement =
+    "UPDATE cxone_sync.target_config SET key_columns = array_replace(key_columns, $2, $3), "
+    "kept_columns = array_replace(kept_columns, $2, $3), "
+    "order_column = CASE order_column WHEN $2 THEN $3 ELSE order_column END, "
+    "mark_column = CASE mark_column WHEN $2 THEN $3 ELSE mark_column END WHERE relation = $1";
+/* What was mapped by the new name was a column that is gone. */
+constexpr const char *unmap_statement =
+    "DELETE FROM cxone_sync.field_map AS f USING cxone_sync.target_config AS c, cxone_sync.field_map AS o "
+    "WHERE c.relation = $1 AND f.target = c.name AND f.column_name = $3 "
+    "AND o.target = c.name AND o.column_name = $2";
+constexpr const char *rename_in_map_statement =
+    "UPDATE cxone_sync.field_map AS f SET column_name = $3 FROM cxone_sync.target_config AS c "
+    "WHERE c.relation = $1 AND f.target = c.name AND f.column_name = $2";
 
 constexpr const char *moved_query =
     "SELECT c.name, c.relation::text FROM cxone_sync.target_config AS c WHERE c.relation IN ("
@@ -72,65 +103,69 @@ void check_event_trigger(FunctionCallInfo fcinfo)
 /* ---- tables are dropped ---- */
 
 /* Whoever drops a table waits for nobody because of us. */
-void forget_dropped_tables()
+void forget_in(const char *name, const char *statement)
 {
-    OwnTable tombstones;
+    OwnTable table;
     PgError error;
 
-    if (!find_own_table("tombstones", NoLock, tombstones, error) ||
-        !ConditionalLockRelationOid(tombstones.relation, RowExclusiveLock) ||
-        !find_own_table("tombstones", NoLock, tombstones, error))
+    if (!find_own_table(name, NoLock, table, error) ||
+        !ConditionalLockRelationOid(table.relation, RowExclusiveLock) ||
+        !find_own_table(name, NoLock, table, error))
         return;
-    connect_spi();
-    const SavedIdentity saved = as_owner(tombstones.owner);
-    run_spi(forget_statement, 0, nullptr, nullptr, nullptr, SPI_OK_DELETE);
+    const SavedIdentity saved = as_owner(table.owner);
+    run_spi(statement, 0, nullptr, nullptr, nullptr, SPI_OK_DELETE);
     back_to(saved);
-    SPI_finish();
 }
 
-/* ---- columns are renamed ---- */
+/* ---- columns are dropped or renamed ---- */
 
-struct Renamed {
-    int count;
-    Datum *relations;
-    bool *are_targets;
+/* A column of a table that it was dropped from, or that it has another name in. */
+struct Column {
+    Oid relation;
+    Datum name;
 };
 
-/* In SPI's memory context. With the rights of the configuration's owner. */
-Renamed find_renamed()
+struct Columns {
+    int count;
+    Column *columns;
+};
+
+/* By one of the queries above, in SPI's memory context. */
+Columns find_columns(Oid owner, const char *query, int count, Oid *types, Datum *values)
 {
     bool is_null;
 
-    run_spi(renamed_query, 0, nullptr, nullptr, nullptr, SPI_OK_SELECT);
-    const auto count = static_cast<int>(SPI_processed);
-    Renamed renamed = {.count = count,
-                       .relations = static_cast<Datum *>(palloc(Max(count, 1) * sizeof(Datum))),
-                       .are_targets = static_cast<bool *>(palloc(Max(count, 1) * sizeof(bool)))};
-    for (int i = 0; i < count; i++) {
-        renamed.relations[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null);
-        renamed.are_targets[i] =
-            DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &is_null));
+    const SavedIdentity saved = as_owner(owner);
+    run_spi(query, count, types, values, nullptr, SPI_OK_SELECT);
+    back_to(saved);
+    Columns found = {.count = static_cast<int>(SPI_processed),
+                     .columns = static_cast<Column *>(palloc(Max(SPI_processed, 1) * sizeof(Column)))};
+    for (int i = 0; i < found.count; i++) {
+        HeapTuple tuple = SPI_tuptable->vals[i];
+        TupleDesc row = SPI_tuptable->tupdesc;
+
+        found.columns[i] = {DatumGetObjectId(SPI_getbinval(tuple, row, 1, &is_null)),
+                            CStringGetTextDatum(SPI_getvalue(tuple, row, 2))};
     }
     SPI_freetuptable(SPI_tuptable);
-    return renamed;
+    return found;
 }
 
-/* A tombstone belongs to a key, whatever its columns are called. */
-void rename_in_tombstones(const Renamed &renamed, const RenameStmt *statement)
+/* Whether a query with the table as its parameter finds anything. */
+bool finds_any(Oid owner, const char *query, Oid relation)
 {
-    OwnTable tombstones;
-    PgError error;
+    Oid types[] = {REGCLASSOID};
+    Datum values[] = {ObjectIdGetDatum(relation)};
 
-    if (!find_own_table("tombstones", RowExclusiveLock, tombstones, error))
-        return;
-    Oid types[] = {OIDARRAYOID, TEXTOID, TEXTOID};
-    Datum values[] = {PointerGetDatum(construct_array(renamed.relations, renamed.count, OIDOID, sizeof(Oid),
-                                                      true, TYPALIGN_INT)),
-                      CStringGetTextDatum(statement->subname), CStringGetTextDatum(statement->newname)};
-    const SavedIdentity saved = as_owner(tombstones.owner);
-    run_spi(forget_name_statement, lengthof(values), types, values, nullptr, SPI_OK_DELETE);
-    run_spi(rename_statement, lengthof(values), types, values, nullptr, SPI_OK_UPDATE);
+    const SavedIdentity saved = as_owner(owner);
+    run_spi(query, lengthof(values), types, values, nullptr, SPI_OK_SELECT);
     back_to(saved);
+    return SPI_processed > 0;
+}
+
+bool is_of_target(Oid relation)
+{
+    return finds_any(own_table("target_config", AccessShareLock).owner, target_query, relation);
 }
 
 bool is_in_field_order(Oid relation)
@@ -144,44 +179,112 @@ bool is_in_field_order(Oid relation)
     return holds_times;
 }
 
-/*
- * As the table's owner, whoever renames: the rows' triggers are that owner's code. A superuser's table is no
- * target that could be used.
- */
-void rename_in_rows(Oid relation, const RenameStmt *statement)
+/* Without a wait: where it cannot be seen there may be some, as a name too many does no harm. */
+bool may_have_deletions(Oid relation)
 {
-    Oid types[] = {TEXTOID, TEXTOID};
-    Datum values[] = {CStringGetTextDatum(statement->subname), CStringGetTextDatum(statement->newname)};
-    const Oid owner = owner_of(relation);
+    OwnTable tombstones;
+    PgError error;
 
-    if (superuser_arg(owner) || !is_in_field_order(relation))
-        return;
-    const char *table =
-        quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
-    const SavedIdentity saved = as_owner(owner);
-    run_spi(psprintf(rename_time_statement, table), lengthof(values), types, values, nullptr, SPI_OK_UPDATE);
+    if (!find_own_table("tombstones", NoLock, tombstones, error))
+        return false;
+    return !ConditionalLockRelationOid(tombstones.relation, AccessShareLock) ||
+           finds_any(tombstones.owner, deletion_query, relation);
+}
+
+/* Whether times or deletions may know a column of the table: they outlive its targets. */
+bool is_known(Oid relation)
+{
+    return is_of_target(relation) || is_in_field_order(relation) || may_have_deletions(relation);
+}
+
+/* For statements that take a table, a column's name, and perhaps another one. */
+struct NameParameters {
+    Oid types[3] = {REGCLASSOID, TEXTOID, TEXTOID};
+    Datum values[3] = {};
+
+    NameParameters(const Column &column, Datum new_name)
+        : values{ObjectIdGetDatum(column.relation), column.name, new_name}
+    {
+    }
+};
+
+void write_names(const char *table, const char *statement, NameParameters &parameters, int count,
+                 int expected)
+{
+    const SavedIdentity saved = as_owner(own_table(table).owner);
+
+    run_spi(statement, count, parameters.types, parameters.values, nullptr, expected);
     back_to(saved);
 }
 
-void rename_columns(const OwnTable &config, const RenameStmt *statement)
+void give_new_name(Oid relation, Datum name)
 {
-    const SavedIdentity saved = as_owner(config.owner);
-    const Renamed renamed = find_renamed();
+    NameParameters parameters({relation, name}, 0);
+
+    write_names("lasting_names", new_name_statement, parameters, 2, SPI_OK_INSERT);
+}
+
+/* What is kept at the name extra are the times of members, which are no column's. */
+void keep_name(NameParameters &parameters, const RenameStmt *statement)
+{
+    const Oid relation = DatumGetObjectId(parameters.values[0]);
+
+    if (strcmp(statement->subname, contract::extra_column) == 0 ||
+        strcmp(statement->newname, contract::extra_column) == 0)
+        give_new_name(relation, parameters.values[2]);
+    else
+        write_names("lasting_names", same_name_statement, parameters, 3, SPI_OK_INSERT);
+    give_new_name(relation, parameters.values[1]);
+}
+
+void forget_dropped_columns(Oid owner)
+{
+    const Columns dropped = find_columns(owner, dropped_query, 0, nullptr, nullptr);
+
+    for (int i = 0; i < dropped.count; i++) {
+        if (is_known(dropped.columns[i].relation))
+            give_new_name(dropped.columns[i].relation, dropped.columns[i].name);
+    }
+}
+
+void rename_in_config(NameParameters &parameters, const RenameStmt *statement)
+{
+    const SavedIdentity saved = as_owner(own_table("target_config", AccessShareLock).owner);
+    run_spi(naming_query, 2, parameters.types, parameters.values, nullptr, SPI_OK_SELECT);
     back_to(saved);
-    if (renamed.count == 0)
+    if (SPI_processed == 0)
         return;
-    rename_in_tombstones(renamed, statement);
+    SPITupleTable *targets = SPI_tuptable;
+    write_names("target_config", rename_in_config_statement, parameters, 3, SPI_OK_UPDATE);
+    write_names("field_map", unmap_statement, parameters, 3, SPI_OK_DELETE);
+    write_names("field_map", rename_in_map_statement, parameters, 3, SPI_OK_UPDATE);
+    for (uint64 i = 0; i < targets->numvals; i++)
+        ereport(NOTICE, (errmsg("target \"%s\" follows its column \"%s\", which is \"%s\" now",
+                                SPI_getvalue(targets->vals[i], targets->tupdesc, 1), statement->subname,
+                                statement->newname)));
+}
+
+void rename_columns(Oid owner, const RenameStmt *statement)
+{
+    Oid types[] = {TEXTOID};
+    Datum values[] = {CStringGetTextDatum(statement->subname)};
+    const Columns renamed = find_columns(owner, renamed_query, lengthof(values), types, values);
+
     for (int i = 0; i < renamed.count; i++) {
-        if (renamed.are_targets[i])
-            rename_in_rows(DatumGetObjectId(renamed.relations[i]), statement);
+        NameParameters parameters(renamed.columns[i], CStringGetTextDatum(statement->newname));
+
+        if (!is_known(renamed.columns[i].relation))
+            continue;
+        keep_name(parameters, statement);
+        rename_in_config(parameters, statement);
     }
 }
 
 /* ---- tables are renamed ---- */
 
-void tell_of_moved_targets(const OwnTable &config)
+void tell_of_moved_targets()
 {
-    const SavedIdentity saved = as_owner(config.owner);
+    const SavedIdentity saved = as_owner(own_table("target_config", AccessShareLock).owner);
 
     run_spi(moved_query, 0, nullptr, nullptr, nullptr, SPI_OK_SELECT);
     back_to(saved);
@@ -199,40 +302,54 @@ bool renames_column(const Node *command)
             castNode(RenameStmt, const_cast<Node *>(command))->renameType == OBJECT_ATTRIBUTE);
 }
 
-} // namespace
-
-/* On sql_drop. An error, such as a full disk, is no reason to keep the table. */
-Datum cxone_sync_tables_dropped(PG_FUNCTION_ARGS)
+/*
+ * Runs `keep_up` with the owner of our tables, if they are there. An error, such as a full disk, is no reason
+ * to refuse the command: a warning tells what has failed.
+ */
+template <typename KeepUp> Datum follow(const char *failure, KeepUp keep_up)
 {
+    OwnTable config;
     PgError error;
 
-    check_event_trigger(fcinfo);
-    if (!in_any_subtransaction(CurrentMemoryContext, error, forget_dropped_tables)) {
-        if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-            raise(error);
-        ereport(WARNING, (errcode(error.sqlerrcode),
-                          errmsg("could not forget the deletions in a table that is dropped"),
-                          errdetail("%s", error.message)));
-    }
+    if (!find_own_table("target_config", NoLock, config, error))
+        return PointerGetDatum(nullptr);
+    const Oid owner = config.owner;
+    const bool ok = in_any_subtransaction(CurrentMemoryContext, error, [owner, keep_up] {
+        connect_spi();
+        keep_up(owner);
+        SPI_finish();
+    });
+    if (!ok && ERRCODE_TO_CATEGORY(error.sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+        raise(error);
+    if (!ok)
+        ereport(WARNING, (errcode(error.sqlerrcode), errmsg("%s", failure), errdetail("%s", error.message)));
     return PointerGetDatum(nullptr);
+}
+
+} // namespace
+
+/* On sql_drop. */
+Datum cxone_sync_tables_dropped(PG_FUNCTION_ARGS)
+{
+    check_event_trigger(fcinfo);
+    return follow("could not forget what was known of a table or a column that is dropped", [](Oid owner) {
+        forget_dropped_columns(owner);
+        forget_in("tombstones", forget_statement);
+        forget_in("lasting_names", forget_names_statement);
+    });
 }
 
 /* On ddl_command_end. */
 Datum cxone_sync_names_changed(PG_FUNCTION_ARGS)
 {
-    OwnTable config;
-    PgError error;
-
     check_event_trigger(fcinfo);
     Node *command = reinterpret_cast<EventTriggerData *>(fcinfo->context)->parsetree;
-    if ((!IsA(command, RenameStmt) && !IsA(command, AlterObjectSchemaStmt)) ||
-        !find_own_table("target_config", AccessShareLock, config, error))
+    if (!IsA(command, RenameStmt) && !IsA(command, AlterObjectSchemaStmt))
         return PointerGetDatum(nullptr);
-    connect_spi();
-    if (renames_column(command))
-        rename_columns(config, castNode(RenameStmt, command));
-    else
-        tell_of_moved_targets(config);
-    SPI_finish();
-    return PointerGetDatum(nullptr);
+    return follow("could not keep what was known by a name that has changed", [command](Oid owner) {
+        if (renames_column(command))
+            rename_columns(owner, castNode(RenameStmt, command));
+        else
+            tell_of_moved_targets();
+    });
 }

@@ -189,6 +189,19 @@ bool refuses_null(Target *target, Form_pg_attribute attribute)
     return is_domain_without_nulls(target, attribute->atttypid) || attribute->attnotnull;
 }
 
+char *lasting_name_of(const TargetConfig &config, const char *column)
+{
+    ListCell *name;
+    ListCell *lasting;
+
+    forboth(name, config.renamed_columns, lasting, config.lasting_names)
+    {
+        if (strcmp(static_cast<char *>(lfirst(name)), column) == 0)
+            return static_cast<char *>(lfirst(lasting));
+    }
+    return pstrdup(column);
+}
+
 void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *column)
 {
     Oid input_function;
@@ -204,6 +217,7 @@ void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *
     column->plain_text = column->type == TEXTOID || (column->type == VARCHAROID && column->typmod < 0);
     column->shape = shape_of(column->base_type);
     column->paths = paths_for(target->config, NameStr(attribute->attname));
+    column->lasting_name = lasting_name_of(target->config, NameStr(attribute->attname));
     if (OidIsValid(get_element_type(column->base_type)) || type_is_rowtype(column->base_type))
         column->inner = inner_values_of(target, column->base_type);
     getTypeInputInfo(column->type, &input_function, &column->input_parameter);
@@ -254,8 +268,11 @@ void take_column(Target *target, Form_pg_attribute attribute)
         target->field_order = true;
         return;
     }
-    if (is_computed(attribute) || is_in(config.kept_columns, NameStr(attribute->attname)))
+    if (is_computed(attribute) || is_in(config.kept_columns, NameStr(attribute->attname))) {
+        target->kept_names =
+            lappend(target->kept_names, lasting_name_of(config, NameStr(attribute->attname)));
         return;
+    }
     if (is_named(attribute, contract::extra_column) && attribute->atttypid == JSONBOID)
         target->extra = index;
     else if (is_named(attribute, config.mark_column))
@@ -339,25 +356,31 @@ bool check_key_column(Target *target, Relation relation, const char *name)
     return true;
 }
 
-/* The columns of these names, in the order of the table: a key is one, however somebody lists its columns. */
-List *key_of(const Target *target, const List *names)
+/*
+ * The columns of these names, or of these lasting names, in the order of the table: a key is one, however
+ * somebody lists its columns.
+ */
+List *key_of(const Target *target, const List *names, bool are_lasting)
 {
     List *key = NIL;
 
     for (int i = 0; i < target->column_count; i++) {
-        if (is_in(names, NameStr(target->columns[i].name)) && !target->columns[i].cast_in_statement)
+        const TargetColumn &column = target->columns[i];
+
+        if (is_in(names, are_lasting ? column.lasting_name : NameStr(column.name)) &&
+            !column.cast_in_statement)
             key = lappend_int(key, i);
     }
     return list_length(key) == list_length(names) ? key : NIL;
 }
 
 /* A key of which the target's events cannot have all columns tells nothing of them. */
-void add_deletion_keys(Target *target, const List *keys)
+void add_deletion_keys(Target *target, const List *keys, bool are_lasting)
 {
     const ListCell *cell;
 
     foreach (cell, keys) {
-        List *key = key_of(target, static_cast<List *>(lfirst(cell)));
+        List *key = key_of(target, static_cast<List *>(lfirst(cell)), are_lasting);
 
         if (key != NIL && !list_member(target->deletion_keys, key))
             target->deletion_keys = lappend(target->deletion_keys, key);
@@ -366,9 +389,9 @@ void add_deletion_keys(Target *target, const List *keys)
 
 void find_deletion_keys(Target *target)
 {
-    target->deletion_keys = list_make1(key_of(target, target->config.key_columns));
-    add_deletion_keys(target, target->config.deletion_keys);
-    add_deletion_keys(target, target->config.tombstone_keys);
+    target->deletion_keys = list_make1(key_of(target, target->config.key_columns, false));
+    add_deletion_keys(target, target->config.deletion_keys, false);
+    add_deletion_keys(target, target->config.tombstone_keys, true);
 }
 
 bool describe_key(Target *target, Relation relation)

@@ -28,6 +28,8 @@ struct TargetColumn {
     Oid input_parameter;
     struct InnerValuesOfType *inner; /* null: none */
     List *paths;                     /* of field_map: char *; NIL: fed by the key of its name */
+    char *lasting_name;              /* by which times and deletions know it (table lasting_names) */
+    List *members;                   /* keys of the root by which events feed it: char * */
 };
 
 /* How rows are told apart by one column of their key: as its type's btree compares. */
@@ -53,6 +55,8 @@ struct TargetConfig {
     List *tombstone_keys; /* by which rows of it were deleted: the same, of tombstones */
     List *mapped_columns; /* of field_map, parallel to mapped_paths: char *, List * */
     List *mapped_paths;
+    List *renamed_columns; /* of lasting_names, parallel to their lasting names: char * */
+    List *lasting_names;
 };
 
 /* Why a target cannot be used until somebody mends it: its events are dead letters. */
@@ -90,6 +94,7 @@ struct Target {
     int extra;           /* index of the column for what no other takes, or -1 */
     int mark;            /* index of the column that tells of deletions, or -1 */
     bool field_order;    /* the table has a column field_times: newer fields win one by one */
+    List *kept_names;    /* lasting names of the columns that no event writes: char * */
     bool is_distributed; /* Citus keeps its rows, on other servers */
     List *ancestors;     /* OIDs of the tables whose partition the table is */
     List *row_types;     /* OIDs of the relations behind its columns' row types */
