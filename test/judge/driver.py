@@ -82,7 +82,10 @@ def state_sql(schema):
     tables = ', '.join("'%s', (SELECT jsonb_agg(to_jsonb(t) || jsonb_build_object('#version', xmin::text)) FROM %s.%s t)" %
                        (table.name, SCHEMA, table.name) for table in schema.tables)
     return ("SELECT jsonb_build_object('rows', jsonb_build_object(%s), "
-            "'tombstones', (SELECT jsonb_agg(to_jsonb(t)) FROM cxone_sync.tombstones t), "
+            "'tombstones', (SELECT jsonb_agg(to_jsonb(t) || jsonb_build_object('key_columns', ARRAY("
+            'SELECT coalesce(n.column_name, k) FROM unnest(t.key_columns) WITH ORDINALITY AS u(k, place) '
+            'LEFT JOIN cxone_sync.lasting_names n ON n.relation = t.relation AND n.lasting_name = k ORDER BY place))) '
+            'FROM cxone_sync.tombstones t), '
             "'letters', (SELECT jsonb_agg(jsonb_build_array(id, target, sqlstate, payload, attempts, message, received_at) ORDER BY id) "
             'FROM cxone_sync.dead_letters))' % tables)
 

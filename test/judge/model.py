@@ -274,6 +274,14 @@ class Reading:
         return time
 
 
+def feeding(target, column):
+    """The members of the root that feed a column."""
+    if column not in target.paths:
+        return [column, camel(column)]
+    below = [path[len(target.root) + 1:] for path in target.paths[column] if path.startswith(target.root + '/')]
+    return [name for name in below if '/' not in name]
+
+
 def in_order(deliveries, order):
     """All their events as (delivery, place), those of one delivery after those of another."""
     return [(number, place) for number in order for place in range(len(deliveries[number]))]
@@ -324,11 +332,15 @@ class Model:
         if isinstance(change, AddColumn):
             for row in self.state.rows[change.table].values():
                 row.values[change.column.name] = change.column.default
-                # a default counts as old as the row; where nothing is, nothing has been set
-                if change.column.default is not None:
+                # a default counts as old as the row, unless extra holds what would feed the column; where nothing is, nothing has been set
+                if change.column.default is not None and not self.holds_value(change, row):
                     row.times[change.column.name] = row.order()
         if isinstance(change, RenameColumn):
             self.rename(change)
+
+    def holds_value(self, change, row):
+        return any(name in row.extra for target in self.schema.targets if target.table == change.table
+                   for name in feeding(target, change.column.name))
 
     def rename(self, change):
         for row in self.state.rows[change.table].values():
@@ -568,6 +580,11 @@ class Model:
     def merge(self, table, target, row, reading, carried):
         """What the event sets, field by field or as a whole; whether anything in it was news, None if that is not known."""
         news = unknown = False
+        if table.extra and not table.field_order:
+            # what an event feeds has overtaken what else would feed it
+            for name in {form for column in carried for form in feeding(target, column)} - set(reading.rest):
+                row.extra.pop(name, None)
+                row.extra_times.pop(name, None)
         for name, value in carried.items():
             if self.wins(table, target, name, reading.time, row.times.get(name, NEVER), value, row.values[name]):
                 row.values[name], row.times[name] = value, reading.time

@@ -41,24 +41,29 @@ class AddColumn:
 
 @dataclass
 class RenameColumn:
-    """What is known of a column goes with it; events call it by its new name, and so have targets to call their key."""
+    """What is known of a column goes with it, and targets that name it do; events call it by its new name."""
     table: str
     old: str
     new: str
 
     def sql(self, changed):
-        lines = ['ALTER TABLE %s.%s RENAME COLUMN %s TO %s' % (schema.SCHEMA, self.table, self.old, self.new)]
-        if self.new in changed.table(self.table).key_names():
-            for target in changed.targets:
-                if target.table == self.table:
-                    lines += ["SELECT cxone_sync.remove_target('%s')" % target.name] + target.sql(changed)
-        return lines
+        return ['ALTER TABLE %s.%s RENAME COLUMN %s TO %s' % (schema.SCHEMA, self.table, self.old, self.new)]
 
     def change(self, changed):
         table = changed.table(self.table)
         table.column(self.old).name = self.new
         for constraint in table.uniques + table.foreigns:
             constraint.column = self.new if constraint.column == self.old else constraint.column
+        for target in changed.targets:
+            if target.table == self.table:
+                self.follow(target)
+
+    def follow(self, target):
+        def names(old):
+            return old and [self.new if name == self.old else name for name in old]
+        target.key, target.kept = names(target.key), names(target.kept)
+        target.mark = self.new if target.mark == self.old else target.mark
+        target.paths = {self.new if name == self.old else name: paths for name, paths in target.paths.items()}
 
 
 @dataclass
@@ -134,10 +139,8 @@ class Generator:
         return Retarget(self.other_target(copy.deepcopy(self.random.choice(self.schema.targets))))
 
     def is_plain(self, table, name):
-        """Whether nothing names the column that would not follow it: a trigger, a mapping, a mark, a key that others refer to."""
-        targets = [target for target in self.schema.targets if target.table == table.name]
+        """Whether nothing names the column that would not follow it: a trigger, a key that others refer to."""
         return not (any(trigger.column == name for trigger in table.triggers) or
-                    any(name in target.paths or name in target.kept or name == target.mark or target.key for target in targets) or
                     any(foreign.parent == table.name for each in self.schema.tables for foreign in each.foreigns) or
                     table.partitioned or name == table.alternative)
 
