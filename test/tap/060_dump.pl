@@ -29,6 +29,7 @@ my %contents = (
 	targets => 'SELECT * FROM cxone_sync.targets',
 	field_map => 'SELECT * FROM cxone_sync.field_map ORDER BY target, column_name',
 	tombstones => 'SELECT * FROM cxone_sync.tombstones ORDER BY relation::text, key',
+	lasting_names => 'SELECT * FROM cxone_sync.lasting_names ORDER BY relation::text, column_name',
 	cases => 'SELECT * FROM crm.cases ORDER BY id',
 	definition => q(SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum)
 		FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -64,6 +65,8 @@ GRANT SELECT ON cxone_sync.contact_records TO reader;
 SQL
 is(counts_of(deliver($node, events_json({ eventType => 'Contact', id => 'own', details => { a => [1] }, odd => 1 }, (map { { eventType => 'Case', data => { id => $_, state => 'open', odd => $_ } } } 1 .. 3), { eventType => 'Gone', data => { id => 2 } }))), '5 0 0', 'targets of our own');
 sql($node, "UPDATE cxone_sync.contact_records SET sync_status = 'done' WHERE id = 'c1'");
+sql($node, 'ALTER TABLE crm.cases ADD COLUMN note text; ALTER TABLE crm.cases RENAME note TO notes; ALTER TABLE crm.cases DROP COLUMN notes');
+is(sql($node, 'SELECT count(*) FROM cxone_sync.lasting_names'), '2', 'names of columns');
 sql($node, "UPDATE cxone_sync.schema_versions SET applied_at = '2020-02-02T02:02:02Z' WHERE version = 1");
 my $original = contents_of($node, 'postgres');
 my $last_letter = sql($node, 'SELECT max(id) FROM cxone_sync.dead_letters');
