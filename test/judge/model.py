@@ -275,7 +275,9 @@ class Reading:
 
 
 def feeding(target, column):
-    """The members of the root that feed a column."""
+    """The members of the root that feed a column: none do a mark."""
+    if column == target.mark:
+        return []
     if column not in target.paths:
         return [column, camel(column)]
     below = [path[len(target.root) + 1:] for path in target.paths[column] if path.startswith(target.root + '/')]
