@@ -352,6 +352,19 @@ $$;
 SELECT id, level, other, extra - 'eventType' AS extra, extract(day FROM updated_ts) AS day, days(field_times) FROM defaults ORDER BY id;
 CALL cxone_sync.fill_from_extra('defaults', 'level');
 SELECT id, level, other, extra - 'eventType' AS extra, extract(day FROM updated_ts) AS day, days(field_times) FROM defaults ORDER BY id;
+-- a default that is another one for each row is never asked for
+CREATE SEQUENCE numbers;
+GRANT USAGE ON SEQUENCE numbers TO regress_owner;
+SELECT deliver(d('8', 2, '{"number": 22, "added": "2026-01-01T00:00:00Z"}'));
+ALTER TABLE defaults ADD COLUMN number bigint DEFAULT nextval('numbers'), ADD COLUMN added timestamptz DEFAULT now();
+SELECT last_value = (SELECT count(*) FROM defaults) AS before FROM numbers;
+SELECT deliver(d('8', 3, '{"other": "x"}'), d('8', 1, '{"number": 11}'));
+CALL cxone_sync.fill_from_extra('defaults', 'number');
+CALL cxone_sync.fill_from_extra('defaults', 'added');
+SELECT last_value = (SELECT count(*) FROM defaults) AS after FROM numbers;
+SELECT number BETWEEN 1 AND 8 AS kept, added > '2026-01-02' AS kept FROM defaults WHERE id = '8';
+ALTER TABLE defaults DROP COLUMN number, DROP COLUMN added;
+DROP SEQUENCE numbers;
 -- of two members that feed a column the one that has lost changes nothing, whatever the order
 TRUNCATE defaults;
 ALTER TABLE defaults ADD COLUMN first_name text DEFAULT 'none';

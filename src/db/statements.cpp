@@ -226,17 +226,11 @@ const char *type_of(const TargetColumn *column)
                                 FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
 }
 
-/* Its default as a value of its type. */
-char *default_value(const TargetColumn *column)
-{
-    return psprintf("(%s)::%s", column->default_expression ? column->default_expression : "NULL",
-                    type_of(column));
-}
-
+/* Whether the row has the column's default, null if it has none or one that differs from row to row. */
 char *is_default(const TargetColumn *column)
 {
-    return psprintf("(NOT pg_catalog.record_image_ne(ROW(t.%s), ROW(%s)))", name_of(column),
-                    default_value(column));
+    return psprintf("(NOT pg_catalog.record_image_ne(ROW(t.%s), ROW((%s)::%s)))", name_of(column),
+                    column->default_is_fixed ? column->default_expression : "NULL", type_of(column));
 }
 
 /* ---- field order ---- */
@@ -255,7 +249,7 @@ char *is_unset(const Target *target, const TargetColumn *column)
 {
     const char *name = name_of(column);
 
-    if (column->default_expression == nullptr || !may_have_members(target, column))
+    if (!column->default_is_fixed || !may_have_members(target, column))
         return psprintf("t.%s IS NULL", name);
     return psprintf("(t.%s IS NULL OR CASE WHEN %s THEN %s ELSE false END)", name,
                     has_members(psprintf("t.%s", extra_name(target)), column->members), is_default(column));

@@ -16,6 +16,7 @@ extern "C" {
 #include "catalog/partition.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
+#include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/ruleutils.h"
 #include "utils/typcache.h"
@@ -232,14 +233,15 @@ void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *
     get_typlenbyvalalign(column->parameter_type, &column->length, &column->by_value, &column->alignment);
 }
 
-/* As SQL; null if there is none. An identity column has that of its sequence. */
-char *default_of(Relation relation, AttrNumber number)
+/* As SQL. An identity column has that of its sequence. */
+void describe_default(Relation relation, TargetColumn *column)
 {
-    Node *expression = build_column_default(relation, number);
+    Node *expression = build_column_default(relation, column->number);
 
     if (expression == nullptr)
-        return nullptr;
-    return deparse_expression(
+        return;
+    column->default_is_fixed = !contain_mutable_functions(expression);
+    column->default_expression = deparse_expression(
         expression, deparse_context_for(RelationGetRelationName(relation), RelationGetRelid(relation)), false,
         false);
 }
@@ -769,7 +771,7 @@ void describe_table(Target *target, Relation relation)
             take_column(target, attribute);
     }
     for (int i = 0; i < target->column_count; i++)
-        target->columns[i].default_expression = default_of(relation, target->columns[i].number);
+        describe_default(relation, &target->columns[i]);
     find_parts(target, relation);
     if (check_kind(target, relation) && check_parts(target, relation) && check_rules(target, relation) &&
         check_owner(target, relation) && check_row_security(target, relation) && check_types(target) &&

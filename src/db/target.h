@@ -23,6 +23,7 @@ struct TargetColumn {
     bool plain_text;          /* text without a length: any string is a value */
     bool cast_in_statement;   /* its type has no array type: its values travel as text */
     char *default_expression; /* what a new row gets by itself; null: nothing */
+    bool default_is_fixed;    /* and each gets the same */
     Shape shape;
     FmgrInfo input;
     Oid input_parameter;
