@@ -141,10 +141,9 @@ UPDATE cxone_sync.contact_records SET extra = '["callBack"]' WHERE id = '3';
 ALTER TABLE cxone_sync.contact_records ADD COLUMN call_back text;
 SELECT deliver(made('1', 2, '{"callBack": "new"}'));
 UPDATE cxone_sync.contact_records SET extra = '{}' WHERE id = '1' AND extra IS NULL RETURNING id;
-ALTER TABLE cxone_sync.contact_records ALTER COLUMN extra SET NOT NULL;
 SELECT deliver(made('2', 2, '{"callBack": "new"}')), deliver(made('3', 2, '{"callBack": "new"}'));
 SELECT id, call_back, extra FROM cxone_sync.contact_records ORDER BY id;
-ALTER TABLE cxone_sync.contact_records ALTER COLUMN extra DROP NOT NULL, DROP COLUMN call_back;
+ALTER TABLE cxone_sync.contact_records DROP COLUMN call_back;
 -- many rows: batches grow again after one at fault
 TRUNCATE cxone_sync.contact_records;
 SELECT cxone_sync.ingest(jsonb_build_object('events', jsonb_agg(made(lpad(i::text, 3, '0'), 1, jsonb_build_object('points', CASE WHEN i IN (7, 50) THEN 'none' ELSE i::text END))))) -> 'applied' FROM generate_series(1, 100) AS i;

@@ -569,10 +569,8 @@ char *extra_left(const Target *target, const TargetColumn *const *columns, int c
 
     if (overtaken == nullptr)
         return psprintf("t.%s", extra);
-    const char *rest = psprintf("t.%s - %s", extra, fed_members(target, columns, count));
-    if (!target->columns[target->extra].not_null)
-        rest = psprintf("NULLIF(%s, '{}')", rest);
-    return psprintf("CASE WHEN %s THEN %s ELSE t.%s END", overtaken, rest, extra);
+    return psprintf("CASE WHEN %s THEN NULLIF(t.%s - %s, '{}') ELSE t.%s END", overtaken, extra,
+                    fed_members(target, columns, count), extra);
 }
 
 /* What the column becomes, from a row called excluded to one called t. */
