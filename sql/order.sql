@@ -67,6 +67,19 @@ SELECT * FROM dead;
 TRUNCATE cxone_sync.dead_letters;
 
 
+---- one that is IMMUTABLE reads nothing: the events of its table share a statement
+SET ROLE regress_owner;
+CREATE TABLE plain (id text PRIMARY KEY, v text, updated_ts timestamptz);
+CREATE FUNCTION shorten() RETURNS trigger LANGUAGE plpgsql IMMUTABLE AS 'BEGIN NEW.v := left(NEW.v, 3); RETURN NEW; END';
+CREATE TRIGGER shorten BEFORE INSERT OR UPDATE ON plain FOR EACH ROW EXECUTE FUNCTION shorten();
+RESET ROLE;
+SELECT cxone_sync.add_target('plain', 'plain', '{id}', event_types => '{Plain}');
+SELECT deliver(VARIADIC (SELECT array_agg(e('Plain', 1, jsonb_build_object('id', i::text, 'v', 'first'))) FROM generate_series(1, 5) AS i));
+SELECT v, count(*), count(DISTINCT cmin::text) AS statements FROM plain GROUP BY v;
+ALTER FUNCTION shorten() VOLATILE;
+SELECT deliver(VARIADIC (SELECT array_agg(e('Plain', 2, jsonb_build_object('id', i::text, 'v', 'second'))) FROM generate_series(1, 5) AS i));
+SELECT v, count(*), count(DISTINCT cmin::text) AS statements FROM plain GROUP BY v;
+
 ---- a cascade over a table that is no target, and from a partition
 SET ROLE regress_owner;
 CREATE TABLE far (id text PRIMARY KEY, updated_ts timestamptz);

@@ -248,7 +248,11 @@ Tables find_groups(const List *targets)
     group_by_label(&all, targets);
     spread_flags(&all, targets);
     rank_targets(targets);
-    return connected_tables(&all, targets);
+    const Tables connected = connected_tables(&all, targets);
+    pfree(all.labels);
+    pfree(all.tables.oids);
+    pfree(all.keys);
+    return connected;
 }
 
 } // namespace cxone_sync
