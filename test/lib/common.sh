@@ -78,6 +78,23 @@ stop_servers() {
     until_true 20 gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
   done < <(find "$work" -name postmaster.pid 2>/dev/null)
 }
+
+# beside LOG CMD…: CMD goes on beside what follows, whenever there is time for it, until wait_beside.
+beside=''
+beside() {
+  local log=$1; shift
+  set -m
+  nice timeout "$((2 * time_limit))" "$@" >"$log" 2>&1 </dev/null &
+  beside=$!
+  set +m
+}
+wait_beside() {
+  local rc=0
+  wait "$beside" || rc=$?
+  beside=
+  return $rc
+}
+
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # until_true SECONDS CMD…: waits for a condition, not for a time.
@@ -97,6 +114,7 @@ clean_up() {
   if [ -n "$running" ] && kill -TERM -- "-$running" 2>/dev/null; then
     until_true 15 gone "$running" || kill -KILL -- "-$running" 2>/dev/null || true
   fi
+  [ -z "$beside" ] || kill -TERM -- "-$beside" 2>/dev/null || true
   stop_servers
   [ -n "$keep_work" ] || rm -rf "${work:?}"
 }
