@@ -43,7 +43,7 @@ constexpr const char *version_query = "SELECT FROM cxone_sync.schema_versions LI
 
 /* The newest one; null until the first is read. */
 Catalog *catalog = nullptr;
-Oid config_tables[3] = {InvalidOid, InvalidOid, InvalidOid};
+Oid config_tables[4] = {InvalidOid, InvalidOid, InvalidOid, InvalidOid};
 /* How many changes were told of, and how many the catalog knows. */
 uint64 changes_seen = 1;
 uint64 changes_read = 0;
@@ -344,6 +344,7 @@ List *read_targets(MemoryContext context, bool *tombstones_locked)
     config_tables[0] = config.relation;
     config_tables[1] = own_table("field_map", AccessShareLock).relation;
     config_tables[2] = own_table("schema_versions", AccessShareLock).relation;
+    config_tables[3] = own_table("lasting_names", AccessShareLock).relation;
     const SavedIdentity saved = as_owner(config.owner);
     /* nobody analyzes such small tables, so that the planner thinks them larger than compiling is worth */
     pin_setting("jit", "off");

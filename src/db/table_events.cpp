@@ -308,21 +308,21 @@ bool renames_column(const Node *command)
  */
 template <typename KeepUp> Datum follow(const char *failure, KeepUp keep_up)
 {
-    OwnTable config;
+    OwnTable config = {};
     PgError error;
 
-    if (!find_own_table("target_config", NoLock, config, error))
-        return PointerGetDatum(nullptr);
+    const bool is_sound = find_own_table("target_config", NoLock, config, error);
     const Oid owner = config.owner;
-    const bool ok = in_any_subtransaction(CurrentMemoryContext, error, [owner, keep_up] {
-        connect_spi();
-        keep_up(owner);
-        SPI_finish();
-    });
+    const bool ok = is_sound && in_any_subtransaction(CurrentMemoryContext, error, [owner, keep_up] {
+                        connect_spi();
+                        keep_up(owner);
+                        SPI_finish();
+                    });
     if (!ok && ERRCODE_TO_CATEGORY(error.sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
         raise(error);
-    if (!ok)
-        ereport(WARNING, (errcode(error.sqlerrcode), errmsg("%s", failure), errdetail("%s", error.message)));
+    if (!ok && OidIsValid(config.relation))
+        ereport(WARNING, (errcode(error.sqlerrcode), errmsg("%s", failure), errdetail("%s", error.message),
+                          error.hint[0] != '\0' ? errhint("%s", error.hint) : 0));
     return PointerGetDatum(nullptr);
 }
 

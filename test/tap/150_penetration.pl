@@ -476,7 +476,10 @@ sql($node, 'DROP TABLE public.notes');
 foreach my $table (sort keys %own)
 {
 	sql($node, "ALTER TABLE cxone_sync.$table SET UNLOGGED");
-	psql_fails($written_by{$table}, "table \"cxone_sync.$table\" is unlogged.*HINT: .*ALTER TABLE cxone_sync.$table SET LOGGED", "$table: unlogged it is not written");
+	my $unlogged = "table \"cxone_sync.$table\" is unlogged.*HINT: .*ALTER TABLE cxone_sync.$table SET LOGGED";
+	# what renames a column never fails because of us
+	if ($table eq 'lasting_names') { like(($node->psql('postgres', $written_by{$table}))[2], qr/$unlogged/s, "$table: unlogged it is not written"); }
+	else { psql_fails($written_by{$table}, $unlogged, "$table: unlogged it is not written"); }
 	retry_is(deliver_known({}), 'and a delivery with a dead letter is sent again') if $table eq 'dead_letters';
 	sql($node, "ALTER TABLE cxone_sync.$table SET LOGGED");
 	is(scalar(($node->psql('postgres', $written_by{$table}))[0]), 0, 'but again when it is logged');
