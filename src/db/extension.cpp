@@ -143,7 +143,8 @@ bool is_trusted(const Trigger &trigger)
 bool is_sound(Relation table, PgError &error)
 {
     const char *name = RelationGetRelationName(table);
-    const TriggerDesc *triggers = table->trigdesc;
+    /* a copy: whoever looks into a catalog may meet an invalidation, which makes the relation's own anew */
+    const TriggerDesc *triggers = CopyTriggerDesc(table->trigdesc);
 
     if (!superuser_arg(table->rd_rel->relowner))
         return refuse(
