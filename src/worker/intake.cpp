@@ -495,13 +495,15 @@ void Intake::write_waiting()
     batch_.clear();
     waiting_.take(static_cast<unsigned>(std::min(settings::batch_size, most_tried_at_once)), batch_);
     hold_back(waiting_.untried());
-    const bool committed = batch_.empty() || write_at(Pace::careful, deliveries_of_batch(), error);
-    if (!committed)
-        note_write_failure(error);
-    finish(0, batch_.size(), committed);
-    if (committed)
-        note_written();
-    write_left_out();
+    if (!batch_.empty()) {
+        const bool committed = write_at(Pace::careful, deliveries_of_batch(), error);
+        if (!committed)
+            note_write_failure(error);
+        finish(0, batch_.size(), committed);
+        if (committed)
+            note_written();
+        write_left_out();
+    }
     if (waiting_.untried() == 0) {
         waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
         waiting_due_at_ = now() + waiting_pause_us_;
