@@ -23,14 +23,15 @@ BEGIN
     PERFORM cxone_sync.add_target(name, name, '{id}', event_types => '{Contact}', delete_types => '{Gone}');
 END
 $$;
--- How many rows these deliveries read by scanning a whole table.
-CREATE VIEW scanned AS SELECT coalesce(sum(seq_tup_read), 0)::bigint AS rows FROM pg_stat_xact_user_tables WHERE schemaname = 'test' AND relname ~ '^grown';
+-- How many rows these deliveries read, of their tables and of tombstones: some 20 where they look for 20 keys.
+CREATE VIEW scanned AS SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0)::bigint AS rows FROM pg_stat_xact_user_tables
+    WHERE schemaname = 'test' AND relname ~ '^grown' OR relid = 'cxone_sync.tombstones'::regclass;
 CREATE FUNCTION deliver_and_look(VARIADIC events jsonb[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     before bigint := (SELECT rows FROM test.scanned);
     counts text := test.deliver(VARIADIC events);
 BEGIN
-    RETURN format('%s, %s rows scanned', counts, (SELECT rows FROM test.scanned) - before);
+    RETURN format('%s, %s rows read', counts, (SELECT rows FROM test.scanned) - before);
 END
 $$;
 \pset format unaligned

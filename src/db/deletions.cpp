@@ -15,9 +15,11 @@ namespace cxone_sync {
 
 namespace {
 
+/* By its limit the look for one key is no join, which could read all of a table's tombstones instead. */
 constexpr const char *find_statement =
-    "SELECT u.number, t.deleted_ts FROM unnest($3) WITH ORDINALITY AS u(key, number) "
-    "JOIN cxone_sync.tombstones AS t ON t.relation = $1 AND t.key_columns = $2 AND t.key = u.key";
+    "SELECT u.number, t.deleted_ts FROM unnest($3) WITH ORDINALITY AS u(key, number), LATERAL ("
+    "SELECT s.deleted_ts FROM cxone_sync.tombstones AS s "
+    "WHERE s.relation = $1 AND s.key_columns = $2 AND s.key = u.key LIMIT 1) AS t";
 constexpr const char *keep_statement =
     "INSERT INTO cxone_sync.tombstones AS t (relation, key_columns, key, deleted_ts) "
     "SELECT $1, $2, u.key, u.time FROM unnest($3, $4) AS u(key, time) "

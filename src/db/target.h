@@ -131,9 +131,10 @@ struct Target {
     bool takes_turns;    /* its group's rows can be in each other's way: its writers follow one another */
     bool may_lose_rows;  /* a target of its table deletes rows, or has done so: tombstones count */
 
-    const int *pins;         /* of its catalog */
-    SavedPlan *plans;        /* for each set of columns seen, most recent first */
-    SPIPlanPtr present_plan; /* these four are null until they are needed */
+    const int *pins;            /* of its catalog */
+    BlockNumber planned_blocks; /* size of the table when the first of these was made; 0: none was */
+    SavedPlan *plans;           /* for each set of columns seen, most recent first */
+    SPIPlanPtr present_plan;    /* these four are null until they are needed */
     SPIPlanPtr lock_plan;
     SPIPlanPtr delete_plan;
     SPIPlanPtr reset_plan;

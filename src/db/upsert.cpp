@@ -11,6 +11,7 @@
 #include "db/upsert.h"
 extern "C" {
 #include "nodes/makefuncs.h"
+#include "storage/bufmgr.h"
 #include "utils/array.h"
 #include "utils/date.h"
 #include "utils/datum.h"
@@ -834,6 +835,20 @@ void raise_swallowed(const Target *target)
          errhint("See its BEFORE triggers, which drop a row by returning NULL, its AFTER triggers, which may "
                  "change or delete it again, and its row security.")));
     pg_unreachable();
+}
+
+void renew_plans(Target *target)
+{
+    if (target->is_partitioned ||
+        *target->pins > 1) /* each time; or a write further out may be running one */
+        return;
+    Relation relation = table_open(target->config.relation, NoLock);
+    const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+    table_close(relation, NoLock);
+    if (blocks / 2 <= target->planned_blocks)
+        return;
+    free_plans(target);
+    target->planned_blocks = blocks;
 }
 
 void free_plans(Target *target)

@@ -111,8 +111,8 @@ void run_for_keys(Target *target, SPIPlanPtr *plan, char *(*statement)(const Tar
                   int count, int expected);
 
 /*
- * A plan that is kept stays until the table is analyzed, and may have been made when that was empty. So it is
- * to find rows by their index, whatever the table's size. To be called before each execution: should the plan
+ * A plan that is kept may have been made when the table was smaller (renew_plans()). So it is to find rows by
+ * their index. To be called before each execution: should the plan
  * be out of date, it is made here, and what triggers run is planned as ever. A plan that is made each time is
  * made while it is executed. AtEOXact_GUC() for the level that is returned ends it.
  */
@@ -127,6 +127,12 @@ int find_locked(Target *target, Row **rows, int count);
 
 /* Raises that what an event wrote is not there. */
 [[noreturn]] void raise_swallowed(const Target *target);
+
+/*
+ * Has plans made anew that were made when the table was less than half as large as it is: whole small tables
+ * are read more cheaply than their indexes, large ones are not. The table must be locked.
+ */
+void renew_plans(Target *target);
 
 void free_plans(Target *target);
 

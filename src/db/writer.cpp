@@ -1343,6 +1343,10 @@ void write_batch(Batch *batch)
         pin_setting("lock_timeout", batch->pace == Pace::quick ? quick_lock_timeout : careful_lock_timeout);
     batch->held = static_cast<LOCKMODE *>(palloc0(Max(batch->catalog->count, 1) * sizeof(LOCKMODE)));
     lock_against_deletions(batch);
+    for (int i = 0; i < batch->catalog->count; i++) {
+        if (batch->needs[i] && batch->catalog->targets[i]->problem.sqlerrcode == 0)
+            renew_plans(batch->catalog->targets[i]);
+    }
     collect_rows(batch);
     convert_rows(batch);
     link_ties(batch);
