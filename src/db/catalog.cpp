@@ -594,33 +594,18 @@ std::shared_ptr<const Mapping> mapping_of(Target *const *targets, int count)
     return std::make_shared<const Mapping>(std::move(specs));
 }
 
-/* The key of the root's member at this path; null if the path leads elsewhere, or into a member. */
-char *member_at(const char *root, const std::string &path)
-{
-    const std::size_t start = strlen(root) + 1;
-
-    if (path.size() < start || path.compare(0, start - 1, root) != 0 || path[start - 1] != '/' ||
-        path.find('/', start) != path.npos)
-        return nullptr;
-    auto *key = static_cast<char *>(palloc(path.size() - start + 1));
-    int size = 0;
-    for (std::size_t i = start; i < path.size(); i++)
-        key[size++] = path[i] != '~' ? path[i] : path[++i] == '0' ? '~' : '/';
-    key[size] = '\0';
-    return key;
-}
-
-/* In the current memory context, the catalog's. */
+/* The root's members that feed a column; in the current memory context, the catalog's. */
 void find_members(Target *target, const Mapping &mapping)
 {
     const Mapping::Target &mapped = mapping.targets()[target->number];
 
     for (int i = 0; mapped.is_usable && i < target->column_count; i++) {
         for (const std::uint32_t place : mapped.column_places[i]) {
-            char *key = member_at(target->config.root_path, mapping.path_to(place));
-
-            if (key != nullptr)
-                target->columns[i].members = lappend(target->columns[i].members, key);
+            for (const auto &member : mapped.root_node->children) {
+                if (member.second->place == place)
+                    target->columns[i].members =
+                        lappend(target->columns[i].members, pstrdup(member.first.c_str()));
+            }
         }
     }
 }
