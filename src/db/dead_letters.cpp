@@ -39,8 +39,7 @@ constexpr const char *retry_statement =
 constexpr const char *unrouted_statement =
     "UPDATE cxone_sync.dead_letters AS d SET attempts = attempts + 1, last_attempt_at = clock_timestamp(), "
     "hint = 'No target takes such an event any more: have one take its type by add_target or change_target, "
-    "or "
-    "delete the letter.' WHERE d.id = ANY ($12)";
+    "or delete the letter.' WHERE d.id = ANY ($12)";
 
 /* What is written of a letter, in the order of the statements' parameters. */
 enum LetterColumn {

@@ -99,13 +99,18 @@ bool try_lock(Oid relation, TableLock lock, LOCKMODE mode)
 }
 
 /* Leaves the delivery out: it is to be written later. */
+void leave_out(Batch *batch, Delivery *delivery)
+{
+    batch->result->postponed += !delivery->is_postponed;
+    delivery->is_postponed = true;
+}
+
+/* The same, since others hold a lock that it needs. */
 void postpone(Batch *batch, Delivery *delivery, const PgError &error)
 {
-    if (delivery->is_postponed)
-        return;
-    delivery->is_postponed = true;
-    batch->result->postponed++;
-    batch->result->postponed_by = error;
+    if (!delivery->is_postponed)
+        batch->result->postponed_by = error;
+    leave_out(batch, delivery);
 }
 
 /* ---- events to rows ---- */
@@ -1276,7 +1281,6 @@ bool may_be_fine_alone(const Row *row)
  */
 bool leave_out_suspect(Batch *batch)
 {
-    const PgError none;
     int first = 0;
 
     if (!batch->options.leaves_out_suspects || batch->count - batch->result->postponed <= 1)
@@ -1288,7 +1292,7 @@ bool leave_out_suspect(Batch *batch)
     Delivery *suspect = batch->rows[first].delivery;
     suspect->needs_own_transaction = true;
     for (int i = batch->count - 1; i >= 0; i--) {
-        postpone(batch, batch->deliveries[i], none);
+        leave_out(batch, batch->deliveries[i]);
         if (batch->deliveries[i] == suspect)
             break;
     }

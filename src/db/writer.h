@@ -16,8 +16,8 @@ enum class Pace {
 
 struct WriteResult {
     bool reached_rows;     /* if not, an error concerns every delivery */
-    int postponed;         /* deliveries that were left out, since others hold a lock that they need */
-    PgError postponed_by;  /* why, for the last of them */
+    int postponed;         /* deliveries that were left out */
+    PgError postponed_by;  /* the lock that the last of them needs, but for those behind a suspect */
     bool any_table_locked; /* others hold a lock on the table of a target that the deliveries need */
 };
 

@@ -93,6 +93,7 @@ sub many_at_once
 	return;
 }
 
+# others hold it for longer than an attempt waits, which is all that this sleep does
 my $holder_of_rows = "SELECT '{}'::jsonb FROM (SELECT FROM sam.named WHERE id = 'k1' FOR UPDATE) AS locked, pg_sleep(0.15)";
 my %writers = (
 	'rows that others hold for longer' => [ ingest(of('named', 'k1', email => 'x'), of('named', 'k5', email => 'y')), ingest(of('named', 'k3', email => 'y'), of('named', 'k4', email => 'x', name => 'm')), $holder_of_rows ],

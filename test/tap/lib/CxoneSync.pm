@@ -303,7 +303,7 @@ sub CxoneSync::Session::close
 # ---- the end ----
 
 # Keeps a worker busy with one delivery, by a trigger that goes on as long as a row is there; what comes meanwhile waits in the queue.
-# Returns the connection that waits for its answer.
+# Returns the connection that waits for its answer. The trigger looks every 10 ms, as it may wait for no lock for longer than that.
 sub hold_worker
 {
 	my $node = shift;
