@@ -1,6 +1,5 @@
 #include "db/identity.h"
 extern "C" {
-#include "commands/prepare.h"
 #include "libpq/be-fsstubs.h"
 #include "utils/array.h"
 #include "utils/float.h"
@@ -20,7 +19,6 @@ void close_what_is_open()
 {
     PortalHashTableDeleteAll();
     AtEOXact_LargeObject(true);
-    DropAllPreparedStatements();
 }
 
 } // namespace

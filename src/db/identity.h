@@ -23,8 +23,8 @@ SavedIdentity as_owner(Oid owner);
 void back_to(const SavedIdentity &saved);
 
 /*
- * From now on back_to() also closes what the owner's code has left open in the session: cursors, large
- * objects and prepared statements, which the next owner's code could use or be hindered by. For a process
+ * From now on back_to() also closes the cursors and large objects that the owner's code has left open: the
+ * next owner's code could use them, or be hindered by them. (Statements it cannot prepare.) For a process
  * that has none of its own.
  */
 void keep_owners_apart() noexcept;

@@ -472,6 +472,35 @@ foreach my $case ([ '', "'x'" ], [ 'WHEN (true)', '' ])
 sql($node, 'REVOKE TRIGGER ON cxone_sync.dead_letters FROM evil_member; CREATE TABLE public.notes (letter bigint REFERENCES cxone_sync.dead_letters, note text)');
 is(counts_of(deliver_known({})), '0 0 1', "a foreign key of a superuser's table");
 sql($node, 'DROP TABLE public.notes');
+# ---- what one owner's trigger leaves open is not for the next one's ----
+sql($node, <<'SQL');
+CREATE ROLE evil_finder;
+CREATE ROLE careless;
+CREATE TABLE public.open_ends (id text PRIMARY KEY, object oid, updated_ts timestamptz);
+CREATE TABLE public.findings (id text PRIMARY KEY, found text, updated_ts timestamptz);
+CREATE FUNCTION public.leave_open() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE c refcursor := 'left_open';
+BEGIN
+	OPEN c FOR SELECT 'a secret';
+	NEW.object := lo_from_bytea(0, 'a secret');
+	PERFORM lo_open(NEW.object, 262144);
+	RETURN NEW;
+END $$;
+CREATE FUNCTION public.find() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE c refcursor := 'left_open';
+BEGIN
+	IF NEW.id = 'by a cursor' THEN FETCH c INTO NEW.found; ELSE NEW.found := encode(loread(0, 100), 'escape'); END IF;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER leave_open BEFORE INSERT ON public.open_ends FOR EACH ROW EXECUTE FUNCTION public.leave_open();
+CREATE TRIGGER find BEFORE INSERT ON public.findings FOR EACH ROW EXECUTE FUNCTION public.find();
+ALTER TABLE public.open_ends OWNER TO careless;
+ALTER TABLE public.findings OWNER TO evil_finder;
+SELECT cxone_sync.add_target('open_ends', 'public.open_ends', '{id}', event_types => '{open}'), cxone_sync.add_target('findings', 'public.findings', '{id}', event_types => '{find}');
+SQL
+is(counts_of(deliver_known({ eventType => 'open', id => 1 }, { eventType => 'open', id => 2 }, { eventType => 'find', id => 'by a cursor' }, { eventType => 'find', id => 'by a number' })), '2 0 2',
+	'what leaves a cursor and a large object open is taken twice, what looks for them finds nothing');
+is(sql($node, "SELECT string_agg(event_key || ' ' || sqlstate, ', ' ORDER BY event_key) FROM cxone_sync.dead_letters WHERE target = 'findings'"), 'by a cursor 34000, by a number 42704', 'since they are closed');
 # ---- what would be gone after a crash ----
 foreach my $table (sort keys %own)
 {
