@@ -28,13 +28,13 @@ pgxs_tests() { echo "$(dirname "$("$pg_config" --pgxs)")/../test"; }
 # Takes processors and no locks, while the TAP tests mostly wait. The corpus program comes first, since those need it.
 start_unit() {
   build_corpus || true
-  beside "$work/unit.log" make -s -C "$work/src/test/unit" -j"$(cores)" check BUILD="$work/unit" CXXFLAGS=-O1
+  beside unit make -s -C "$work/src/test/unit" -j"$(cores)" check BUILD="$work/unit" CXXFLAGS=-O1
 }
 
 check_unit() {
   local log=$work/unit.log rc=0 ok bad
   heading 'unit tests'
-  wait_beside || rc=$?
+  wait_beside unit || rc=$?
   ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
   bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
   # a program that crashed or was not built has printed no count

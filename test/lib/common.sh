@@ -79,19 +79,19 @@ stop_servers() {
   done < <(find "$work" -name postmaster.pid 2>/dev/null)
 }
 
-# beside LOG CMD…: CMD goes on beside what follows, whenever there is time for it, until wait_beside.
-beside=''
+# beside NAME CMD…: CMD goes on beside what follows, whenever there is time for it, until wait_beside NAME. What it says goes to NAME.log.
+declare -A beside=()
 beside() {
-  local log=$1; shift
+  local name=$1; shift
   set -m
-  nice timeout "$((2 * time_limit))" "$@" >"$log" 2>&1 </dev/null &
-  beside=$!
+  nice timeout "$((2 * time_limit))" "$@" >"$work/$name.log" 2>&1 </dev/null &
+  beside[$name]=$!
   set +m
 }
 wait_beside() {
   local rc=0
-  wait "$beside" || rc=$?
-  beside=
+  wait "${beside[$1]}" || rc=$?
+  unset "beside[$1]"
   return $rc
 }
 
@@ -109,12 +109,13 @@ until_true() {
 # Everything this run made goes away, however it ends; keep_work=1 leaves the directory for whoever looks into a failure.
 keep_work=
 clean_up() {
+  local pid
   trap '' HUP INT TERM
   [ -z "$watchdog" ] || kill -TERM -- "-$watchdog" 2>/dev/null || true
   if [ -n "$running" ] && kill -TERM -- "-$running" 2>/dev/null; then
     until_true 15 gone "$running" || kill -KILL -- "-$running" 2>/dev/null || true
   fi
-  [ -z "$beside" ] || kill -TERM -- "-$beside" 2>/dev/null || true
+  for pid in "${beside[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
   stop_servers
   [ -n "$keep_work" ] || rm -rf "${work:?}"
 }
