@@ -250,7 +250,7 @@ bool delete_rows(Target *target, Row *const *rows, int count)
         rows[r]->is_written = false;
         rows[r]->event->outcome = Outcome::applied; /* unless something else turns out */
     }
-    run_for_keys(target, &target->delete_plan, delete_statement, rows, count, SPI_OK_DELETE_RETURNING);
+    run_for_keys(target, &target->delete_plans, delete_statement, rows, count, SPI_OK_DELETE_RETURNING);
     int left = choose(rows, count, chosen, [](const Row *row) { return !row->is_written; });
     if (left > 0)
         look_for_rows(target, chosen, left);
@@ -269,7 +269,7 @@ bool delete_rows(Target *target, Row *const *rows, int count)
         left =
             choose(chosen, left, chosen, [](const Row *row) { return row->is_newer && !row->is_repeated; });
         if (left > 0)
-            run_for_keys(target, &target->reset_plan, reset_statement, chosen, left, SPI_OK_UPDATE);
+            run_for_keys(target, &target->reset_plans, reset_statement, chosen, left, SPI_OK_UPDATE);
     }
     keep_tombstones(target, rows, count);
     pfree(chosen);

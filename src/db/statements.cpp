@@ -61,16 +61,19 @@ bool is_order(const Target *target, const TargetColumn *column)
 /* What numbers the rows of a source: no name that a column might have. */
 constexpr const char *number_name = "\"cxone_sync number\"";
 
-/* The parameter list unnest($1, $2, …) AS u(c1, c2, …) for `count` columns. */
-void append_unnest(StringInfo sql, int count, bool numbered)
+/*
+ * Of each event its values, as u(c1, c2, …, number). The values of a single event are to be seen by the
+ * planner.
+ */
+void append_listed(StringInfo sql, int count, bool is_single)
 {
-    appendStringInfoString(sql, " FROM unnest(");
+    appendStringInfoString(sql, is_single ? "(SELECT " : "unnest(");
     for (int i = 1; i <= count; i++)
-        appendStringInfo(sql, "%s$%d", i > 1 ? ", " : "", i);
-    appendStringInfo(sql, ")%s AS u(", numbered ? " WITH ORDINALITY" : "");
+        appendStringInfo(sql, is_single ? "%s($%d)[1]" : "%s$%d", i > 1 ? ", " : "", i);
+    appendStringInfoString(sql, is_single ? ", 1::bigint) AS u(" : ") WITH ORDINALITY AS u(");
     for (int i = 1; i <= count; i++)
-        appendStringInfo(sql, "%sc%d", i > 1 ? ", " : "", i);
-    appendStringInfoString(sql, numbered ? ", number)" : ")");
+        appendStringInfo(sql, "c%d, ", i);
+    appendStringInfoString(sql, "number)");
 }
 
 void append_key_names(StringInfo sql, const Target *target, const char *prefix)
@@ -116,68 +119,43 @@ const char *listed_key(const TargetColumn *, int number)
     return psprintf("u.c%d", number);
 }
 
-/* The keys and times of events, unnest($1, …, $n) AS u(c1, …, time, number). */
-void append_listed_keys(StringInfo sql, const Target *target)
+/* For statements that take keys and times: the latter. */
+const char *listed_time(const Target *target)
 {
-    appendStringInfoString(sql, "unnest(");
-    for (int i = 1; i <= target->key_count + 1; i++)
-        appendStringInfo(sql, "%s$%d", i > 1 ? ", " : "", i);
-    appendStringInfoString(sql, ") WITH ORDINALITY AS u(");
-    for (int i = 1; i <= target->key_count; i++)
-        appendStringInfo(sql, "c%d, ", i);
-    appendStringInfoString(sql, "time, number)");
+    return psprintf("u.c%d", target->key_count + 1);
 }
 
 /*
  * Of a partitioned table only the partitions of the keys at hand are to be planned and locked: says once more
- * what the join says, in words that the planner prunes by. `parameters` tells where each key's array is.
+ * what the join says, in words that the planner prunes by. What it prunes by comes behind the `count` other
+ * parameters.
  */
-void append_pruning(StringInfo sql, const Target *target, const int *parameters)
+void append_pruning(StringInfo sql, const Target *target, int count, bool is_single)
 {
-    for (int k = 0; target->is_partitioned && k < target->key_count; k++) {
+    for (int k = 0; !is_single && k < target->key_count; k++) {
         const TargetColumn *column = &key_column(target, k);
 
-        if (!list_member_int(target->partition_keys, column->number))
+        if (!finds_partition(target, column))
             continue;
         appendStringInfo(sql, " AND t.%s", name_of(column));
         append_operator(sql, target->keys[k].equals);
-        appendStringInfo(sql, target->hashed_together ? "($%d)[1]" : "ANY ($%d)", parameters[k]);
+        appendStringInfo(sql, "ANY ($%d)", ++count);
     }
 }
 
-/* For statements whose first parameters are the key. */
-void append_key_pruning(StringInfo sql, const Target *target)
+void append_key_pruning(StringInfo sql, const Target *target, bool is_single)
 {
-    auto *parameters = static_cast<int *>(palloc(target->key_count * sizeof(int)));
-
-    for (int k = 0; k < target->key_count; k++)
-        parameters[k] = k + 1;
-    append_pruning(sql, target, parameters);
+    append_pruning(sql, target, target->key_count + 1, is_single);
 }
 
 /* FROM the keys of events JOIN the rows that have them */
-void append_rows_listed(StringInfo sql, const Target *target)
+void append_rows_listed(StringInfo sql, const Target *target, bool is_single)
 {
     appendStringInfoString(sql, " FROM ");
-    append_listed_keys(sql, target);
+    append_listed(sql, target->key_count + 1, is_single);
     appendStringInfo(sql, " JOIN %s AS t ON ", target->table);
     append_key_match(sql, target, listed_key);
-    append_key_pruning(sql, target);
-}
-
-/* For statements with a parameter for each of these columns. */
-void append_column_pruning(StringInfo sql, const Target *target, const TargetColumn *const *columns,
-                           int count)
-{
-    auto *parameters = static_cast<int *>(palloc0(target->key_count * sizeof(int)));
-
-    for (int k = 0; k < target->key_count; k++) {
-        for (int i = 0; i < count; i++) {
-            if (columns[i] == &key_column(target, k))
-                parameters[k] = i + 1;
-        }
-    }
-    append_pruning(sql, target, parameters);
+    append_key_pruning(sql, target, is_single);
 }
 
 /* ---- what extra holds of columns ---- */
@@ -519,7 +497,8 @@ void append_first_times(StringInfo sql, const Target *target, const TargetColumn
 /* ---- what is written ---- */
 
 /* SELECT with a column for each parameter, of the target's names and types, and their number. */
-void append_source(StringInfo sql, const TargetColumn *const *columns, int count, bool numbered = false)
+void append_source(StringInfo sql, const TargetColumn *const *columns, int count, Form form,
+                   bool numbered = false)
 {
     appendStringInfoString(sql, "SELECT ");
     for (int i = 0; i < count; i++) {
@@ -530,7 +509,8 @@ void append_source(StringInfo sql, const TargetColumn *const *columns, int count
     }
     if (numbered)
         appendStringInfo(sql, ", u.number AS %s", number_name);
-    append_unnest(sql, count, numbered);
+    appendStringInfoString(sql, " FROM ");
+    append_listed(sql, count, form.is_single);
 }
 
 /* The keys of the root by which events feed these columns, as an array; null: there are none. A key's are
@@ -657,13 +637,13 @@ void append_mark_condition(StringInfo sql, const Target *target)
  * since a newer event makes all further looks superfluous.
  */
 void append_conditions(StringInfo sql, const Target *target, const TargetColumn *const *columns, int count,
-                       Ties ties)
+                       Form form)
 {
     const char *order = order_name(target);
 
     if (!target->field_order) {
         appendStringInfo(sql, "(t.%s IS NULL OR excluded.%s %s t.%s)", order, order,
-                         ties == Ties::win ? ">=" : ">", order);
+                         form.ties == Ties::win ? ">=" : ">", order);
         append_mark_condition(sql, target);
         appendStringInfo(sql, " AND (t.%s IS DISTINCT FROM excluded.%s", order, order);
     } else
@@ -682,9 +662,9 @@ void append_conditions(StringInfo sql, const Target *target, const TargetColumn 
     appendStringInfoChar(sql, ')');
 }
 
-void append_returning(StringInfo sql, const Target *target, Ties ties)
+void append_returning(StringInfo sql, const Target *target, Form form)
 {
-    if (!returns_keys(target, ties))
+    if (!returns_keys(target, form.ties))
         return;
     appendStringInfoString(sql, " RETURNING ");
     append_key_names(sql, target, "t.");
@@ -840,7 +820,7 @@ char *pass_statement(const Target *target, bool goes_on)
     return sql.data;
 }
 
-char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties)
+char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count, Form form)
 {
     StringInfoData sql;
 
@@ -852,23 +832,23 @@ char *upsert_statement(const Target *target, const TargetColumn *const *columns,
         appendStringInfo(&sql, ", %s) SELECT s.*, ", contract::field_times_column);
         append_first_times(&sql, target, columns, count);
         appendStringInfoString(&sql, " FROM (");
-        append_source(&sql, columns, count);
+        append_source(&sql, columns, count, form);
         appendStringInfoString(&sql, ") AS s");
     } else {
         appendStringInfoString(&sql, ") ");
-        append_source(&sql, columns, count);
+        append_source(&sql, columns, count, form);
     }
     appendStringInfoString(&sql, " ON CONFLICT (");
     append_key_names(&sql, target, "");
     appendStringInfoString(&sql, ") DO UPDATE SET ");
     append_assignments(&sql, target, columns, count);
     appendStringInfoString(&sql, " WHERE ");
-    append_conditions(&sql, target, columns, count, ties);
-    append_returning(&sql, target, ties);
+    append_conditions(&sql, target, columns, count, form);
+    append_returning(&sql, target, form);
     return sql.data;
 }
 
-char *update_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties)
+char *update_statement(const Target *target, const TargetColumn *const *columns, int count, Form form)
 {
     StringInfoData sql;
 
@@ -876,17 +856,17 @@ char *update_statement(const Target *target, const TargetColumn *const *columns,
     appendStringInfo(&sql, "UPDATE %s AS t SET ", target->table);
     append_assignments(&sql, target, columns, count);
     appendStringInfoString(&sql, " FROM (");
-    append_source(&sql, columns, count, true);
+    append_source(&sql, columns, count, form, true);
     appendStringInfoString(&sql, ") AS excluded WHERE ");
     append_key_match(&sql, target, proposed_key);
-    append_column_pruning(&sql, target, columns, count);
+    append_pruning(&sql, target, count, form.is_single);
     appendStringInfoString(&sql, " AND ");
-    append_conditions(&sql, target, columns, count, ties);
+    append_conditions(&sql, target, columns, count, form);
     appendStringInfo(&sql, " RETURNING excluded.%s, t.%s", number_name, order_name(target));
     return sql.data;
 }
 
-char *look_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties)
+char *look_statement(const Target *target, const TargetColumn *const *columns, int count, Form form)
 {
     StringInfoData sql;
 
@@ -894,71 +874,72 @@ char *look_statement(const Target *target, const TargetColumn *const *columns, i
     appendStringInfo(&sql, "SELECT excluded.%s, ", number_name);
     append_standing(&sql, target, psprintf("excluded.%s", order_name(target)));
     appendStringInfoString(&sql, ", COALESCE(");
-    append_conditions(&sql, target, columns, count, ties);
+    append_conditions(&sql, target, columns, count, form);
     appendStringInfoString(&sql, ", false) FROM (");
-    append_source(&sql, columns, count, true);
+    append_source(&sql, columns, count, form, true);
     appendStringInfo(&sql, ") AS excluded JOIN %s AS t ON ", target->table);
     append_key_match(&sql, target, proposed_key);
-    append_column_pruning(&sql, target, columns, count);
+    append_pruning(&sql, target, count, form.is_single);
     return sql.data;
 }
 
-char *present_statement(const Target *target)
+char *present_statement(const Target *target, bool is_single)
 {
     StringInfoData sql;
 
     initStringInfo(&sql);
     appendStringInfoString(&sql, "SELECT u.number, ");
-    append_standing(&sql, target, "u.time");
-    append_rows_listed(&sql, target);
+    append_standing(&sql, target, listed_time(target));
+    append_rows_listed(&sql, target, is_single);
     return sql.data;
 }
 
-char *lock_statement(const Target *target)
+char *lock_statement(const Target *target, bool is_single)
 {
     StringInfoData sql;
 
     initStringInfo(&sql);
     appendStringInfoString(&sql, "SELECT u.number");
-    append_rows_listed(&sql, target);
+    append_rows_listed(&sql, target, is_single);
     appendStringInfoString(&sql, " FOR NO KEY UPDATE OF t SKIP LOCKED");
     return sql.data;
 }
 
-char *delete_statement(const Target *target)
+char *delete_statement(const Target *target, bool is_single)
 {
     StringInfoData sql;
 
     initStringInfo(&sql);
     appendStringInfo(&sql, "DELETE FROM %s AS t USING ", target->table);
-    append_listed_keys(&sql, target);
+    append_listed(&sql, target->key_count + 1, is_single);
     appendStringInfoString(&sql, " WHERE ");
     append_key_match(&sql, target, listed_key);
-    append_key_pruning(&sql, target);
-    appendStringInfo(&sql, " AND (t.%s IS NULL OR t.%s <= u.time) RETURNING u.number", order_name(target),
-                     order_name(target));
+    append_key_pruning(&sql, target, is_single);
+    appendStringInfo(&sql, " AND (t.%s IS NULL OR t.%s <= %s) RETURNING u.number", order_name(target),
+                     order_name(target), listed_time(target));
     return sql.data;
 }
 
-char *reset_statement(const Target *target)
+char *reset_statement(const Target *target, bool is_single)
 {
     const char *order = order_name(target);
+    const char *time = listed_time(target);
     const TargetColumn *extra = target->extra >= 0 ? &target->columns[target->extra] : nullptr;
     StringInfoData sql;
     StringInfoData times;
 
     initStringInfo(&times);
-    appendStringInfo(&times, "cxone_sync.reset_field_times(t.%s, t.%s, u.time, ",
-                     contract::field_times_column, order);
+    appendStringInfo(&times, "cxone_sync.reset_field_times(t.%s, t.%s, %s, ", contract::field_times_column,
+                     order, time);
     append_timed_names(&times, target);
     appendStringInfoString(&times, ", ");
     append_null_tests(&times, target, nullptr, 0, null_before);
     appendStringInfoString(&times, ", ");
     append_null_tests(&times, target, nullptr, 0, null_at_first);
-    const char *reset_extra =
-        extra ? psprintf("cxone_sync.reset_extra(t.%s, t.%s, t.%s, u.time%s)", name_of(extra),
-                         contract::field_times_column, order, name_of_extra(target))
-              : nullptr;
+    const char *reset_extra = extra
+                                  ? psprintf("cxone_sync.reset_extra(t.%s, t.%s, t.%s, %s%s)", name_of(extra),
+                                             contract::field_times_column, order, time, name_of_extra(target))
+                                  : nullptr;
     appendStringInfo(&times, ", %s%s%s", extra ? psprintf("t.%s", name_of(extra)) : "NULL::jsonb",
                      kept_names(target), name_of_extra(target));
     append_shadowed(&times, target, reset_extra, nullptr);
@@ -972,18 +953,18 @@ char *reset_statement(const Target *target)
         const TargetColumn *column = &target->columns[i];
 
         if (has_field_time(target, column))
-            appendStringInfo(&sql, ", %s = CASE WHEN %s <= u.time THEN %s ELSE t.%s END", name_of(column),
-                             field_time(target, column),
+            appendStringInfo(&sql, ", %s = CASE WHEN %s <= %s THEN %s ELSE t.%s END", name_of(column),
+                             field_time(target, column), time,
                              column->default_expression ? column->default_expression : "NULL",
                              name_of(column));
     }
     appendStringInfoString(&sql, " FROM ");
-    append_listed_keys(&sql, target);
+    append_listed(&sql, target->key_count + 1, is_single);
     appendStringInfoString(&sql, " WHERE ");
     append_key_match(&sql, target, listed_key);
-    append_key_pruning(&sql, target);
+    append_key_pruning(&sql, target, is_single);
     /* a field that is not newer has a time of its own, which goes: where none does, nothing would change */
-    appendStringInfo(&sql, " AND t.%s > u.time AND t.%s IS DISTINCT FROM %s", order,
+    appendStringInfo(&sql, " AND t.%s > %s AND t.%s IS DISTINCT FROM %s", order, time,
                      contract::field_times_column, times.data);
     return sql.data;
 }

@@ -4,13 +4,23 @@
 
 /*
  * The texts of the statements that write a target. Each takes one array for each of its columns, and the rows
- * at the same place of all arrays together; the last column is the order column. Identifiers are quoted,
- * values are parameters. The texts are allocated in the current memory context.
+ * at the same place of all arrays together; the last column is the order column. Those that look for rows of
+ * a partitioned table take behind them, unless for a single row, an array for each column of the key that
+ * finds_partition(): which values there are. Identifiers are quoted, values are parameters. The texts are
+ * allocated in the current memory context.
  */
 namespace cxone_sync {
 
 /* In row order: whether an event wins against a row with its time. In field order the values decide. */
 enum class Ties : bool { lose, win };
+
+/* Statements for a single row are for partitioned tables, where they are planned each time: by its values. */
+struct Form {
+    Ties ties;
+    bool is_single;
+
+    bool operator==(const Form &) const = default;
+};
 
 /*
  * Whether a write has to return the keys that it wrote: in field order a late event may be written in part,
@@ -26,33 +36,33 @@ inline bool returns_keys(const Target *target, Ties ties)
  * Inserts rows, or updates them where their key is there: unless that row is newer, or as old and they lose
  * ties, or would not change. Returns the keys of the rows that it wrote if returns_keys(), and their times.
  */
-char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties);
+char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count, Form form);
 
 /* Only updates, under the same conditions; returns the numbers (from 1) of the rows that it wrote, and their
  * times. */
-char *update_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties);
+char *update_statement(const Target *target, const TargetColumn *const *columns, int count, Form form);
 
 /*
  * Returns the numbers of those rows whose key is there; whether the target has something newer; whether it is
  * marked as deleted at the same time; and whether upsert_statement() would change it.
  */
-char *look_statement(const Target *target, const TargetColumn *const *columns, int count, Ties ties);
+char *look_statement(const Target *target, const TargetColumn *const *columns, int count, Form form);
 
 /*
  * The next four take an array for each column of the key and one of times.
  *
  * Returns the same as look_statement(), but the last.
  */
-char *present_statement(const Target *target);
+char *present_statement(const Target *target, bool is_single);
 
 /* Locks the rows that nobody else has locked; returns their numbers. */
-char *lock_statement(const Target *target);
+char *lock_statement(const Target *target, bool is_single);
 
 /* Deletes the rows that are not newer; returns their numbers. */
-char *delete_statement(const Target *target);
+char *delete_statement(const Target *target, bool is_single);
 
 /* In field order, resets the fields of newer rows that are not newer themselves. */
-char *reset_statement(const Target *target);
+char *reset_statement(const Target *target, bool is_single);
 
 /* Parameters of the next two, before the key. */
 inline constexpr int fill_parameters = 3;

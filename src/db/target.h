@@ -76,6 +76,12 @@ struct InnerValuesOfType {
 
 struct SavedPlan;
 
+/* A statement that takes keys and times: for a single row of a partitioned table, and else. Null until
+ * needed. */
+struct KeyPlans {
+    SPIPlanPtr plans[2];
+};
+
 /* A target as its configuration and its table's catalog describe it, in the memory context of the catalog. */
 struct Target {
     MemoryContext context;
@@ -134,11 +140,17 @@ struct Target {
     const int *pins;            /* of its catalog */
     BlockNumber planned_blocks; /* size of the table when the first of these was made; 0: none was */
     SavedPlan *plans;           /* for each set of columns seen, most recent first */
-    SPIPlanPtr present_plan;    /* these four are null until they are needed */
-    SPIPlanPtr lock_plan;
-    SPIPlanPtr delete_plan;
-    SPIPlanPtr reset_plan;
+    KeyPlans present_plans;
+    KeyPlans lock_plans;
+    KeyPlans delete_plans;
+    KeyPlans reset_plans;
 };
+
+/* Whether rows find their partition by this column. */
+inline bool finds_partition(const Target *target, const TargetColumn *column)
+{
+    return target->is_partitioned && list_member_int(target->partition_keys, column->number);
+}
 
 inline const TargetColumn &key_column(const Target *target, int key)
 {

@@ -25,7 +25,7 @@ struct SavedPlan {
     SPIPlanPtr upsert;
     SPIPlanPtr update;
     SPIPlanPtr look;
-    Ties ties;
+    Form form;
     uint32 columns_hash;
     int column_count;
     uint16 columns[FLEXIBLE_ARRAY_MEMBER]; /* indexes into Target::columns, ascending */
@@ -143,23 +143,46 @@ const TargetColumn **columns_of(const Target *target, const Event *event)
     return columns;
 }
 
-using StatementText = char *(*)(const Target *, const TargetColumn *const *, int, Ties);
+using StatementText = char *(*)(const Target *, const TargetColumn *const *, int, Form);
 
-Ties ties_of(const Row *row)
+Form form_of(const Row *row, int count)
 {
-    return loses_ties(row) ? Ties::lose : Ties::win;
+    return {.ties = loses_ties(row) ? Ties::lose : Ties::win,
+            .is_single = row->target->is_partitioned && count == 1};
 }
 
-SPIPlanPtr prepare_for(const Target *target, const Row *row, StatementText statement, Planning planning)
+/* How many parameters there are beside the rows' values. */
+int count_pruning(const Target *target, bool prunes)
+{
+    int count = 0;
+
+    for (int k = 0; prunes && k < target->key_count; k++)
+        count += finds_partition(target, &key_column(target, k));
+    return count;
+}
+
+/* Of which type these are. */
+void add_pruning_types(const Target *target, bool prunes, Oid *types)
+{
+    for (int k = 0; prunes && k < target->key_count; k++) {
+        if (finds_partition(target, &key_column(target, k)))
+            *types++ = get_array_type(key_column(target, k).parameter_type);
+    }
+}
+
+SPIPlanPtr prepare_for(const Target *target, const Row *row, StatementText statement, Form form, bool prunes,
+                       Planning planning)
 {
     const Event *event = row->event;
     const int count = event->field_count + 1;
+    const int all = count + count_pruning(target, prunes);
     const TargetColumn **columns = columns_of(target, event);
-    auto *types = static_cast<Oid *>(palloc(count * sizeof(Oid)));
+    auto *types = static_cast<Oid *>(palloc(all * sizeof(Oid)));
 
     for (int i = 0; i < count; i++)
         types[i] = get_array_type(columns[i]->parameter_type);
-    return prepare_spi(statement(target, columns, count, ties_of(row)), count, types, planning);
+    add_pruning_types(target, prunes, types + count);
+    return prepare_spi(statement(target, columns, count, form), all, types, planning);
 }
 
 /* How statements that look for rows are planned. */
@@ -168,13 +191,13 @@ Planning planning_of(const Target *target)
     return target->is_partitioned ? Planning::each_time : Planning::once;
 }
 
-SavedPlan *make_plan(Target *target, const Row *row)
+SavedPlan *make_plan(Target *target, const Row *row, Form form)
 {
     const Event *event = row->event;
     auto *plan = static_cast<SavedPlan *>(MemoryContextAllocZero(
         target->context, offsetof(SavedPlan, columns) + event->field_count * sizeof(uint16)));
 
-    plan->ties = ties_of(row);
+    plan->form = form;
     plan->columns_hash = event->columns_hash;
     plan->column_count = event->field_count;
     for (int i = 0; i < event->field_count; i++)
@@ -217,14 +240,14 @@ void make_room_for_plan(Target *target)
     }
 }
 
-SavedPlan *plan_for(Target *target, const Row *row)
+SavedPlan *plan_for(Target *target, const Row *row, int count)
 {
-    const Ties ties = ties_of(row);
+    const Form form = form_of(row, count);
 
     for (SavedPlan **link = &target->plans; *link != nullptr; link = &(*link)->next) {
         SavedPlan *plan = *link;
 
-        if (plan->ties != ties || !feeds_columns(row->event, plan))
+        if (plan->form != form || !feeds_columns(row->event, plan))
             continue;
         *link = plan->next;
         plan->next = target->plans;
@@ -233,7 +256,7 @@ SavedPlan *plan_for(Target *target, const Row *row)
     }
     if (*target->pins <= 1) /* else a write further out may be running one of them */
         make_room_for_plan(target);
-    SavedPlan *plan = make_plan(target, row);
+    SavedPlan *plan = make_plan(target, row, form);
     plan->next = target->plans;
     target->plans = plan;
     return plan;
@@ -241,11 +264,60 @@ SavedPlan *plan_for(Target *target, const Row *row)
 
 /* ---- parameters ---- */
 
-/* One array for each column of the statement. */
+/* Arrays, as statements.h says. */
 struct Parameters {
     Datum *arrays;
     int count;
 };
+
+struct KeyOfTarget {
+    const Target *target;
+    int number;
+};
+
+int compare_values(const void *a, const void *b, void *key)
+{
+    const auto *of = static_cast<const KeyOfTarget *>(key);
+
+    return compare_in_key(of->target, of->number, *static_cast<const Datum *>(a),
+                          *static_cast<const Datum *>(b));
+}
+
+/*
+ * Of how many values a list is at least, by repetition: for a partition without statistics the planner thinks
+ * that each is in one of 200 rows, and if these seem to be few it would rather read all than look for keys.
+ */
+constexpr int min_pruning_values = 16;
+
+/* The values of the rows' keys there, each once: the fewer there are, the less there is to plan and to run.
+ */
+Datum distinct_values(KeyOfTarget key, Row *const *rows, int count, Datum *values)
+{
+    int kept = 0;
+
+    for (int r = 0; r < count; r++)
+        values[r] = rows[r]->keys[key.number];
+    qsort_arg(values, count, sizeof(Datum), compare_values, &key);
+    for (int r = 0; r < count; r++) {
+        if (kept == 0 || compare_values(&values[kept - 1], &values[r], &key) != 0)
+            values[kept++] = values[r];
+    }
+    for (; kept < min_pruning_values; kept++)
+        values[kept] = values[0];
+    return PointerGetDatum(make_array(&key_column(key.target, key.number), values, nullptr, kept));
+}
+
+/* What the planner is to prune by, in the order of the key. */
+void add_pruning(const Target *target, Row *const *rows, int count, bool prunes, Datum *arrays)
+{
+    auto *values = static_cast<Datum *>(palloc(Max(count, min_pruning_values) * sizeof(Datum)));
+
+    for (int k = 0; prunes && k < target->key_count; k++) {
+        if (finds_partition(target, &key_column(target, k)))
+            *arrays++ = distinct_values({target, k}, rows, count, values);
+    }
+    pfree(values);
+}
 
 int field_for(const Event *event, int column)
 {
@@ -256,16 +328,17 @@ int field_for(const Event *event, int column)
     elog(ERROR, "an event without its key was to be written");
 }
 
-Parameters make_parameters(const Target *target, Row *const *rows, int count)
+Parameters make_parameters(const Target *target, Row *const *rows, int count, bool prunes)
 {
     const Event *first = rows[0]->event;
+    const int column_count = first->field_count + 1;
     Parameters parameters = {};
     auto *values = static_cast<Datum *>(palloc(count * sizeof(Datum)));
     auto *nulls = static_cast<bool *>(palloc(count * sizeof(bool)));
 
-    parameters.count = first->field_count + 1;
+    parameters.count = column_count + count_pruning(target, prunes);
     parameters.arrays = static_cast<Datum *>(palloc(parameters.count * sizeof(Datum)));
-    for (int c = 0; c < parameters.count; c++) {
+    for (int c = 0; c < column_count; c++) {
         const bool is_order = c == first->field_count;
         const TargetColumn *column = is_order ? &target->order : &target->columns[first->fields[c].column];
 
@@ -275,6 +348,7 @@ Parameters make_parameters(const Target *target, Row *const *rows, int count)
         }
         parameters.arrays[c] = PointerGetDatum(make_array(column, values, nulls, count));
     }
+    add_pruning(target, rows, count, prunes, parameters.arrays + column_count);
     pfree(values);
     pfree(nulls);
     return parameters;
@@ -288,30 +362,36 @@ void free_parameters(const Parameters &parameters)
 }
 
 /* The same, of keys and times alone. */
-Parameters key_parameters(const Target *target, Row *const *rows, int count)
+Parameters key_parameters(const Target *target, Row *const *rows, int count, bool prunes)
 {
-    Parameters parameters = {.arrays = static_cast<Datum *>(palloc((target->key_count + 1) * sizeof(Datum))),
-                             .count = target->key_count + 1};
+    const int column_count = target->key_count + 1;
+    Parameters parameters = {};
     auto *values = static_cast<Datum *>(palloc(count * sizeof(Datum)));
 
-    for (int k = 0; k <= target->key_count; k++) {
+    parameters.count = column_count + count_pruning(target, prunes);
+    parameters.arrays = static_cast<Datum *>(palloc(parameters.count * sizeof(Datum)));
+    for (int k = 0; k < column_count; k++) {
         for (int r = 0; r < count; r++)
             values[r] = k < target->key_count ? rows[r]->keys[k] : TimestampTzGetDatum(rows[r]->event->time);
         const TargetColumn *of = k < target->key_count ? &key_column(target, k) : &target->order;
         parameters.arrays[k] = PointerGetDatum(make_array(of, values, nullptr, count));
     }
+    add_pruning(target, rows, count, prunes, parameters.arrays + column_count);
     pfree(values);
     return parameters;
 }
 
-Oid *key_types(const Target *target)
+SPIPlanPtr prepare_for_keys(const Target *target, char *(*statement)(const Target *, bool), bool is_single)
 {
-    auto *types = static_cast<Oid *>(palloc((target->key_count + 1) * sizeof(Oid)));
+    const int count = target->key_count + 1;
+    const int all = count + count_pruning(target, !is_single);
+    auto *types = static_cast<Oid *>(palloc(all * sizeof(Oid)));
 
     for (int k = 0; k < target->key_count; k++)
         types[k] = get_array_type(key_column(target, k).type);
     types[target->key_count] = TIMESTAMPTZARRAYOID;
-    return types;
+    add_pruning_types(target, !is_single, types + count);
+    return prepare_spi(statement(target, is_single), all, types, planning_of(target));
 }
 
 /* ---- what statements return ---- */
@@ -472,13 +552,13 @@ RowReceiver run_for_rows(SPIPlanPtr plan, const Target *target, Row *const *rows
 }
 
 /* The same, by the rows' columns and with a statement that finds rows by their index. */
-RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText statement, Row *const *rows,
-                         int count, Receive receive, int expected)
+RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText statement, Form form,
+                         Row *const *rows, int count, Receive receive, int expected)
 {
-    const Parameters parameters = make_parameters(target, rows, count);
+    const Parameters parameters = make_parameters(target, rows, count, !form.is_single);
 
     if (*plan == nullptr)
-        *plan = prepare_for(target, rows[0], statement, planning_of(target));
+        *plan = prepare_for(target, rows[0], statement, form, !form.is_single, planning_of(target));
     const int level = begin_by_index(*plan, planning_of(target));
     const RowReceiver receiver = run_for_rows(*plan, target, rows, count, parameters, receive, expected);
     AtEOXact_GUC(false, level);
@@ -507,7 +587,8 @@ void look(Target *target, SavedPlan *plan, Row *const *rows, int count)
         return;
     }
     forget_standing(rows, count);
-    run_by_index(&plan->look, target, look_statement, rows, count, receive_standing, SPI_OK_SELECT);
+    run_by_index(&plan->look, target, look_statement, plan->form, rows, count, receive_standing,
+                 SPI_OK_SELECT);
 }
 
 /* Copies the rows that are not written to `others`; returns how many. */
@@ -561,8 +642,8 @@ int update_rows(Target *target, SavedPlan *plan, Row *const *rows, int count, Ro
 {
     int missing = 0;
 
-    check_returned(target, run_by_index(&plan->update, target, update_statement, rows, count, receive_updated,
-                                        SPI_OK_UPDATE_RETURNING));
+    check_returned(target, run_by_index(&plan->update, target, update_statement, plan->form, rows, count,
+                                        receive_updated, SPI_OK_UPDATE_RETURNING));
     const int left = unwritten(rows, count, absent);
     if (left == 0)
         return 0;
@@ -578,12 +659,12 @@ int update_rows(Target *target, SavedPlan *plan, Row *const *rows, int count, Ro
 
 void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
 {
-    const Parameters parameters = make_parameters(target, rows, count);
+    const Parameters parameters = make_parameters(target, rows, count, false);
     int written = 0;
 
     if (plan->upsert == nullptr)
-        plan->upsert = prepare_for(target, rows[0], upsert_statement, Planning::once);
-    if (returns_keys(target, plan->ties)) {
+        plan->upsert = prepare_for(target, rows[0], upsert_statement, plan->form, false, Planning::once);
+    if (returns_keys(target, plan->form.ties)) {
         const RowReceiver receiver =
             run_for_rows(plan->upsert, target, rows, count, parameters, receive_key, SPI_OK_INSERT_RETURNING);
         check_returned(target, receiver);
@@ -622,7 +703,8 @@ void look_closely(Target *target, Row **rows, int count)
         }
         while (next < count && !is_removal(rows[next]) && feed_same_columns(rows[first], rows[next]))
             next++;
-        run_by_index(&plan_for(target, rows[first])->look, target, look_statement, rows + first, next - first,
+        SavedPlan *plan = plan_for(target, rows[first], next - first);
+        run_by_index(&plan->look, target, look_statement, plan->form, rows + first, next - first,
                      receive_standing, SPI_OK_SELECT);
     }
 }
@@ -638,6 +720,9 @@ int begin_by_index(SPIPlanPtr plan, Planning planning)
     pin_setting("enable_hashjoin", "off");
     pin_setting("enable_mergejoin", "off");
     pin_setting("enable_seqscan", "off");
+    /* what counts is how many rows are looked at */
+    pin_setting("random_page_cost", "0");
+    pin_setting("cpu_operator_cost", "0");
     if (planning == Planning::each_time)
         return level;
     if (CachedPlan *kept = SPI_plan_get_cached_plan(plan))
@@ -739,7 +824,7 @@ bool feed_same_columns(const Row *a, const Row *b)
 
 bool upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
 {
-    SavedPlan *plan = plan_for(target, rows[0]);
+    SavedPlan *plan = plan_for(target, rows[0], count);
 
     for (int r = 0; r < count; r++) {
         rows[r]->is_written = false;
@@ -786,13 +871,15 @@ bool cannot_be_inserted(const Target *target, const Event *event)
     return false;
 }
 
-void run_for_keys(Target *target, SPIPlanPtr *plan, char *(*statement)(const Target *), Row *const *rows,
+void run_for_keys(Target *target, KeyPlans *plans, char *(*statement)(const Target *, bool), Row *const *rows,
                   int count, int expected)
 {
-    const Parameters parameters = key_parameters(target, rows, count);
+    const bool is_single = target->is_partitioned && count == 1;
+    SPIPlanPtr *plan = &plans->plans[is_single];
+    const Parameters parameters = key_parameters(target, rows, count, !is_single);
 
     if (*plan == nullptr)
-        *plan = prepare_spi(statement(target), target->key_count + 1, key_types(target), planning_of(target));
+        *plan = prepare_for_keys(target, statement, is_single);
     const int level = begin_by_index(*plan, planning_of(target));
     run_for_rows(*plan, target, rows, count, parameters,
                  statement == present_statement ? receive_standing : receive_number, expected);
@@ -803,7 +890,7 @@ void run_for_keys(Target *target, SPIPlanPtr *plan, char *(*statement)(const Tar
 void look_for_rows(Target *target, Row *const *rows, int count)
 {
     forget_standing(rows, count);
-    run_for_keys(target, &target->present_plan, present_statement, rows, count, SPI_OK_SELECT);
+    run_for_keys(target, &target->present_plans, present_statement, rows, count, SPI_OK_SELECT);
 }
 
 int find_locked(Target *target, Row **rows, int count)
@@ -817,7 +904,7 @@ int find_locked(Target *target, Row **rows, int count)
             rows[changed++] = rows[r];
         rows[r]->is_written = false;
     }
-    run_for_keys(target, &target->lock_plan, lock_statement, rows, changed, SPI_OK_SELECT);
+    run_for_keys(target, &target->lock_plans, lock_statement, rows, changed, SPI_OK_SELECT);
     for (int r = 0; r < changed; r++) {
         if (!rows[r]->is_written)
             rows[locked++] = rows[r];
@@ -859,11 +946,13 @@ void free_plans(Target *target)
         target->plans = plan->next;
         free_plan(plan);
     }
-    for (SPIPlanPtr *plan :
-         {&target->present_plan, &target->lock_plan, &target->delete_plan, &target->reset_plan}) {
-        if (*plan != nullptr)
-            SPI_freeplan(*plan);
-        *plan = nullptr;
+    for (KeyPlans *plans :
+         {&target->present_plans, &target->lock_plans, &target->delete_plans, &target->reset_plans}) {
+        for (SPIPlanPtr &plan : plans->plans) {
+            if (plan != nullptr)
+                SPI_freeplan(plan);
+            plan = nullptr;
+        }
     }
 }
 

@@ -106,9 +106,9 @@ int compare_keys(const Target *target, const Row *a, const Row *b);
 /* True if two rows feed the same columns, hence share a statement. */
 bool feed_same_columns(const Row *a, const Row *b);
 
-/* Runs a statement that takes the rows' keys and times, kept in `plan`, and marks the rows it returns. */
-void run_for_keys(Target *target, SPIPlanPtr *plan, char *(*statement)(const Target *), Row *const *rows,
-                  int count, int expected);
+/* Runs a statement that takes the rows' keys and times, kept in `plans`, and marks the rows it returns. */
+void run_for_keys(Target *target, KeyPlans *plans, char *(*statement)(const Target *, bool is_single),
+                  Row *const *rows, int count, int expected);
 
 /*
  * A plan that is kept may have been made when the table was smaller (renew_plans()). So it is to find rows by
