@@ -65,6 +65,7 @@ CREATE FUNCTION set_overload_traps() RETURNS bigint LANGUAGE sql AS $$
         generate_series(1, (1 << cardinality(f.types)) - 1) AS mask,
         LATERAL (SELECT array_agg(CASE WHEN mask & (1 << (n::integer - 1)) = 0 THEN t WHEN t = 'text' THEN 'name' ELSE 'text' END ORDER BY n) AS arguments
                  FROM unnest(f.types) WITH ORDINALITY AS u(t, n)) AS a
+    WHERE 'record' <> ALL (a.arguments) -- which no function in PL/pgSQL can take
 $$;
 
 -- What is bound to a function or an operator in the schema that is none of the extension's.

@@ -236,6 +236,15 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_merge_field
 COMMENT ON FUNCTION merge_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, jsonb, text[], text, boolean[]) IS
     'field_times of a row after an event; names: the columns that events may feed, old_nulls: which are null in the row, new_nulls: which are null in the event, null where it does not carry them; kept: columns whose times stay as they are; extra_name: the name of extra itself; shadowed: which columns extra holds a value for as well, so that their times are kept in any case';
 
+CREATE FUNCTION note_row(is_newer boolean, is_marked boolean, would_change boolean, number bigint) RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_note_row';
+COMMENT ON FUNCTION note_row(boolean, boolean, boolean, bigint) IS
+    'notes what a row tells the event of this number, while a statement of the extension runs: whether it is newer, whether it is marked as deleted at the event''s time, and whether the event would change it; returns the latter';
+CREATE FUNCTION note_row_by_key(is_newer boolean, is_marked boolean, would_change boolean, key record) RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_note_row_by_key';
+COMMENT ON FUNCTION note_row_by_key(boolean, boolean, boolean, record) IS
+    'the same for the event with this key';
+
 CREATE FUNCTION merge_extra(
     old_extra jsonb, new_extra jsonb, times jsonb, row_time timestamptz, event_time timestamptz, extra_name text DEFAULT 'extra')
 RETURNS jsonb
@@ -530,7 +539,7 @@ DROP FUNCTION cxone_sync.reset_privileges();
 
 -- the generated statements call these as the owners of targets
 GRANT EXECUTE ON FUNCTION
-    field_time(jsonb, text, boolean, timestamptz),
+    note_row(boolean, boolean, boolean, bigint), note_row_by_key(boolean, boolean, boolean, record), field_time(jsonb, text, boolean, timestamptz),
     merge_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, jsonb, text[], text, boolean[]),
     merge_extra(jsonb, jsonb, jsonb, timestamptz, timestamptz, text), extra_wins(jsonb, jsonb, jsonb, timestamptz, timestamptz, text),
     reset_field_times(jsonb, timestamptz, timestamptz, text[], boolean[], boolean[], jsonb, text[], text, boolean[]),

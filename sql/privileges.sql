@@ -94,6 +94,22 @@ RESET ROLE;
 SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 WHERE p.pronamespace = 'cxone_sync'::regnamespace AND has_function_privilege('regress_other', p.oid, 'EXECUTE') AND p.provolatile = 'v';
 
+-- These are for a statement of ours that runs: without one, and with what is none of its events, they note nothing.
+SELECT cxone_sync.note_row(true, true, NULL, 1) AS nothing, cxone_sync.note_row_by_key(false, false, true, ROW(1, 'a')) AS something;
+CREATE TABLE test.meddled (id text PRIMARY KEY, note text, updated_ts timestamptz);
+CREATE FUNCTION test.meddle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM cxone_sync.note_row(true, true, false, n) FROM unnest('{0,1,99,NULL}'::bigint[]) AS n;
+    PERFORM cxone_sync.note_row_by_key(true, true, false, ROW()), cxone_sync.note_row_by_key(true, true, false, ROW(1)), cxone_sync.note_row_by_key(true, true, false, ROW('a'::text, 2)),
+        cxone_sync.note_row_by_key(true, true, false, NULL::record), cxone_sync.note_row_by_key(true, true, false, NEW), cxone_sync.note_row_by_key(true, true, false, ROW(NULL::text));
+    RETURN NEW;
+END $$;
+CREATE TRIGGER meddle BEFORE INSERT OR UPDATE ON test.meddled FOR EACH ROW EXECUTE FUNCTION test.meddle();
+ALTER TABLE test.meddled OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('meddled', 'test.meddled', '{id}', event_types => '{Meddled}');
+SELECT cxone_sync.ingest('{"events": [{"eventType": "Meddled", "id": "a", "note": "new"}, {"eventType": "Meddled", "id": "a", "note": "newer"}]}');
+SELECT id, note FROM test.meddled;
+SELECT message FROM cxone_sync.dead_letters;
 DROP SCHEMA test CASCADE;
 DROP OWNED BY regress_watcher, regress_configurer, regress_caller, regress_mender, regress_other;
 DROP EXTENSION cxone_sync;

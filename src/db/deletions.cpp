@@ -149,18 +149,6 @@ void settle_by_tombstone(Row *row, TimestampTz deleted)
         row->is_repeated = event->time == deleted;
 }
 
-/* Copies the rows for which `test` holds to `chosen`; returns how many. */
-template <typename Test> int choose(Row *const *rows, int count, Row **chosen, Test test)
-{
-    int chosen_count = 0;
-
-    for (int r = 0; r < count; r++) {
-        if (test(rows[r]))
-            chosen[chosen_count++] = rows[r];
-    }
-    return chosen_count;
-}
-
 /* By the tombstones of one key, which the rows have. */
 void settle_by_tombstones(const Target *target, const List *key, Row *const *rows, int count)
 {
@@ -209,6 +197,19 @@ void settle_by_other_keys(const Target *target, Row *const *rows, int count)
     pfree(chosen);
 }
 
+/* Of rows that were to be deleted and were not: a trigger may have dropped that, or deleted them by itself.
+ */
+void look_again(Target *target, Row *const *rows, int count)
+{
+    auto **left = static_cast<Row **>(palloc(Max(count, 1) * sizeof(Row *)));
+    const int left_count = choose(
+        rows, count, left, [target](const Row *row) { return row->would_change || target->is_distributed; });
+
+    if (left_count > 0)
+        look_for_rows(target, left, left_count);
+    pfree(left);
+}
+
 /* What became of a row that the statement has not deleted. */
 void settle_undeleted(const Target *target, Row *row)
 {
@@ -250,10 +251,10 @@ bool delete_rows(Target *target, Row *const *rows, int count)
         rows[r]->is_written = false;
         rows[r]->event->outcome = Outcome::applied; /* unless something else turns out */
     }
+    forget_standing(rows, count);
     run_for_keys(target, &target->delete_plans, delete_statement, rows, count, SPI_OK_DELETE_RETURNING);
     int left = choose(rows, count, chosen, [](const Row *row) { return !row->is_written; });
-    if (left > 0)
-        look_for_rows(target, chosen, left);
+    look_again(target, chosen, left);
     for (int r = 0; r < left; r++) {
         /* it may be there by another key */
         if (chosen[r]->is_present || !target->has_insert_triggers)

@@ -58,6 +58,8 @@ bool is_order(const Target *target, const TargetColumn *column)
     return column->number == target->order.number;
 }
 
+constexpr const char *locks_free_rows = " FOR NO KEY UPDATE OF t SKIP LOCKED";
+
 /* What numbers the rows of a source: no name that a column might have. */
 constexpr const char *number_name = "\"cxone_sync number\"";
 
@@ -662,9 +664,9 @@ void append_conditions(StringInfo sql, const Target *target, const TargetColumn 
     appendStringInfoChar(sql, ')');
 }
 
-void append_returning(StringInfo sql, const Target *target, Form form)
+void append_returning(StringInfo sql, const Target *target)
 {
-    if (!returns_keys(target, form.ties))
+    if (!returns_keys(target))
         return;
     appendStringInfoString(sql, " RETURNING ");
     append_key_names(sql, target, "t.");
@@ -680,6 +682,60 @@ void append_standing(StringInfo sql, const Target *target, const char *time)
                          name_of(&target->columns[target->mark]));
     else
         appendStringInfoString(sql, "false");
+}
+
+/* The function that a row is told to, and what it is to take for the event. */
+struct Note {
+    const char *function;
+    const char *event;
+};
+
+Note note_by_number(const char *number)
+{
+    return {"note_row", number};
+}
+
+/* For an INSERT, which knows of no number where it meets a row. */
+Note note_by_key(const Target *target)
+{
+    StringInfoData key;
+
+    initStringInfo(&key);
+    append_key_names(&key, target, "excluded.");
+    return {"note_row_by_key", psprintf("ROW(%s)", key.data)};
+}
+
+/* The condition `changes`; and the row that it is asked of is noted for the event. */
+void append_noted(StringInfo sql, const Target *target, const char *time, const char *changes, Note note)
+{
+    if (target->is_distributed) {
+        appendStringInfoString(sql, changes);
+        return;
+    }
+    appendStringInfo(sql, "cxone_sync.%s(", note.function);
+    append_standing(sql, target, time);
+    appendStringInfo(sql, ", %s, %s)", changes, note.event);
+}
+
+/* For statements with a row called excluded. */
+void append_noted_conditions(StringInfo sql, const Target *target, const TargetColumn *const *columns,
+                             int count, Form form, Note note)
+{
+    StringInfoData changes;
+
+    initStringInfo(&changes);
+    append_conditions(&changes, target, columns, count, form);
+    append_noted(sql, target, psprintf("excluded.%s", order_name(target)), changes.data, note);
+}
+
+/* Whether the event that u lists deletes the row. */
+void append_noted_removal(StringInfo sql, const Target *target)
+{
+    const char *order = order_name(target);
+    const char *time = listed_time(target);
+
+    append_noted(sql, target, time, psprintf("(t.%s IS NULL OR t.%s <= %s)", order, order, time),
+                 note_by_number("u.number"));
 }
 
 /* ---- what extra holds ---- */
@@ -843,8 +899,8 @@ char *upsert_statement(const Target *target, const TargetColumn *const *columns,
     appendStringInfoString(&sql, ") DO UPDATE SET ");
     append_assignments(&sql, target, columns, count);
     appendStringInfoString(&sql, " WHERE ");
-    append_conditions(&sql, target, columns, count, form);
-    append_returning(&sql, target, form);
+    append_noted_conditions(&sql, target, columns, count, form, note_by_key(target));
+    append_returning(&sql, target);
     return sql.data;
 }
 
@@ -861,25 +917,26 @@ char *update_statement(const Target *target, const TargetColumn *const *columns,
     append_key_match(&sql, target, proposed_key);
     append_pruning(&sql, target, count, form.is_single);
     appendStringInfoString(&sql, " AND ");
-    append_conditions(&sql, target, columns, count, form);
+    append_noted_conditions(&sql, target, columns, count, form,
+                            note_by_number(psprintf("excluded.%s", number_name)));
     appendStringInfo(&sql, " RETURNING excluded.%s, t.%s", number_name, order_name(target));
     return sql.data;
 }
 
-char *look_statement(const Target *target, const TargetColumn *const *columns, int count, Form form)
+char *lock_statement(const Target *target, const TargetColumn *const *columns, int count, Form form)
 {
+    const char *number = psprintf("excluded.%s", number_name);
     StringInfoData sql;
 
     initStringInfo(&sql);
-    appendStringInfo(&sql, "SELECT excluded.%s, ", number_name);
-    append_standing(&sql, target, psprintf("excluded.%s", order_name(target)));
-    appendStringInfoString(&sql, ", COALESCE(");
-    append_conditions(&sql, target, columns, count, form);
-    appendStringInfoString(&sql, ", false) FROM (");
+    appendStringInfo(&sql, "SELECT %s FROM (", number);
     append_source(&sql, columns, count, form, true);
     appendStringInfo(&sql, ") AS excluded JOIN %s AS t ON ", target->table);
     append_key_match(&sql, target, proposed_key);
     append_pruning(&sql, target, count, form.is_single);
+    appendStringInfoString(&sql, " WHERE ");
+    append_noted_conditions(&sql, target, columns, count, form, note_by_number(number));
+    appendStringInfoString(&sql, locks_free_rows);
     return sql.data;
 }
 
@@ -894,14 +951,16 @@ char *present_statement(const Target *target, bool is_single)
     return sql.data;
 }
 
-char *lock_statement(const Target *target, bool is_single)
+char *lock_removals_statement(const Target *target, bool is_single)
 {
     StringInfoData sql;
 
     initStringInfo(&sql);
     appendStringInfoString(&sql, "SELECT u.number");
     append_rows_listed(&sql, target, is_single);
-    appendStringInfoString(&sql, " FOR NO KEY UPDATE OF t SKIP LOCKED");
+    appendStringInfoString(&sql, " WHERE ");
+    append_noted_removal(&sql, target);
+    appendStringInfoString(&sql, locks_free_rows);
     return sql.data;
 }
 
@@ -915,8 +974,9 @@ char *delete_statement(const Target *target, bool is_single)
     appendStringInfoString(&sql, " WHERE ");
     append_key_match(&sql, target, listed_key);
     append_key_pruning(&sql, target, is_single);
-    appendStringInfo(&sql, " AND (t.%s IS NULL OR t.%s <= %s) RETURNING u.number", order_name(target),
-                     order_name(target), listed_time(target));
+    appendStringInfoString(&sql, " AND ");
+    append_noted_removal(&sql, target);
+    appendStringInfoString(&sql, " RETURNING u.number");
     return sql.data;
 }
 

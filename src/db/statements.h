@@ -23,18 +23,18 @@ struct Form {
 };
 
 /*
- * Whether a write has to return the keys that it wrote: in field order a late event may be written in part,
- * and after a tie the row has the event's time in any case, so the time alone does not tell; and Citus counts
- * the rows that it was given, not those that it wrote.
+ * Whether a write returns the keys that it wrote: a trigger may have dropped or changed them, and Citus
+ * counts the rows that it was given, not those that it wrote.
  */
-inline bool returns_keys(const Target *target, Ties ties)
+inline bool returns_keys(const Target *target)
 {
-    return target->field_order || target->is_distributed || target->may_swallow || ties == Ties::lose;
+    return target->is_distributed || target->may_swallow;
 }
 
 /*
  * Inserts rows, or updates them where their key is there: unless that row is newer, or as old and they lose
- * ties, or would not change. Returns the keys of the rows that it wrote if returns_keys(), and their times.
+ * ties, or would not change. Of rows that are there note_row() tells, as in all statements below. Returns the
+ * keys of the rows that it wrote if returns_keys(), and their times.
  */
 char *upsert_statement(const Target *target, const TargetColumn *const *columns, int count, Form form);
 
@@ -42,24 +42,22 @@ char *upsert_statement(const Target *target, const TargetColumn *const *columns,
  * times. */
 char *update_statement(const Target *target, const TargetColumn *const *columns, int count, Form form);
 
-/*
- * Returns the numbers of those rows whose key is there; whether the target has something newer; whether it is
- * marked as deleted at the same time; and whether upsert_statement() would change it.
- */
-char *look_statement(const Target *target, const TargetColumn *const *columns, int count, Form form);
+/* Only locks the rows that it would update, if nobody else has locked them; returns the numbers of those. */
+char *lock_statement(const Target *target, const TargetColumn *const *columns, int count, Form form);
 
 /*
  * The next four take an array for each column of the key and one of times.
  *
- * Returns the same as look_statement(), but the last.
+ * Returns the numbers of those rows whose key is there; whether the target has something newer; and whether
+ * it is marked as deleted at the same time. note_row() is not called.
  */
 char *present_statement(const Target *target, bool is_single);
 
-/* Locks the rows that nobody else has locked; returns their numbers. */
-char *lock_statement(const Target *target, bool is_single);
-
 /* Deletes the rows that are not newer; returns their numbers. */
 char *delete_statement(const Target *target, bool is_single);
+
+/* Only locks them, if nobody else has locked them; returns the numbers of those. */
+char *lock_removals_statement(const Target *target, bool is_single);
 
 /* In field order, resets the fields of newer rows that are not newer themselves. */
 char *reset_statement(const Target *target, bool is_single);

@@ -15,6 +15,7 @@ extern "C" {
 #include "utils/array.h"
 #include "utils/date.h"
 #include "utils/datum.h"
+#include "utils/typcache.h"
 }
 
 namespace cxone_sync {
@@ -24,7 +25,7 @@ struct SavedPlan {
     SavedPlan *next;
     SPIPlanPtr upsert;
     SPIPlanPtr update;
-    SPIPlanPtr look;
+    SPIPlanPtr lock;
     Form form;
     uint32 columns_hash;
     int column_count;
@@ -218,7 +219,7 @@ bool feeds_columns(const Event *event, const SavedPlan *plan)
 
 void free_plan(SavedPlan *plan)
 {
-    for (SPIPlanPtr statement : {plan->upsert, plan->update, plan->look}) {
+    for (SPIPlanPtr statement : {plan->upsert, plan->update, plan->lock}) {
         if (statement != nullptr)
             SPI_freeplan(statement);
     }
@@ -394,18 +395,22 @@ SPIPlanPtr prepare_for_keys(const Target *target, char *(*statement)(const Targe
     return prepare_spi(statement(target, is_single), all, types, planning_of(target));
 }
 
-/* ---- what statements return ---- */
+/* ---- what statements tell ---- */
 
-/* Takes the rows that a statement returns, and notes what they tell. */
+/* Takes what a statement tells of its rows: by what it returns, and while it runs (cxone_sync_note_row()). */
 struct RowReceiver {
     DestReceiver base;
     const Target *target;
-    Row *const *rows; /* sorted by their keys */
+    Row *const *rows;
     int count;
+    bool by_key;    /* it tells keys, by which the rows are sorted, not numbers */
     int next;       /* where the next key is looked for first */
     int unexpected; /* keys of no row */
     bool other_time;
 };
+
+/* That of the statement that runs; null: none does. */
+RowReceiver *current_receiver = nullptr;
 
 bool bool_of(TupleTableSlot *slot, int column)
 {
@@ -415,47 +420,29 @@ bool bool_of(TupleTableSlot *slot, int column)
     return !is_null && DatumGetBool(value);
 }
 
+/* Null: there is none. */
+Row *find_row(const RowReceiver *receiver, int64 number)
+{
+    return number >= 1 && number <= receiver->count ? receiver->rows[number - 1] : nullptr;
+}
+
 Row *numbered_row(const RowReceiver *receiver, TupleTableSlot *slot)
 {
     bool is_null;
     const int64 number = DatumGetInt64(slot_getattr(slot, 1, &is_null));
+    Row *row = is_null ? nullptr : find_row(receiver, number);
 
-    if (is_null || number < 1 || number > receiver->count)
+    if (row == nullptr)
         elog(ERROR, "a statement has returned a row that it was not given");
-    return receiver->rows[number - 1];
+    return row;
 }
 
-/* Of a row that was deleted, or locked. */
-bool receive_number(TupleTableSlot *slot, DestReceiver *self)
-{
-    numbered_row(reinterpret_cast<RowReceiver *>(self), slot)->is_written = true;
-    return true;
-}
-
-void forget_standing(Row *const *rows, int count)
-{
-    for (int r = 0; r < count; r++)
-        rows[r]->is_present = rows[r]->is_newer = rows[r]->is_marked = rows[r]->would_change = false;
-}
-
-/* The number, and what look_statement() or present_statement() tell. */
-bool receive_standing(TupleTableSlot *slot, DestReceiver *self)
-{
-    Row *row = numbered_row(reinterpret_cast<RowReceiver *>(self), slot);
-
-    row->is_present = true;
-    row->is_newer = bool_of(slot, 2);
-    row->is_marked = bool_of(slot, 3);
-    row->would_change = slot->tts_tupleDescriptor->natts > 3 && bool_of(slot, 4);
-    return true;
-}
-
-/* As compare_keys(), by which the rows are sorted. */
-int compare_returned_key(const Target *target, TupleTableSlot *slot, const Row *row)
+/* As compare_keys(), by which the rows are sorted; `value_of` gives the key's columns. */
+template <typename ValueOf> int compare_told_key(const Target *target, ValueOf value_of, const Row *row)
 {
     for (int k = 0; k < target->key_count; k++) {
         bool is_null;
-        const Datum value = slot_getattr(slot, k + 1, &is_null);
+        const Datum value = value_of(k, &is_null);
 
         if (is_null) /* a trigger's doing: no row's key */
             return 1;
@@ -468,6 +455,47 @@ int compare_returned_key(const Target *target, TupleTableSlot *slot, const Row *
             return order;
     }
     return 0;
+}
+
+/* Keys come in the order of the rows, but from the servers of Citus in any order. Null: it is no row's. */
+template <typename ValueOf> Row *row_with_key(RowReceiver *receiver, ValueOf value_of)
+{
+    int begin = 0;
+    int end = receiver->count;
+    int middle = receiver->next < end ? receiver->next : end / 2;
+
+    while (begin < end) {
+        const int order = compare_told_key(receiver->target, value_of, receiver->rows[middle]);
+
+        if (order == 0) {
+            receiver->next = middle + 1;
+            return receiver->rows[middle];
+        }
+        if (order < 0)
+            end = middle;
+        else
+            begin = middle + 1;
+        middle = begin + (end - begin) / 2;
+    }
+    return nullptr;
+}
+
+/* Of a row that was deleted, or locked. */
+bool receive_number(TupleTableSlot *slot, DestReceiver *self)
+{
+    numbered_row(reinterpret_cast<RowReceiver *>(self), slot)->is_written = true;
+    return true;
+}
+
+/* The number, and what present_statement() tells. */
+bool receive_standing(TupleTableSlot *slot, DestReceiver *self)
+{
+    Row *row = numbered_row(reinterpret_cast<RowReceiver *>(self), slot);
+
+    row->is_present = true;
+    row->is_newer = bool_of(slot, 2);
+    row->is_marked = bool_of(slot, 3);
+    return true;
 }
 
 /* A row that was written has its event's time, or in field order perhaps a later one. */
@@ -490,31 +518,60 @@ bool receive_updated(TupleTableSlot *slot, DestReceiver *self)
     return true;
 }
 
-/* Keys come in the order of the rows, but from the servers of Citus in any order. */
 bool receive_key(TupleTableSlot *slot, DestReceiver *self)
 {
     auto *receiver = reinterpret_cast<RowReceiver *>(self);
-    int begin = 0;
-    int end = receiver->count;
-    int middle = receiver->next < end ? receiver->next : end / 2;
+    Row *row = row_with_key(receiver,
+                            [slot](int key, bool *is_null) { return slot_getattr(slot, key + 1, is_null); });
 
-    while (begin < end) {
-        const int order = compare_returned_key(receiver->target, slot, receiver->rows[middle]);
-
-        if (order == 0) {
-            receiver->rows[middle]->is_written = true;
-            receiver->next = middle + 1;
-            check_time(receiver, slot, receiver->target->key_count + 1, receiver->rows[middle]);
-            return true;
-        }
-        if (order < 0)
-            end = middle;
-        else
-            begin = middle + 1;
-        middle = begin + (end - begin) / 2;
+    if (row == nullptr) {
+        receiver->unexpected++;
+        return true;
     }
-    receiver->unexpected++;
+    row->is_written = true;
+    check_time(receiver, slot, receiver->target->key_count + 1, row);
     return true;
+}
+
+/* The row of which the statement that runs tells this key, of a type that is made by ROW(). */
+Row *row_of_key(RowReceiver *receiver, HeapTupleHeader key)
+{
+    const Target *target = receiver->target;
+    TupleDesc type = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(key), HeapTupleHeaderGetTypMod(key));
+    HeapTupleData tuple = {};
+    Datum values[INDEX_MAX_KEYS];
+    bool nulls[INDEX_MAX_KEYS];
+
+    bool fits = type->natts == target->key_count;
+    for (int k = 0; fits && k < type->natts; k++)
+        fits = TupleDescAttr(type, k)->atttypid == key_column(target, k).type;
+    if (fits) {
+        tuple.t_len = HeapTupleHeaderGetDatumLength(key);
+        tuple.t_data = key;
+        heap_deform_tuple(&tuple, type, values, nulls);
+    }
+    ReleaseTupleDesc(type);
+    return fits ? row_with_key(receiver,
+                               [&values, &nulls](int k, bool *is_null) {
+                                   *is_null = nulls[k];
+                                   return values[k];
+                               })
+                : nullptr;
+}
+
+/* Takes the first three arguments of note_row(), and returns the third; null counts as false. */
+bool note_standing(FunctionCallInfo fcinfo, Row *row)
+{
+    const auto argument = [fcinfo](int i) { return !PG_ARGISNULL(i) && PG_GETARG_BOOL(i); };
+    const bool would_change = argument(2);
+
+    if (row != nullptr) {
+        row->is_present = true;
+        row->is_newer = argument(0);
+        row->is_marked = argument(1);
+        row->would_change = would_change;
+    }
+    return would_change;
 }
 
 void ignore_start(DestReceiver *, int, TupleDesc) {}
@@ -523,31 +580,50 @@ void ignore_end(DestReceiver *) {}
 using Receive = bool (*)(TupleTableSlot *slot, DestReceiver *self);
 
 /*
- * Runs a statement and has what it returns received. Without SPI's own table of that, whose rows it compares
+ * Runs a statement and has what it tells received. Without SPI's own table of that, whose rows it compares
  * with a count that is another one with Citus.
  */
-RowReceiver run_for_rows(SPIPlanPtr plan, const Target *target, Row *const *rows, int count,
-                         const Parameters &parameters, Receive receive, int expected)
+void run_and_receive(SPIPlanPtr plan, const Parameters &parameters, RowReceiver *receiver, Receive receive,
+                     int expected)
 {
-    RowReceiver receiver = {};
+    RowReceiver *outer = current_receiver; /* of a write whose trigger calls ingest() */
     SPIExecuteOptions options = {};
 
-    receiver.base.receiveSlot = receive;
-    receiver.base.rStartup = ignore_start;
-    receiver.base.rShutdown = receiver.base.rDestroy = ignore_end;
-    receiver.base.mydest = DestTuplestore; /* any but SPI itself, and none */
-    receiver.target = target;
-    receiver.rows = rows;
-    receiver.count = count;
+    receiver->base.receiveSlot = receive;
+    receiver->base.rStartup = ignore_start;
+    receiver->base.rShutdown = receiver->base.rDestroy = ignore_end;
+    receiver->base.mydest = DestTuplestore; /* any but SPI itself, and none */
     options.params = makeParamList(parameters.count);
     for (int i = 0; i < parameters.count; i++)
         options.params->params[i] = {.value = parameters.arrays[i],
                                      .isnull = false,
                                      .pflags = PARAM_FLAG_CONST,
                                      .ptype = SPI_getargtypeid(plan, i)};
-    options.dest = &receiver.base;
-    check_spi(SPI_execute_plan_extended(plan, &options), expected, "a prepared statement");
+    if (receive != nullptr)
+        options.dest = &receiver->base;
+    PG_TRY();
+    {
+        current_receiver = receiver;
+        check_spi(SPI_execute_plan_extended(plan, &options), expected, "a prepared statement");
+    }
+    PG_FINALLY();
+    {
+        current_receiver = outer;
+    }
+    PG_END_TRY();
     pfree(options.params);
+}
+
+RowReceiver run_for_rows(SPIPlanPtr plan, const Target *target, Row *const *rows, int count,
+                         const Parameters &parameters, Receive receive, int expected)
+{
+    RowReceiver receiver = {};
+
+    receiver.target = target;
+    receiver.rows = rows;
+    receiver.count = count;
+    receiver.by_key = expected == SPI_OK_INSERT || expected == SPI_OK_INSERT_RETURNING;
+    run_and_receive(plan, parameters, &receiver, receive, expected);
     return receiver;
 }
 
@@ -566,6 +642,13 @@ RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText stateme
     return receiver;
 }
 
+/* Has the rows that would change and that nobody else has locked locked: they count as written then. */
+void lock_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
+{
+    forget_standing(rows, count);
+    run_by_index(&plan->lock, target, lock_statement, plan->form, rows, count, receive_number, SPI_OK_SELECT);
+}
+
 /* ---- outcomes ---- */
 
 /* What became of a row that the last statement has not written, as far as the table tells. */
@@ -579,28 +662,10 @@ void settle_unwritten(const Target *target, Row *row)
         row->event->outcome = Outcome::applied;
 }
 
-/* Looks for the rows' keys, and, if writes may be swallowed, whether the rows would still change. */
-void look(Target *target, SavedPlan *plan, Row *const *rows, int count)
-{
-    if (!target->may_swallow) {
-        look_for_rows(target, rows, count);
-        return;
-    }
-    forget_standing(rows, count);
-    run_by_index(&plan->look, target, look_statement, plan->form, rows, count, receive_standing,
-                 SPI_OK_SELECT);
-}
-
 /* Copies the rows that are not written to `others`; returns how many. */
 int unwritten(Row *const *rows, int count, Row **others)
 {
-    int left = 0;
-
-    for (int r = 0; r < count; r++) {
-        if (!rows[r]->is_written)
-            others[left++] = rows[r];
-    }
-    return left;
+    return choose(rows, count, others, [](const Row *row) { return !row->is_written; });
 }
 
 void raise_other_time(const Target *target)
@@ -637,17 +702,36 @@ void check_applied(Target *target, Row *const *rows, int count)
     }
 }
 
+/*
+ * Of rows that were to be written and were not: a trigger may have dropped them, or written what they say by
+ * itself. And no server of Citus calls note_row() here.
+ */
+void look_again(Target *target, SavedPlan *plan, Row *const *rows, int count)
+{
+    auto **left = static_cast<Row **>(palloc(Max(count, 1) * sizeof(Row *)));
+    const int left_count =
+        choose(rows, count, left, [](const Row *row) { return row->would_change || !row->is_present; });
+
+    if (left_count > 0 && target->is_distributed)
+        look_for_rows(target, left, left_count);
+    else if (left_count > 0 && target->may_swallow) {
+        lock_rows(target, plan, left, left_count);
+        for (int r = 0; r < left_count; r++)
+            left[r]->is_written = false;
+    }
+    pfree(left);
+}
+
 /* Updates those of the rows that are there; returns how many are not, copied to `absent`. */
 int update_rows(Target *target, SavedPlan *plan, Row *const *rows, int count, Row **absent)
 {
     int missing = 0;
 
+    forget_standing(rows, count);
     check_returned(target, run_by_index(&plan->update, target, update_statement, plan->form, rows, count,
                                         receive_updated, SPI_OK_UPDATE_RETURNING));
     const int left = unwritten(rows, count, absent);
-    if (left == 0)
-        return 0;
-    look(target, plan, absent, left);
+    look_again(target, plan, absent, left);
     for (int r = 0; r < left; r++) {
         if (absent[r]->is_present)
             settle_unwritten(target, absent[r]);
@@ -657,29 +741,30 @@ int update_rows(Target *target, SavedPlan *plan, Row *const *rows, int count, Ro
     return missing;
 }
 
-void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
+/* Runs the upsert, and has each row tell whether it was written. */
+void run_upsert(Target *target, SavedPlan *plan, Row *const *rows, int count)
 {
     const Parameters parameters = make_parameters(target, rows, count, false);
-    int written = 0;
+    const bool returns = returns_keys(target);
 
+    forget_standing(rows, count);
     if (plan->upsert == nullptr)
         plan->upsert = prepare_for(target, rows[0], upsert_statement, plan->form, false, Planning::once);
-    if (returns_keys(target, plan->form.ties)) {
-        const RowReceiver receiver =
-            run_for_rows(plan->upsert, target, rows, count, parameters, receive_key, SPI_OK_INSERT_RETURNING);
-        check_returned(target, receiver);
-        for (int r = 0; r < count; r++)
-            written += rows[r]->is_written;
-    } else {
-        run_spi(plan->upsert, parameters.arrays, nullptr, SPI_OK_INSERT);
-        written = static_cast<int>(SPI_processed);
-    }
+    const RowReceiver receiver =
+        run_for_rows(plan->upsert, target, rows, count, parameters, returns ? receive_key : nullptr,
+                     returns ? SPI_OK_INSERT_RETURNING : SPI_OK_INSERT);
     free_parameters(parameters);
-    if (written == count)
-        return;
+    check_returned(target, receiver);
+    for (int r = 0; r < count && !returns; r++)
+        rows[r]->is_written = !rows[r]->is_present || rows[r]->would_change;
+}
+
+void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
+{
+    run_upsert(target, plan, rows, count);
     auto **left = static_cast<Row **>(palloc(count * sizeof(Row *)));
     const int left_count = unwritten(rows, count, left);
-    look(target, plan, left, left_count);
+    look_again(target, plan, left, left_count);
     for (int r = 0; r < left_count; r++) {
         /* it may be there by another key */
         if (!left[r]->is_present && target->has_insert_triggers && !left[r]->is_alone)
@@ -689,24 +774,9 @@ void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
     pfree(left);
 }
 
-/* As look_for_rows(), and whether what the table holds would change; the order of `rows` is lost. */
-void look_closely(Target *target, Row **rows, int count)
+bool share_lock_statement(const Row *a, const Row *b)
 {
-    look_for_rows(target, rows, count);
-    std::sort(rows, rows + count,
-              [](const Row *a, const Row *b) { return a->event->columns_hash < b->event->columns_hash; });
-    for (int first = 0, next; first < count; first = next) {
-        next = first + 1;
-        if (is_removal(rows[first])) {
-            rows[first]->would_change = rows[first]->is_present && !rows[first]->is_newer;
-            continue;
-        }
-        while (next < count && !is_removal(rows[next]) && feed_same_columns(rows[first], rows[next]))
-            next++;
-        SavedPlan *plan = plan_for(target, rows[first], next - first);
-        run_by_index(&plan->look, target, look_statement, plan->form, rows + first, next - first,
-                     receive_standing, SPI_OK_SELECT);
-    }
+    return is_removal(a) == is_removal(b) && (is_removal(a) || feed_same_columns(a, b));
 }
 
 } // namespace
@@ -895,21 +965,22 @@ void look_for_rows(Target *target, Row *const *rows, int count)
 
 int find_locked(Target *target, Row **rows, int count)
 {
-    int changed = 0;
-    int locked = 0;
-
-    look_closely(target, rows, count);
-    for (int r = 0; r < count; r++) {
-        if (rows[r]->would_change)
-            rows[changed++] = rows[r];
+    std::sort(rows, rows + count,
+              [](const Row *a, const Row *b) { return a->event->columns_hash < b->event->columns_hash; });
+    for (int r = 0; r < count; r++)
         rows[r]->is_written = false;
+    for (int first = 0, next; first < count; first = next) {
+        for (next = first + 1; next < count && share_lock_statement(rows[first], rows[next]);)
+            next++;
+        if (is_removal(rows[first])) {
+            forget_standing(rows + first, next - first);
+            run_for_keys(target, &target->lock_plans, lock_removals_statement, rows + first, next - first,
+                         SPI_OK_SELECT);
+        } else
+            lock_rows(target, plan_for(target, rows[first], next - first), rows + first, next - first);
     }
-    run_for_keys(target, &target->lock_plans, lock_statement, rows, changed, SPI_OK_SELECT);
-    for (int r = 0; r < changed; r++) {
-        if (!rows[r]->is_written)
-            rows[locked++] = rows[r];
-    }
-    return locked;
+    const auto is_locked = [](const Row *row) { return row->would_change && !row->is_written; };
+    return static_cast<int>(std::partition(rows, rows + count, is_locked) - rows);
 }
 
 void raise_swallowed(const Target *target)
@@ -957,3 +1028,33 @@ void free_plans(Target *target)
 }
 
 } // namespace cxone_sync
+
+extern "C" {
+PG_FUNCTION_INFO_V1(cxone_sync_note_row);
+PG_FUNCTION_INFO_V1(cxone_sync_note_row_by_key);
+
+/*
+ * The generated statements call it for each row that they meet: takes whether that is newer, whether it is
+ * marked as deleted, whether the event would change it, and the event's number among those of the statement.
+ * Returns whether it would. Only a statement that runs for us has events; others may call it, to no effect.
+ */
+Datum cxone_sync_note_row(PG_FUNCTION_ARGS)
+{
+    using namespace cxone_sync;
+    const RowReceiver *receiver = current_receiver;
+    const bool is_ours = receiver != nullptr && !receiver->by_key && !PG_ARGISNULL(3);
+
+    PG_RETURN_BOOL(note_standing(fcinfo, is_ours ? find_row(receiver, PG_GETARG_INT64(3)) : nullptr));
+}
+
+/* The same, with the event's key. */
+Datum cxone_sync_note_row_by_key(PG_FUNCTION_ARGS)
+{
+    using namespace cxone_sync;
+    RowReceiver *receiver = current_receiver;
+    const bool is_ours = receiver != nullptr && receiver->by_key && !PG_ARGISNULL(3);
+
+    PG_RETURN_BOOL(
+        note_standing(fcinfo, is_ours ? row_of_key(receiver, PG_GETARG_HEAPTUPLEHEADER(3)) : nullptr));
+}
+}

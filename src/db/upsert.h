@@ -118,6 +118,25 @@ void run_for_keys(Target *target, KeyPlans *plans, char *(*statement)(const Targ
  */
 int begin_by_index(SPIPlanPtr plan, Planning planning);
 
+/* Copies the rows for which `test` holds to `chosen`; returns how many. */
+template <typename Test> int choose(Row *const *rows, int count, Row **chosen, Test test)
+{
+    int chosen_count = 0;
+
+    for (int r = 0; r < count; r++) {
+        if (test(rows[r]))
+            chosen[chosen_count++] = rows[r];
+    }
+    return chosen_count;
+}
+
+/* Nothing is known of what the table holds. */
+inline void forget_standing(Row *const *rows, int count)
+{
+    for (int r = 0; r < count; r++)
+        rows[r]->is_present = rows[r]->is_newer = rows[r]->is_marked = rows[r]->would_change = false;
+}
+
 /* Looks which of the rows' keys are there. */
 void look_for_rows(Target *target, Row *const *rows, int count);
 
