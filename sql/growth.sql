@@ -47,6 +47,10 @@ $$;
 SELECT add_table('grown', '', 'WITH (autovacuum_enabled = off)');
 SELECT deliver('{"eventType": "Contact", "id": "c1", "note": "first", "timestamp": "2026-01-02T00:00:00Z"}');
 ANALYZE grown;
+-- Of a table of one row the planner reads all: that row tells nothing of an event for another one.
+SELECT deliver('{"eventType": "Contact", "id": "c2", "email": "a@b.c", "timestamp": "2026-01-02T00:00:00Z"}', '{"eventType": "Contact", "id": "c1", "email": "a@b.c", "timestamp": "2026-01-01T00:00:00Z"}');
+SELECT deliver('{"eventType": "Gone", "id": "x", "timestamp": "2026-01-02T00:00:00Z"}');
+SELECT id, note, email FROM grown;
 SELECT count(*) FROM generate_series(1, 20), LATERAL (SELECT * FROM use_all(generate_series)) AS used WHERE used IS NULL;
 INSERT INTO grown SELECT 'more' || i, 'much', '', now() FROM generate_series(1, 5000) AS i;
 SELECT * FROM use_all(20);

@@ -90,6 +90,79 @@ SELECT deliver('{"id": 7}');
 COMMIT;
 RESET ROLE;
 
+-- what the caller has open is no trigger's: it may neither read on in a cursor, nor put another statement in its place
+CREATE TABLE inbox AS SELECT n AS id FROM generate_series(21, 25) AS n;
+REVOKE ALL ON inbox FROM PUBLIC;
+CREATE TABLE grabbed (what text);
+ALTER TABLE grabbed OWNER TO cxone_sync;
+CREATE FUNCTION grab() RETURNS trigger LANGUAGE plpgsql SET search_path = test AS $$
+DECLARE
+    cursor_name text;
+    c refcursor;
+    r text;
+BEGIN
+    FOREACH cursor_name IN ARRAY ARRAY(SELECT name FROM pg_cursors) LOOP
+        c := cursor_name;
+        BEGIN
+            FETCH c INTO r;
+            INSERT INTO grabbed VALUES (r);
+        EXCEPTION WHEN object_not_in_prerequisite_state OR invalid_cursor_state THEN NULL;
+        END;
+        BEGIN
+            CLOSE c;
+            OPEN c FOR SELECT test.run_as_caller();
+        EXCEPTION WHEN object_not_in_prerequisite_state OR invalid_cursor_state OR duplicate_cursor THEN NULL;
+        END;
+    END LOOP;
+    BEGIN
+        INSERT INTO grabbed VALUES (convert_from(loread(0, 100), 'UTF8'));
+    EXCEPTION WHEN undefined_object THEN NULL;
+    END;
+    c := 'left open';
+    OPEN c FOR SELECT test.run_as_caller();
+    RETURN NEW;
+END
+$$;
+CREATE FUNCTION run_as_caller() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'runs as somebody else: %', current_user <> 'cxone_sync'; RETURN 0; END $$;
+CREATE TRIGGER grab BEFORE INSERT ON cxone_sync.contact_records FOR EACH ROW EXECUTE FUNCTION grab();
+BEGIN;
+DECLARE c SCROLL CURSOR FOR SELECT id FROM inbox;
+DECLARE held CURSOR WITH HOLD FOR SELECT id FROM inbox;
+FETCH c;
+SELECT lo_from_bytea(0, 'secret') AS object \gset
+SELECT lo_open(:object, 262144);
+SELECT deliver('{"id": 20}');
+FETCH c;
+-- an error leaves it as it was
+SAVEPOINT s;
+SELECT cxone_sync.ingest('{"events": [{"id": 200}], "events": 7}'), cxone_sync.replay_dead_letters(most => -1);
+ROLLBACK TO s;
+FETCH c;
+FETCH held;
+SELECT name FROM pg_cursors ORDER BY 1;
+COMMIT;
+FETCH held;
+CLOSE held;
+-- a loop, with an error inside
+DO $$
+DECLARE
+    r record;
+    n integer := 0;
+BEGIN
+    FOR r IN SELECT id FROM inbox LOOP
+        PERFORM test.deliver(jsonb_build_object('id', r.id));
+        BEGIN
+            PERFORM cxone_sync.ingest('{"events": 7}');
+        EXCEPTION WHEN invalid_parameter_value THEN n := n + 1;
+        END;
+    END LOOP;
+    RAISE WARNING '% rows', n;
+END
+$$;
+SELECT id FROM cxone_sync.contact_records WHERE id LIKE '2_' ORDER BY id;
+SELECT * FROM grabbed;
+DROP TRIGGER grab ON cxone_sync.contact_records;
+
 -- another owner
 ALTER TABLE cxone_sync.contact_records OWNER TO regress_owner;
 SELECT deliver('{"id": 8}', '{"id": 90, "n": "x"}');

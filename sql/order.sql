@@ -185,6 +185,44 @@ RESET ROLE;
 SELECT deliver(e('Quiet', 2, '{"id": "a", "v": "new"}'), e('Quiet', 2, '{"id": "e", "v": "new"}'));
 SELECT id, v FROM quiet ORDER BY id;
 
+---- a row that an AFTER trigger inserts again was not deleted
+SET ROLE regress_owner;
+CREATE TABLE again (id text PRIMARY KEY, gone boolean, updated_ts timestamptz);
+CREATE FUNCTION insert_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.gone IS NOT TRUE THEN INSERT INTO test.again VALUES (OLD.id, true, OLD.updated_ts); END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER insert_again AFTER DELETE ON again FOR EACH ROW EXECUTE FUNCTION insert_again();
+RESET ROLE;
+SELECT cxone_sync.add_target('again', 'again', '{id}', event_types => '{Again}', delete_types => '{Again gone}');
+SELECT deliver(e('Again', 1, '{"id": "a"}')), deliver(e('Again gone', 2, '{"id": "a"}'));
+SELECT id, gone FROM again;
+SELECT * FROM dead WHERE target = 'again';
+SELECT count(*) FROM cxone_sync.tombstones WHERE relation = 'again'::regclass;
+
+---- a trigger cannot alter a table whose events are under way; with its delivery alone it can
+SET ROLE regress_owner;
+CREATE TABLE alters (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE TABLE altered (id numeric PRIMARY KEY, v bigint, updated_ts timestamptz);
+CREATE FUNCTION alter_other() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    ALTER TABLE test.altered ALTER COLUMN id TYPE bigint, ALTER COLUMN v TYPE numeric;
+    RETURN NEW;
+END $$;
+CREATE FUNCTION just_look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER alter_other BEFORE INSERT ON alters FOR EACH ROW EXECUTE FUNCTION alter_other();
+CREATE TRIGGER just_look BEFORE INSERT ON altered FOR EACH ROW EXECUTE FUNCTION just_look();
+RESET ROLE;
+SELECT cxone_sync.add_target('alters', 'alters', '{id}', event_types => '{Alters}');
+SELECT cxone_sync.add_target('altered', 'altered', '{id}', event_types => '{Altered}');
+SELECT deliver(e('Alters', 1, '{"id": "a"}'), e('Altered', 1, '{"id": 1, "v": 5}'));
+SELECT deliver(e('Alters', 1, '{"id": "b"}'));
+SELECT deliver(e('Altered', 1, '{"id": 2, "v": 5}'));
+SELECT id FROM alters;
+SELECT id, v FROM altered ORDER BY id;
+SELECT * FROM dead WHERE target = 'alters';
+
 ---- what the caller's transaction has deferred is somebody's code, who need not be the caller now
 SET ROLE regress_owner;
 CREATE TABLE bait (id integer);

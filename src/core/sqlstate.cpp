@@ -12,6 +12,7 @@ struct KindOfPrefix {
 /* PostgreSQL manual, appendix A. Single codes come before their classes. */
 constexpr KindOfPrefix kinds[] = {
     {"55000", ErrorKind::extension}, /* object not in prerequisite state; of an event its target's fault */
+    {"55006", ErrorKind::target},    /* object in use: by the session itself, which holds targets' tables */
     {"XX001", ErrorKind::server},    /* data corrupted */
     {"XX002", ErrorKind::server},    /* index corrupted */
     {"02", ErrorKind::target},       /* no data: no target takes the event */
@@ -25,7 +26,7 @@ constexpr KindOfPrefix kinds[] = {
     {"40", ErrorKind::race},         /* transaction rollback: deadlock, serialization */
     {"42", ErrorKind::target},       /* undefined, or not allowed */
     {"53", ErrorKind::server},       /* insufficient resources: disk full, out of memory, out of xids */
-    {"55", ErrorKind::passing},      /* lock not available, object in use */
+    {"55", ErrorKind::passing},      /* lock not available */
     {"57", ErrorKind::passing},      /* operator intervention: cancel, shutdown */
     {"58", ErrorKind::server},       /* system error: I/O */
     {"72", ErrorKind::passing},      /* snapshot too old */

@@ -731,7 +731,7 @@ const Catalog &open_catalog()
 {
     lock_extension();
     if (catalog == nullptr || catalog_is_stale() || any_lock_is_gone())
-        read_catalog();
+        apart_from_session(read_catalog);
     return *catalog;
 }
 

@@ -26,7 +26,7 @@ void refuse_if_deferred(Oid relation)
 
 void check_constraints_at_once()
 {
-    check_spi(SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0), SPI_OK_UTILITY, "SET CONSTRAINTS");
+    run_spi("SET CONSTRAINTS ALL IMMEDIATE", 0, nullptr, nullptr, nullptr, SPI_OK_UTILITY);
 }
 
 void refuse_deferred_triggers()

@@ -219,6 +219,18 @@ void settle_undeleted(const Target *target, Row *row)
         row->event->outcome = Outcome::skipped;
 }
 
+/* What was deleted has to be gone still when AFTER triggers have run, of which no statement tells. */
+void check_deleted(Target *target, Row *const *rows, int count)
+{
+    if (!target->has_after_triggers)
+        return;
+    look_for_rows(target, rows, count);
+    for (int r = 0; r < count; r++) {
+        if (rows[r]->is_present && !rows[r]->is_newer)
+            raise_swallowed(target);
+    }
+}
+
 } // namespace
 
 void check_isolation(const Target *target)
@@ -272,6 +284,7 @@ bool delete_rows(Target *target, Row *const *rows, int count)
         if (left > 0)
             run_for_keys(target, &target->reset_plans, reset_statement, chosen, left, SPI_OK_UPDATE);
     }
+    check_deleted(target, rows, count);
     keep_tombstones(target, rows, count);
     pfree(chosen);
     return true;

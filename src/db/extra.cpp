@@ -196,8 +196,9 @@ void fill_what_can_be(Fill *fill, int *rows, PageResult *page)
         const int wanted = *rows;
 
         MemoryContextReset(fill->page_context);
-        if (in_any_subtransaction(fill->page_context, error,
-                                  [fill, wanted, page] { fill_page(fill, wanted, page); })) {
+        if (in_any_subtransaction(fill->page_context, error, [fill, wanted, page] {
+                apart_from_session([fill, wanted, page] { fill_page(fill, wanted, page); });
+            })) {
             *rows = static_cast<int>(Min(int64{wanted} * 2, int64{fill->page_size}));
             return;
         }

@@ -20,7 +20,10 @@ void take_error(PgError &error, MemoryContext caller_context)
     FlushErrorState();
     error.sqlerrcode = judged_sqlerrcode(caught);
     clip_text(error.message, sizeof(error.message), caught->message);
-    clip_text(error.detail, sizeof(error.detail), caught->detail);
+    /* of a lock only the context tells which one */
+    clip_text(error.detail, sizeof(error.detail),
+              caught->detail == nullptr && caught->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? caught->context
+                                                                                            : caught->detail);
     clip_text(error.hint, sizeof(error.hint), caught->hint);
     clip_text(error.schema, sizeof(error.schema), caught->schema_name);
     clip_text(error.table, sizeof(error.table), caught->table_name);

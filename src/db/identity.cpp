@@ -1,5 +1,7 @@
 #include "db/identity.h"
+#include "db/spi.h"
 extern "C" {
+#include "commands/trigger.h"
 #include "libpq/be-fsstubs.h"
 #include "utils/array.h"
 #include "utils/float.h"
@@ -12,20 +14,78 @@ namespace cxone_sync {
 
 namespace {
 
-bool keeps_owners_apart = false;
+const Apart *current_apart = nullptr;
 
-/* What a session has by a name or a number, whoever has made it. */
+bool is_restricted()
+{
+    Oid user;
+    int security_context;
+
+    GetUserIdAndSecContext(&user, &security_context);
+    return (security_context & SECURITY_RESTRICTED_OPERATION) != 0;
+}
+
+int trigger_depth()
+{
+    return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, 0));
+}
+
+/* Those that could be fetched from; names are all that PostgreSQL tells of them. A worker has none. */
+List *find_cursors()
+{
+    static SPIPlanPtr plan = nullptr;
+    MemoryContext caller_context = CurrentMemoryContext;
+    List *cursors = NIL;
+
+    if (IsBackgroundWorker && !is_restricted())
+        return NIL;
+    connect_spi();
+    if (plan == nullptr)
+        plan = prepare_spi("SELECT name FROM pg_catalog.pg_cursor()", 0, nullptr);
+    run_spi(plan, nullptr, nullptr, SPI_OK_SELECT);
+    MemoryContextSwitchTo(caller_context);
+    for (uint64 i = 0; i < SPI_processed; i++) {
+        Portal portal = GetPortalByName(SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+
+        if (PortalIsValid(portal) && portal->status == PORTAL_READY)
+            cursors = lappend(cursors, portal);
+    }
+    SPI_finish();
+    return cursors;
+}
+
+/* Nobody can fetch from a cursor that is at work, or close it. */
+void set_status(const List *cursors, PortalStatus status)
+{
+    const ListCell *cell;
+
+    foreach (cell, cursors)
+        static_cast<Portal>(lfirst(cell))->status = status;
+}
+
+} // namespace
+
+void begin_apart(Apart *apart)
+{
+    apart->cursors = find_cursors();
+    apart->is_restricted = is_restricted();
+    apart->trigger_depth = trigger_depth();
+    apart->outer = current_apart;
+    AtEOXact_LargeObject(true);
+    current_apart = apart;
+    set_status(apart->cursors, PORTAL_ACTIVE);
+}
+
 void close_what_is_open()
 {
     PortalHashTableDeleteAll();
     AtEOXact_LargeObject(true);
 }
 
-} // namespace
-
-void keep_owners_apart() noexcept
+void end_apart(const Apart *apart) noexcept
 {
-    keeps_owners_apart = true;
+    set_status(apart->cursors, PORTAL_READY);
+    current_apart = apart->outer;
 }
 
 void pin_setting(const char *name, const char *value)
@@ -59,8 +119,9 @@ void back_to(const SavedIdentity &saved)
 {
     AtEOXact_GUC(false, saved.settings_level);
     SetUserIdAndSecContext(saved.user, saved.security_context);
-    /* not in the middle of a trigger that has applied events itself */
-    if (keeps_owners_apart && (saved.security_context & SECURITY_RESTRICTED_OPERATION) == 0)
+    /* not in the middle of an owner's code that has us look at something */
+    if (current_apart != nullptr && current_apart->is_restricted == is_restricted() &&
+        current_apart->trigger_depth == trigger_depth())
         close_what_is_open();
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "db/pg.h"
+#include "db/guard.h"
 
 namespace cxone_sync {
 
@@ -22,12 +22,43 @@ struct SavedIdentity {
 SavedIdentity as_owner(Oid owner);
 void back_to(const SavedIdentity &saved);
 
+/* What of the session is out of reach of owners' code; null lists: nothing. */
+struct Apart {
+    List *cursors; /* of Portal */
+    bool is_restricted;
+    int trigger_depth;
+    const Apart *outer;
+};
+
+void begin_apart(Apart *apart);
+void close_what_is_open();
+void end_apart(const Apart *apart) noexcept;
+
 /*
- * From now on back_to() also closes the cursors and large objects that the owner's code has left open: the
- * next owner's code could use them, or be hindered by them. (Statements it cannot prepare.) For a process
- * that has none of its own.
+ * Runs `work`, in which owners' code runs, so that it cannot reach what the session has by a name or a
+ * number: a cursor that it opens anew, or fetches from, would run as whoever uses that, and give away what
+ * they may read. Cursors of the session are no one's until `work` ends; its large objects are closed. What an
+ * owner's code leaves open is closed by back_to(), before the next owner's code. (Statements it cannot
+ * prepare.)
  */
-void keep_owners_apart() noexcept;
+template <typename Work> void apart_from_session(Work work)
+{
+    static_assert(is_plain<Work>);
+    Apart apart;
+
+    begin_apart(&apart);
+    PG_TRY();
+    {
+        work();
+        close_what_is_open();
+    }
+    PG_FINALLY();
+    {
+        /* before the transaction is aborted, which treats cursors by their state */
+        end_apart(&apart);
+    }
+    PG_END_TRY();
+}
 
 /* Sets it until AtEOXact_GUC() for the level of NewGUCNestLevel() under way. */
 void pin_setting(const char *name, const char *value);

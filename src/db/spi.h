@@ -2,7 +2,10 @@
 
 #include "db/pg.h"
 
-/* The server programming interface, with its results checked: what fails raises an error. */
+/*
+ * The server programming interface, with its results checked: what fails raises an error. Functions below
+ * leave the current memory context as it was, as SPI's own do not.
+ */
 namespace cxone_sync {
 
 inline void connect_spi()
@@ -31,23 +34,31 @@ inline SPIPlanPtr prepare_spi(const char *statement, int count, const Oid *types
     const int options = planning == Planning::once        ? CURSOR_OPT_GENERIC_PLAN
                         : planning == Planning::each_time ? CURSOR_OPT_CUSTOM_PLAN
                                                           : 0;
+    MemoryContext caller_context = CurrentMemoryContext;
     SPIPlanPtr plan = SPI_prepare_cursor(statement, count, const_cast<Oid *>(types), options);
 
     if (plan == nullptr || SPI_keepplan(plan) != 0)
         elog(ERROR, "could not prepare \"%s\": %s", statement, SPI_result_code_string(SPI_result));
+    MemoryContextSwitchTo(caller_context);
     return plan;
 }
 
 inline void run_spi(SPIPlanPtr plan, Datum *values, const char *nulls, int expected)
 {
+    MemoryContext caller_context = CurrentMemoryContext;
+
     check_spi(SPI_execute_plan(plan, values, nulls, false, 0), expected, "a prepared statement");
+    MemoryContextSwitchTo(caller_context);
 }
 
 /* For statements that run too rarely to be kept. */
 inline void run_spi(const char *statement, int count, Oid *types, Datum *values, const char *nulls,
                     int expected)
 {
+    MemoryContext caller_context = CurrentMemoryContext;
+
     check_spi(SPI_execute_with_args(statement, count, types, values, nulls, false, 0), expected, statement);
+    MemoryContextSwitchTo(caller_context);
 }
 
 } // namespace cxone_sync

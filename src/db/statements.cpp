@@ -684,48 +684,46 @@ void append_standing(StringInfo sql, const Target *target, const char *time)
         appendStringInfoString(sql, "false");
 }
 
-/* The function that a row is told to, and what it is to take for the event. */
-struct Note {
-    const char *function;
-    const char *event;
-};
-
-Note note_by_number(const char *number)
+/* The condition `changes`; and the row that it is asked of is noted for the event, by the function that takes
+ * such an `event`. */
+void append_noted(StringInfo sql, const Target *target, const char *time, const char *changes,
+                  const char *function, const char *event)
 {
-    return {"note_row", number};
+    appendStringInfo(sql, "cxone_sync.%s(", function);
+    append_standing(sql, target, time);
+    appendStringInfo(sql, ", %s, %s)", changes, event);
 }
 
-/* For an INSERT, which knows of no number where it meets a row. */
-Note note_by_key(const Target *target)
-{
-    StringInfoData key;
-
-    initStringInfo(&key);
-    append_key_names(&key, target, "excluded.");
-    return {"note_row_by_key", psprintf("ROW(%s)", key.data)};
-}
-
-/* The condition `changes`; and the row that it is asked of is noted for the event. */
-void append_noted(StringInfo sql, const Target *target, const char *time, const char *changes, Note note)
+/*
+ * The same where rows are joined with events, of which `number` tells: only what has the event's key is
+ * asked, in whatever order the planner has conditions checked.
+ */
+void append_noted_match(StringInfo sql, const Target *target, const char *time, const char *changes,
+                        KeyValue key, const char *number)
 {
     if (target->is_distributed) {
         appendStringInfoString(sql, changes);
         return;
     }
-    appendStringInfo(sql, "cxone_sync.%s(", note.function);
-    append_standing(sql, target, time);
-    appendStringInfo(sql, ", %s, %s)", changes, note.event);
+    appendStringInfoString(sql, "CASE WHEN ");
+    append_key_match(sql, target, key);
+    appendStringInfoString(sql, " THEN ");
+    append_noted(sql, target, time, changes, "note_row", number);
+    appendStringInfoString(sql, " ELSE false END");
 }
 
-/* For statements with a row called excluded. */
-void append_noted_conditions(StringInfo sql, const Target *target, const TargetColumn *const *columns,
-                             int count, Form form, Note note)
+char *proposed_time(const Target *target)
+{
+    return psprintf("excluded.%s", order_name(target));
+}
+
+char *changes_by(const Target *target, const TargetColumn *const *columns, int count, Form form)
 {
     StringInfoData changes;
 
     initStringInfo(&changes);
     append_conditions(&changes, target, columns, count, form);
-    append_noted(sql, target, psprintf("excluded.%s", order_name(target)), changes.data, note);
+    return changes.data;
 }
 
 /* Whether the event that u lists deletes the row. */
@@ -734,8 +732,23 @@ void append_noted_removal(StringInfo sql, const Target *target)
     const char *order = order_name(target);
     const char *time = listed_time(target);
 
-    append_noted(sql, target, time, psprintf("(t.%s IS NULL OR t.%s <= %s)", order, order, time),
-                 note_by_number("u.number"));
+    append_noted_match(sql, target, time, psprintf("(t.%s IS NULL OR t.%s <= %s)", order, order, time),
+                       listed_key, "u.number");
+}
+
+/* For an INSERT, which knows of no number where it meets a row. */
+void append_noted_conflict(StringInfo sql, const Target *target, const char *changes)
+{
+    StringInfoData key;
+
+    if (target->is_distributed) {
+        appendStringInfoString(sql, changes);
+        return;
+    }
+    initStringInfo(&key);
+    append_key_names(&key, target, "excluded.");
+    append_noted(sql, target, proposed_time(target), changes, "note_row_by_key",
+                 psprintf("ROW(%s)", key.data));
 }
 
 /* ---- what extra holds ---- */
@@ -899,7 +912,7 @@ char *upsert_statement(const Target *target, const TargetColumn *const *columns,
     appendStringInfoString(&sql, ") DO UPDATE SET ");
     append_assignments(&sql, target, columns, count);
     appendStringInfoString(&sql, " WHERE ");
-    append_noted_conditions(&sql, target, columns, count, form, note_by_key(target));
+    append_noted_conflict(&sql, target, changes_by(target, columns, count, form));
     append_returning(&sql, target);
     return sql.data;
 }
@@ -917,8 +930,8 @@ char *update_statement(const Target *target, const TargetColumn *const *columns,
     append_key_match(&sql, target, proposed_key);
     append_pruning(&sql, target, count, form.is_single);
     appendStringInfoString(&sql, " AND ");
-    append_noted_conditions(&sql, target, columns, count, form,
-                            note_by_number(psprintf("excluded.%s", number_name)));
+    append_noted_match(&sql, target, proposed_time(target), changes_by(target, columns, count, form),
+                       proposed_key, psprintf("excluded.%s", number_name));
     appendStringInfo(&sql, " RETURNING excluded.%s, t.%s", number_name, order_name(target));
     return sql.data;
 }
@@ -935,7 +948,8 @@ char *lock_statement(const Target *target, const TargetColumn *const *columns, i
     append_key_match(&sql, target, proposed_key);
     append_pruning(&sql, target, count, form.is_single);
     appendStringInfoString(&sql, " WHERE ");
-    append_noted_conditions(&sql, target, columns, count, form, note_by_number(number));
+    append_noted_match(&sql, target, proposed_time(target), changes_by(target, columns, count, form),
+                       proposed_key, number);
     appendStringInfoString(&sql, locks_free_rows);
     return sql.data;
 }

@@ -587,6 +587,7 @@ void run_and_receive(SPIPlanPtr plan, const Parameters &parameters, RowReceiver 
                      int expected)
 {
     RowReceiver *outer = current_receiver; /* of a write whose trigger calls ingest() */
+    MemoryContext caller_context = CurrentMemoryContext;
     SPIExecuteOptions options = {};
 
     receiver->base.receiveSlot = receive;
@@ -611,6 +612,7 @@ void run_and_receive(SPIPlanPtr plan, const Parameters &parameters, RowReceiver 
         current_receiver = outer;
     }
     PG_END_TRY();
+    MemoryContextSwitchTo(caller_context);
     pfree(options.params);
 }
 

@@ -29,6 +29,7 @@
 #include "db/deferred.h"
 #include "db/deletions.h"
 #include "db/errors.h"
+#include "db/extension.h"
 #include "db/guard.h"
 #include "db/identity.h"
 #include "db/spi.h"
@@ -67,6 +68,7 @@ struct Batch {
     WriteOptions options;
     const Catalog *catalog; /* pinned: a trigger may make another one be read */
     bool *needs;            /* parallel to its targets */
+    Relation *relations;    /* likewise: held, so that no trigger changes a table that is described here */
     Row *rows;              /* every event that is to be written or given up, in the order of arrival */
     int row_count;
     int *first_rows;     /* of each delivery, and behind the last */
@@ -112,6 +114,21 @@ void postpone(Batch *batch, Delivery *delivery, const PgError &error)
         batch->result->postponed_by = error;
     leave_out(batch, delivery);
 }
+
+/* What a lock is on, which PostgreSQL's own error does not tell. */
+PgError lock_on(const char *format, const Target *target, const char *hint)
+{
+    PgError error;
+
+    error.sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;
+    snprintf(error.message, sizeof(error.message), format, target != nullptr ? target->config.name : "");
+    strlcpy(error.hint, hint, sizeof(error.hint));
+    return error;
+}
+
+constexpr const char *hint_for_row_locks =
+    "Look in pg_stat_activity for a transaction that has been open for "
+    "long, and in pg_prepared_xacts.";
 
 /* ---- events to rows ---- */
 
@@ -768,13 +785,13 @@ void link_keys(Batch *batch)
  * What comes behind a delivery that waits, and has one of its keys, waits as well, and so does what comes
  * behind that: of equal times the later one is to win.
  */
-void postpone_followers(Batch *batch, const PgError &error)
+void postpone_followers(Batch *batch)
 {
     for (int i = 0; i < batch->count; i++) {
         for (int r = batch->first_rows[i]; batch->deliveries[i]->is_postponed && r < batch->first_rows[i + 1];
              r++) {
             if (batch->rows[r].later != nullptr)
-                postpone(batch, batch->rows[r].later->delivery, error);
+                postpone(batch, batch->rows[r].later->delivery, batch->result->postponed_by);
         }
     }
 }
@@ -812,24 +829,41 @@ int find_locked_rows(Batch *batch, Target *target, int count)
  * To meet each locked row by itself would take a millisecond, so all of them are found at once. Where a lock
  * keeps us even from looking, or the rows cannot be seen, each is met after all.
  */
-void postpone_locked_rows(Batch *batch, const PgError &error)
+void postpone_locked_rows(Batch *batch)
 {
     for (int i = 0; i < batch->catalog->count; i++) {
         Target *target = batch->catalog->targets[i];
         const int count = collect_of_target(batch, target);
-        PgError other;
+        PgError error;
 
         if (count == 0 || target->hides_rows || target->is_distributed)
             continue;
-        const bool ok = in_any_subtransaction(batch->context, other, [batch, target, count, &error] {
+        const bool ok = in_any_subtransaction(batch->context, error, [batch, target, count] {
             const int locked = find_locked_rows(batch, target, count);
             for (int r = 0; r < locked; r++)
-                postpone(batch, batch->order[r]->delivery, error);
+                postpone(batch, batch->order[r]->delivery,
+                         lock_on("a row of target \"%s\" is locked", target, hint_for_row_locks));
         });
-        if (!ok && is_transient(other.sqlerrcode) && !is_lock(other))
-            raise(other);
+        if (!ok && is_transient(error.sqlerrcode) && !is_lock(error))
+            raise(error);
     }
-    postpone_followers(batch, error);
+    postpone_followers(batch);
+}
+
+/* What events of a delivery need is locked; `error` may tell more. */
+PgError lock_met_in(const Batch *batch, int begin, int end, const PgError &error)
+{
+    PgError lock = error;
+
+    for (int i = begin; i < end; i++) {
+        if (!is_pending(&batch->rows[i]))
+            continue;
+        lock = lock_on("what an event of target \"%s\" needs is locked", batch->rows[i].target,
+                       hint_for_row_locks);
+        strlcpy(lock.detail, error.detail, sizeof(lock.detail));
+        break;
+    }
+    return lock;
 }
 
 /* One delivery, whose events commit together: if one needs a lock that others hold, none is written. */
@@ -847,9 +881,10 @@ void settle_delivery(Batch *batch, int index)
         return;
     if (!is_lock(error))
         raise(error);
+    error = lock_met_in(batch, begin, end, error);
     reset_rows(batch, begin, end);
     postpone(batch, batch->deliveries[index], error);
-    postpone_followers(batch, error);
+    postpone_followers(batch);
 }
 
 void settle_deliveries(Batch *batch, int begin, int end)
@@ -864,7 +899,7 @@ void settle_deliveries(Batch *batch, int begin, int end)
         raise(error);
     if (is_lock(error) && batch->pace == Pace::careful && !batch->knows_locks) {
         batch->knows_locks = true;
-        postpone_locked_rows(batch, error);
+        postpone_locked_rows(batch);
         settle_deliveries(batch, begin, end);
         return;
     }
@@ -1014,7 +1049,7 @@ void write_carefully(Batch *batch)
     batch->is_careful = true;
     batch->is_exact = batch->knows_locks = false;
     link_keys(batch);
-    postpone_followers(batch, batch->result->postponed_by);
+    postpone_followers(batch);
     if (batch->takes_writer_locks)
         lock_writers(batch, arrange_rows(batch, 0, batch->row_count));
     batch->keeps_key_order = !batch->takes_writer_locks;
@@ -1029,19 +1064,8 @@ void write_carefully(Batch *batch)
 
 /* ---- locks ---- */
 
-void describe_lock(const Target *target, PgError &error)
+void postpone_target(Batch *batch, int index, const PgError &error)
 {
-    error.sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;
-    snprintf(error.message, sizeof(error.message), "the table of target \"%s\" is locked",
-             target->config.name);
-    strlcpy(error.hint, "Look for who holds the lock in pg_locks.", sizeof(error.hint));
-}
-
-void postpone_target(Batch *batch, std::uint16_t index)
-{
-    PgError error;
-
-    describe_lock(batch->catalog->targets[index], error);
     for (int i = 0; i < batch->count; i++) {
         for (const Event &event : batch->deliveries[i]->events) {
             if (event.target != index)
@@ -1102,7 +1126,9 @@ void lock_tables(Batch *batch)
         if (!batch->needs[i] || target->problem.sqlerrcode != 0 || lock_table(batch, target))
             continue;
         batch->result->any_table_locked = true;
-        postpone_target(batch, static_cast<std::uint16_t>(i));
+        postpone_target(batch, i,
+                        lock_on("the table of target \"%s\" is locked", target,
+                                "Look for who holds the lock in pg_locks."));
     }
 }
 
@@ -1131,7 +1157,27 @@ void prepare_targets(Batch *batch)
                     errmsg("the definitions of the targets keep changing")));
 }
 
-bool deletes_from(const Batch *batch, std::uint16_t index)
+/* PostgreSQL refuses to alter a table that is in use; our lock on it does not keep our own triggers away. */
+void hold_tables(Batch *batch)
+{
+    batch->relations = static_cast<Relation *>(palloc0(Max(batch->catalog->count, 1) * sizeof(Relation)));
+    for (int i = 0; i < batch->catalog->count; i++) {
+        const Target *target = batch->catalog->targets[i];
+
+        if (batch->needs[i] && target->problem.sqlerrcode == 0)
+            batch->relations[i] = table_open(target->config.relation, NoLock);
+    }
+}
+
+void release_tables(Batch *batch)
+{
+    for (int i = 0; i < batch->catalog->count; i++) {
+        if (batch->relations[i] != nullptr)
+            table_close(batch->relations[i], NoLock);
+    }
+}
+
+bool deletes_from(const Batch *batch, int index)
 {
     for (int i = 0; i < batch->count; i++) {
         for (const Event &event : batch->deliveries[i]->events) {
@@ -1142,23 +1188,77 @@ bool deletes_from(const Batch *batch, std::uint16_t index)
     return false;
 }
 
-/*
- * Keeps writers that delete rows apart from those that write some: a deletion that another transaction has
- * not committed yet cannot be seen, and its row would come back. The lock goes with the transaction.
- */
-void lock_against_deletions(Batch *batch)
+bool needs_tombstones(const Batch *batch, int index)
+{
+    const Target *target = batch->catalog->targets[index];
+
+    return batch->needs[index] && target->may_lose_rows && target->problem.sqlerrcode == 0;
+}
+
+/* The lock that the batch needs for all targets of the table. */
+LOCKMODE mode_against_deletions(const Batch *batch, Oid relation)
+{
+    LOCKMODE mode = NoLock;
+
+    for (int i = 0; i < batch->catalog->count; i++) {
+        if (batch->catalog->targets[i]->config.relation != relation || !needs_tombstones(batch, i))
+            continue;
+        check_isolation(batch->catalog->targets[i]);
+        mode = Max(mode, deletes_from(batch, i) ? ExclusiveLock : ShareLock);
+    }
+    return mode;
+}
+
+void postpone_table(Batch *batch, Oid relation)
 {
     for (int i = 0; i < batch->catalog->count; i++) {
         const Target *target = batch->catalog->targets[i];
 
-        if (!batch->needs[i] || !target->may_lose_rows || target->problem.sqlerrcode != 0)
+        if (target->config.relation == relation && needs_tombstones(batch, i))
+            postpone_target(batch, i,
+                            lock_on("events of target \"%s\" wait for a deletion, or for events that it has "
+                                    "to follow, in another transaction",
+                                    target,
+                                    "Look in pg_stat_activity for an open transaction that has called "
+                                    "cxone_sync.ingest()."));
+    }
+}
+
+/*
+ * Keeps writers that delete rows apart from those that write some: a deletion that another transaction has
+ * not committed yet cannot be seen, and its row would come back. The lock goes with the transaction. Tables
+ * are locked in one order, each once.
+ */
+void lock_against_deletions(Batch *batch)
+{
+    Oid last = InvalidOid;
+
+    for (int i = 0; i < batch->catalog->count; i++) {
+        const Oid relation = batch->catalog->writer_locks[i].relation;
+        const LOCKMODE mode = relation != last ? mode_against_deletions(batch, relation) : NoLock;
+
+        last = relation;
+        if (mode == NoLock)
             continue;
-        const LOCKMODE mode = deletes_from(batch, static_cast<std::uint16_t>(i)) ? ExclusiveLock : ShareLock;
-        check_isolation(target);
         if (batch->pace != Pace::careful)
-            LockDatabaseObject(RelationRelationId, target->config.relation, lock_of_deletions, mode);
-        else if (!try_lock(target->config.relation, lock_of_deletions, mode))
-            postpone_target(batch, static_cast<std::uint16_t>(i));
+            LockDatabaseObject(RelationRelationId, relation, lock_of_deletions, mode);
+        else if (!try_lock(relation, lock_of_deletions, mode))
+            postpone_table(batch, relation);
+    }
+}
+
+/* What makes the table of tombstones unfit is no event's fault: who needs it comes again. */
+void check_tombstones(Batch *batch)
+{
+    OwnTable tombstones;
+    PgError error;
+
+    for (int i = 0; i < batch->catalog->count; i++) {
+        if (!needs_tombstones(batch, i) || find_own_table("tombstones", NoLock, tombstones, error))
+            continue;
+        if (batch->pace == Pace::waiting)
+            raise(error);
+        postpone_target(batch, i, error);
     }
 }
 
@@ -1226,13 +1326,18 @@ void write_out_of_turn(Batch *batch)
 void write_waiting(Batch *batch)
 {
     const TimestampTz first = GetCurrentTimestamp();
+    MemoryContext whole = batch->context;
 
     for (;;) {
         const TimestampTz start = GetCurrentTimestamp();
         PgError error;
 
+        batch->context = AllocSetContextCreate(whole, "cxone_sync attempt", ALLOCSET_DEFAULT_SIZES);
         if (write_in_turn(batch, error))
             return;
+        MemoryContextSwitchTo(whole);
+        MemoryContextDelete(batch->context);
+        batch->context = whole;
         if (!is_lock(error))
             raise(error);
         if (batch->holds_locks)
@@ -1257,9 +1362,10 @@ void write_all(Batch *batch)
 }
 
 /* False if there are none any more. */
-bool postpone_letters(Batch *batch, const PgError &error)
+bool postpone_letters(Batch *batch)
 {
     const int before = batch->result->postponed;
+    const PgError error = lock_on("cxone_sync.dead_letters is locked", nullptr, hint_for_row_locks);
 
     for (int i = 0; i < batch->row_count; i++) {
         if (batch->rows[i].fault != nullptr)
@@ -1322,7 +1428,7 @@ void write_with_letters(Batch *batch)
 
         if (in_any_subtransaction(batch->context, error, write))
             return;
-        if (error.sqlerrcode != 0 && (!is_lock(error) || !postpone_letters(batch, error)))
+        if (error.sqlerrcode != 0 && (!is_lock(error) || !postpone_letters(batch)))
             raise(error);
     }
 }
@@ -1346,6 +1452,7 @@ void write_batch(Batch *batch)
     if (batch->pace != Pace::waiting)
         pin_setting("lock_timeout", batch->pace == Pace::quick ? quick_lock_timeout : careful_lock_timeout);
     batch->held = static_cast<LOCKMODE *>(palloc0(Max(batch->catalog->count, 1) * sizeof(LOCKMODE)));
+    check_tombstones(batch);
     lock_against_deletions(batch);
     for (int i = 0; i < batch->catalog->count; i++) {
         if (batch->needs[i] && batch->catalog->targets[i]->problem.sqlerrcode == 0)
@@ -1356,6 +1463,23 @@ void write_batch(Batch *batch)
     link_ties(batch);
     write_with_letters(batch);
     AtEOXact_GUC(false, level);
+}
+
+void prepare_and_write(Batch *batch)
+{
+    MemoryContext context = batch->context;
+
+    prepare_targets(batch);
+    if (batch->pace == Pace::waiting && needs_triggers(batch))
+        refuse_deferred_triggers();
+    hold_tables(batch);
+    connect_spi();
+    MemoryContextSwitchTo(context);
+    batch->result->reached_rows = true;
+    write_batch(batch);
+    SPI_finish();
+    MemoryContextSwitchTo(context);
+    release_tables(batch);
 }
 
 } // namespace
@@ -1372,18 +1496,12 @@ void write_deliveries(Delivery *const *deliveries, int count, Pace pace, WriteRe
     batch.pace = pace;
     batch.result = result;
     batch.options = options;
-    MemoryContextSwitchTo(batch.context);
+    MemoryContext context = batch.context;
+    MemoryContextSwitchTo(context);
     begin_batch(&batch);
-    prepare_targets(&batch);
-    if (pace == Pace::waiting && needs_triggers(&batch))
-        refuse_deferred_triggers();
-    connect_spi();
-    MemoryContextSwitchTo(batch.context);
-    result->reached_rows = true;
-    write_batch(&batch);
-    SPI_finish();
+    apart_from_session([&batch] { prepare_and_write(&batch); });
     MemoryContextSwitchTo(caller_context);
-    MemoryContextDelete(batch.context);
+    MemoryContextDelete(context);
 }
 
 } // namespace cxone_sync

@@ -167,7 +167,6 @@ void connect_session(const char *database)
 {
     cluster_commit = synchronous_commit; /* the database's is not in force yet */
     BackgroundWorkerInitializeConnection(database, nullptr, 0);
-    keep_owners_apart();
     set_session_setting("role", "none"); /* ALTER DATABASE ... SET role is for clients */
     last_timeout = RegisterTimeout(USER_TIMEOUT, give_up_transaction);
     apply_session_settings();
