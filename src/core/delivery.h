@@ -95,6 +95,7 @@ struct Delivery {
     bool is_letter_kept = false;  /* that one has failed once more */
     bool is_postponed = false;    /* not written now, since others hold a lock that it needs */
     bool needs_locked_table = false;    /* and that is one on a whole table */
+    bool needs_repair = false;          /* or because of a table of ours, which somebody has to mend first */
     bool needs_own_transaction = false; /* or because a trigger may have met what others have left */
     std::pmr::monotonic_buffer_resource arena{1024};
     std::vector<Event> events; /* those of one event stand side by side */

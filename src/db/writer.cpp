@@ -1064,14 +1064,15 @@ void write_carefully(Batch *batch)
 
 /* ---- locks ---- */
 
-void postpone_target(Batch *batch, int index, const PgError &error)
+void postpone_target(Batch *batch, int index, const PgError &error,
+                     bool Delivery::*reason = &Delivery::needs_locked_table)
 {
     for (int i = 0; i < batch->count; i++) {
         for (const Event &event : batch->deliveries[i]->events) {
             if (event.target != index)
                 continue;
             postpone(batch, batch->deliveries[i], error);
-            batch->deliveries[i]->needs_locked_table = true;
+            batch->deliveries[i]->*reason = true;
         }
     }
 }
@@ -1258,7 +1259,7 @@ void check_tombstones(Batch *batch)
             continue;
         if (batch->pace == Pace::waiting)
             raise(error);
-        postpone_target(batch, i, error);
+        postpone_target(batch, i, error, &Delivery::needs_repair);
     }
 }
 
@@ -1441,7 +1442,7 @@ void begin_batch(Batch *batch)
     batch->holds_locks = TransactionIdIsValid(GetTopTransactionIdIfAny());
     for (int i = 0; i < batch->count; i++)
         batch->deliveries[i]->is_postponed = batch->deliveries[i]->needs_locked_table =
-            batch->deliveries[i]->needs_own_transaction = false;
+            batch->deliveries[i]->needs_repair = batch->deliveries[i]->needs_own_transaction = false;
 }
 
 void write_batch(Batch *batch)

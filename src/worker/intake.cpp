@@ -438,7 +438,7 @@ bool Intake::may_wait(QueuedDelivery &queued)
 {
     const Timestamp at = now();
 
-    if (queued.delivery->needs_locked_table && table_stays_locked_)
+    if (queued.delivery->needs_repair || (queued.delivery->needs_locked_table && table_stays_locked_))
         return false;
     if (queued.give_up_at == 0)
         queued.give_up_at = at + settings::lock_timeout_ms * std::int64_t{1000};

@@ -327,6 +327,13 @@ is(counts_of(deliver($node, body())), '1 0 0', 'dead_letters owned by somebody w
 retry_is(deliver($node, '{"events":[{}]}'), 'and a bad one');
 sql($node, "ALTER TABLE cxone_sync.dead_letters OWNER TO $superuser");
 is(counts_of(deliver($node, '{"events":[{}]}')), '0 0 1', 'back to its owner');
+sql($node, "SELECT cxone_sync.change_target('contact_records', delete_types => '{Gone}'); ALTER TABLE cxone_sync.tombstones OWNER TO cxone_sync");
+retry_is(deliver($node, body()), 'tombstones owned by somebody who is no superuser: an event that needs them');
+like(last_error(), qr/^table "cxone_sync.tombstones" is owned by role "cxone_sync", who is no superuser/, 'sync_status says why');
+like(($node->psql('postgres', 'SELECT cxone_sync.ingest(\'' . events_json({ id => 'a' }) . '\')'))[2], qr/table "cxone_sync.tombstones" is owned by role "cxone_sync"/, 'and so does ingest');
+sql($node, "ALTER TABLE cxone_sync.tombstones OWNER TO $superuser");
+is(counts_of(deliver($node, body())), '1 0 0', 'back to its owner');
+sql($node, "SELECT cxone_sync.change_target('contact_records', delete_types => '{}')");
 
 # ---- a target that cannot be used ----
 

@@ -223,6 +223,8 @@ is(sql($node, "SELECT string_agg(d, ',') FROM cyd.notes WHERE id = 'in a row typ
 # ---- simulate that cannot go on ----
 
 $session->run("BEGIN; SELECT FROM ann.orders WHERE id = 'waited' FOR UPDATE");
+retry_is(deliver_events({ %{ event_of('order', 'waited', v => 'held') }, timestamp => '2026-01-09T00:00:00Z' }), 'a locked row');
+is(status_of($node, 'last_error'), 'a row of target "orders" is locked', 'sync_status says which');
 my @of_all = (event_of('order', 'simulated', v => 's'), event_of('unknown', 'simulated'), event_of('order', 'waited', v => 'too late'), event_of('note', 'simulated'));
 my $simulate_all = simulate_sql(map { { %$_, timestamp => '2026-01-03T00:00:00Z' } } @of_all);
 my $simulate_one = simulate_sql(event_of('order', 'simulated'));
