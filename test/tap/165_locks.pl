@@ -102,6 +102,7 @@ my %writers = (
 	'an event at fault' => [ ingest(of('plain', 'k3', a => 'good'), of('plain', 'k3', n => 13), of('plain', 'k4'), of('plain', 'k1')), ingest(of('plain', 'k1'), of('plain', 'k3'), of('plain', 'k4', a => 'x')),
 		ingest(of('plain', 'k4', n => 99), of('plain', 'k3', b => 'y')) ],
 	'deletions and two targets of one table' => [ ingest(of('gone', 'k3'), of('plain', 'k1')), ingest(of('noted', 'k1'), of('plain', 'k3')), ingest(of('plain', 'k3', a => 'z'), of('gone', 'k1')) ],
+	'one table by a target that deletes from it, and by one that does not' => [ ingest(of('noted', 'k1'), of('gone', 'k3')), ingest(of('noted', 'k3'), of('gone', 'k1'), of('child gone', 'a')), ingest(of('child', 'a'), of('noted', 'k5'), of('gone', 'k5')) ],
 	'values that are unique, and rows that cannot be made' => [ ingest(of('named', 'k1', email => 'x'), of('named', 'k5', email => 'y')), ingest(of('named', 'k3', email => 'y'), of('named', 'k4', email => 'x', name => 'm')),
 		ingest(of('named', 'k5', email => 'x'), of('named', 'k1', email => 'y'), of('named', 'k2')) ],
 	'tables that reference each other' => [ ingest(of('parent gone', 'k1'), of('child', 'a', parent => 'k2')), ingest(of('parent gone', 'k2'), of('child', 'b', parent => 'k1')), ingest(of('child', 'a', parent => 'k1'), of('parent gone', 'k3')) ]);
