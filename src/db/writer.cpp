@@ -2,17 +2,18 @@
  * The way of a batch, from deliveries to outcomes:
  *
  *   write_deliveries()
- *     prepare_targets()   opens the catalog, locks the tables, has deliveries mapped by it
- *     collect_rows()      makes a row of each event, in the order of arrival
- *     convert_rows()      has the columns' types read the values, as the table's owner
- *     attempt()           quickly: all rows at once; what fails is raised, or tried again with care
- *       lock_writers()      keeps other writers from being waited for in a circle
- *       write_segment()     sorts the rows into runs, and
- *         write_run()         writes each by one statement (upsert.h, deletions.h)
- *     settle()            carefully: what fails as a whole is halved, in the order of arrival, until a single
- *                         event is at fault
- *     retry_refused()     an event may have waited for a later one
- *     write_dead_letters()
+ *     prepare_targets()          opens the catalog, locks the tables, has deliveries mapped by it
+ *     hold_tables()              keeps triggers from altering them meanwhile
+ *     lock_against_deletions()   keeps apart writers that delete and those that write
+ *     collect_rows()             makes a row of each event, in the order of arrival
+ *     convert_rows()             has the columns' types read the values, as the table's owner
+ *     write_quickly()            all rows at once; what fails is raised, or tried again with care
+ *       lock_writers()             keeps other writers from being waited for in a circle
+ *       write_rows()               sorts the rows, and
+ *         write_run()                writes each run by one statement (upsert.h, deletions.h)
+ *     write_carefully()          what fails as a whole is halved, until a single event is at fault
+ *       retry_refused()            an event may have waited for a later one
+ *     give_up_refused()          writes dead letters
  */
 
 #include "core/json_text.h"
