@@ -755,10 +755,16 @@ void run_upsert(Target *target, SavedPlan *plan, Row *const *rows, int count)
     const RowReceiver receiver =
         run_for_rows(plan->upsert, target, rows, count, parameters, returns ? receive_key : nullptr,
                      returns ? SPI_OK_INSERT_RETURNING : SPI_OK_INSERT);
+    const uint64 written = SPI_processed;
     free_parameters(parameters);
     check_returned(target, receiver);
-    for (int r = 0; r < count && !returns; r++)
+    if (returns)
+        return;
+    for (int r = 0; r < count; r++)
         rows[r]->is_written = !rows[r]->is_present || rows[r]->would_change;
+    if (std::count_if(rows, rows + count, [](const Row *row) { return row->is_written; }) !=
+        static_cast<std::ptrdiff_t>(written))
+        raise_swallowed(target);
 }
 
 void insert_rows(Target *target, SavedPlan *plan, Row *const *rows, int count)
