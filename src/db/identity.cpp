@@ -3,6 +3,7 @@
 extern "C" {
 #include "commands/trigger.h"
 #include "libpq/be-fsstubs.h"
+#include "postmaster/bgworker.h"
 #include "utils/array.h"
 #include "utils/float.h"
 #include "utils/portal.h"
@@ -37,7 +38,7 @@ List *find_cursors()
     MemoryContext caller_context = CurrentMemoryContext;
     List *cursors = NIL;
 
-    if (IsBackgroundWorker && !is_restricted())
+    if (MyBgworkerEntry != nullptr && !is_restricted())
         return NIL;
     connect_spi();
     if (plan == nullptr)
