@@ -15,6 +15,14 @@ namespace cxone_sync {
 
 namespace {
 
+/* What of the session is out of owners' reach, and where in their code. */
+struct Apart {
+    List *cursors; /* of Portal */
+    bool is_restricted;
+    int trigger_depth;
+    const Apart *outer;
+};
+
 const Apart *current_apart = nullptr;
 
 bool is_restricted()
@@ -64,8 +72,6 @@ void set_status(const List *cursors, PortalStatus status)
         static_cast<Portal>(lfirst(cell))->status = status;
 }
 
-} // namespace
-
 void begin_apart(Apart *apart)
 {
     apart->cursors = find_cursors();
@@ -83,10 +89,30 @@ void close_what_is_open()
     AtEOXact_LargeObject(true);
 }
 
-void end_apart(const Apart *apart) noexcept
+/* To be called before the transaction is aborted, which treats cursors by their state. */
+void end_apart(const Apart *apart)
 {
     set_status(apart->cursors, PORTAL_READY);
     current_apart = apart->outer;
+}
+
+} // namespace
+
+void run_apart_from_session(void (*work)(void *), void *argument)
+{
+    Apart apart;
+
+    begin_apart(&apart);
+    PG_TRY();
+    {
+        work(argument);
+        close_what_is_open();
+    }
+    PG_FINALLY();
+    {
+        end_apart(&apart);
+    }
+    PG_END_TRY();
 }
 
 void pin_setting(const char *name, const char *value)

@@ -22,18 +22,6 @@ struct SavedIdentity {
 SavedIdentity as_owner(Oid owner);
 void back_to(const SavedIdentity &saved);
 
-/* What of the session is out of reach of owners' code; null lists: nothing. */
-struct Apart {
-    List *cursors; /* of Portal */
-    bool is_restricted;
-    int trigger_depth;
-    const Apart *outer;
-};
-
-void begin_apart(Apart *apart);
-void close_what_is_open();
-void end_apart(const Apart *apart) noexcept;
-
 /*
  * Runs `work`, in which owners' code runs, so that it cannot reach what the session has by a name or a
  * number: a cursor that it opens anew, or fetches from, would run as whoever uses that, and give away what
@@ -41,23 +29,12 @@ void end_apart(const Apart *apart) noexcept;
  * owner's code leaves open is closed by back_to(), before the next owner's code. (Statements it cannot
  * prepare.)
  */
+void run_apart_from_session(void (*work)(void *), void *argument);
+
 template <typename Work> void apart_from_session(Work work)
 {
     static_assert(is_plain<Work>);
-    Apart apart;
-
-    begin_apart(&apart);
-    PG_TRY();
-    {
-        work();
-        close_what_is_open();
-    }
-    PG_FINALLY();
-    {
-        /* before the transaction is aborted, which treats cursors by their state */
-        end_apart(&apart);
-    }
-    PG_END_TRY();
+    run_apart_from_session([](void *argument) { (*static_cast<Work *>(argument))(); }, &work);
 }
 
 /* Sets it until AtEOXact_GUC() for the level of NewGUCNestLevel() under way. */
