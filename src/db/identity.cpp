@@ -1,9 +1,9 @@
+#include <initializer_list>
+
 #include "db/identity.h"
-#include "db/spi.h"
 extern "C" {
 #include "commands/trigger.h"
 #include "libpq/be-fsstubs.h"
-#include "postmaster/bgworker.h"
 #include "utils/array.h"
 #include "utils/float.h"
 #include "utils/portal.h"
@@ -15,9 +15,16 @@ namespace cxone_sync {
 
 namespace {
 
+/* A cursor, or another portal of the session, as it was. */
+struct KnownPortal {
+    Portal portal;
+    PortalStatus status;
+};
+
 /* What of the session is out of owners' reach, and where in their code. */
 struct Apart {
-    List *cursors; /* of Portal */
+    KnownPortal *portals;
+    int portal_count;
     bool is_restricted;
     int trigger_depth;
     const Apart *outer;
@@ -39,60 +46,85 @@ int trigger_depth()
     return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, 0));
 }
 
-/* Those that could be fetched from; names are all that PostgreSQL tells of them. A worker has none. */
-List *find_cursors()
+/*
+ * Visits all portals; the one it visits may be dropped. PostgreSQL has no list of them, but each has a memory
+ * context of its own, which is called after it, below that of all (portalmem.c: CreatePortal).
+ */
+template <typename Visit> void for_each_portal(Visit visit)
 {
-    static SPIPlanPtr plan = nullptr;
-    MemoryContext caller_context = CurrentMemoryContext;
-    List *cursors = NIL;
+    static MemoryContext all = nullptr;
 
-    if (MyBgworkerEntry != nullptr && !is_restricted())
-        return NIL;
-    connect_spi();
-    if (plan == nullptr)
-        plan = prepare_spi("SELECT name FROM pg_catalog.pg_cursor()", 0, nullptr);
-    run_spi(plan, nullptr, nullptr, SPI_OK_SELECT);
-    MemoryContextSwitchTo(caller_context);
-    for (uint64 i = 0; i < SPI_processed; i++) {
-        Portal portal = GetPortalByName(SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
-
-        if (PortalIsValid(portal) && portal->status == PORTAL_READY)
-            cursors = lappend(cursors, portal);
+    for (MemoryContext child = TopMemoryContext->firstchild; all == nullptr && child != nullptr;
+         child = child->nextchild) {
+        if (strcmp(child->name, "TopPortalContext") == 0)
+            all = child;
     }
-    SPI_finish();
-    return cursors;
+    for (MemoryContext child = all != nullptr ? all->firstchild : nullptr, next; child != nullptr;
+         child = next) {
+        next = child->nextchild;
+        for (const char *name : {child->ident, ""}) {
+            Portal portal = name != nullptr ? GetPortalByName(name) : nullptr;
+            if (!PortalIsValid(portal) || portal->portalContext != child)
+                continue;
+            visit(portal);
+            break;
+        }
+    }
 }
 
-/* Nobody can fetch from a cursor that is at work, or close it. */
-void set_status(const List *cursors, PortalStatus status)
+bool is_known(const Apart *apart, Portal portal)
 {
-    const ListCell *cell;
+    for (int i = 0; i < apart->portal_count; i++) {
+        if (apart->portals[i].portal == portal)
+            return true;
+    }
+    return false;
+}
 
-    foreach (cell, cursors)
-        static_cast<Portal>(lfirst(cell))->status = status;
+/* Nobody can fetch from a portal that is at work, or close it. One that is about to begin is left alone. */
+bool can_be_hidden(PortalStatus status)
+{
+    return status == PORTAL_READY || status == PORTAL_DONE || status == PORTAL_FAILED;
 }
 
 void begin_apart(Apart *apart)
 {
-    apart->cursors = find_cursors();
+    int count = 0;
+
+    for_each_portal([&count](Portal) { count++; });
+    apart->portals = static_cast<KnownPortal *>(palloc(Max(count, 1) * sizeof(KnownPortal)));
+    apart->portal_count = 0;
+    for_each_portal([apart](Portal portal) {
+        apart->portals[apart->portal_count++] = {portal, portal->status};
+    });
     apart->is_restricted = is_restricted();
     apart->trigger_depth = trigger_depth();
     apart->outer = current_apart;
     AtEOXact_LargeObject(true);
     current_apart = apart;
-    set_status(apart->cursors, PORTAL_ACTIVE);
+    for (int i = 0; i < apart->portal_count; i++) {
+        if (can_be_hidden(apart->portals[i].status))
+            apart->portals[i].portal->status = PORTAL_ACTIVE;
+    }
 }
 
-void close_what_is_open()
+/* What owners' code has left. */
+void close_what_is_open(const Apart *apart)
 {
-    PortalHashTableDeleteAll();
+    for_each_portal([apart](Portal portal) {
+        if (!is_known(apart, portal) && portal->status != PORTAL_ACTIVE && !portal->portalPinned)
+            PortalDrop(portal, false);
+    });
     AtEOXact_LargeObject(true);
 }
 
-/* To be called before the transaction is aborted, which treats cursors by their state. */
+/* To be called before the transaction is aborted, which treats portals by their state. */
 void end_apart(const Apart *apart)
 {
-    set_status(apart->cursors, PORTAL_READY);
+    for (int i = 0; i < apart->portal_count; i++) {
+        if (can_be_hidden(apart->portals[i].status))
+            apart->portals[i].portal->status = apart->portals[i].status;
+    }
     current_apart = apart->outer;
 }
 
@@ -106,7 +138,7 @@ void run_apart_from_session(void (*work)(void *), void *argument)
     PG_TRY();
     {
         work(argument);
-        close_what_is_open();
+        close_what_is_open(&apart);
     }
     PG_FINALLY();
     {
@@ -149,7 +181,7 @@ void back_to(const SavedIdentity &saved)
     /* not in the middle of an owner's code that has us look at something */
     if (current_apart != nullptr && current_apart->is_restricted == is_restricted() &&
         current_apart->trigger_depth == trigger_depth())
-        close_what_is_open();
+        close_what_is_open(current_apart);
 }
 
 } // namespace cxone_sync

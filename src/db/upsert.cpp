@@ -695,7 +695,7 @@ void check_applied(Target *target, Row *const *rows, int count)
         return;
     look_for_rows(target, rows, count);
     for (int r = 0; r < count; r++) {
-        if (rows[r]->event->outcome != Outcome::applied)
+        if (rows[r]->event->outcome != Outcome::applied || !rows[r]->is_written)
             continue;
         if (!rows[r]->is_present)
             raise_swallowed(target);
@@ -724,7 +724,11 @@ void look_again(Target *target, SavedPlan *plan, Row *const *rows, int count)
     pfree(left);
 }
 
-/* Updates those of the rows that are there; returns how many are not, copied to `absent`. */
+/*
+ * Updates those of the rows that are there; returns how many are not, copied to `absent`. Where nothing can
+ * drop an update, a row that would change and was not written has gone, or got another key, while it was
+ * waited for.
+ */
 int update_rows(Target *target, SavedPlan *plan, Row *const *rows, int count, Row **absent)
 {
     int missing = 0;
@@ -735,10 +739,12 @@ int update_rows(Target *target, SavedPlan *plan, Row *const *rows, int count, Ro
     const int left = unwritten(rows, count, absent);
     look_again(target, plan, absent, left);
     for (int r = 0; r < left; r++) {
-        if (absent[r]->is_present)
-            settle_unwritten(target, absent[r]);
+        Row *row = absent[r];
+
+        if (row->is_present && (target->may_swallow || !row->would_change))
+            settle_unwritten(target, row);
         else
-            absent[missing++] = absent[r];
+            absent[missing++] = row;
     }
     return missing;
 }
