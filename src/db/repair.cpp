@@ -269,7 +269,6 @@ Datum cxone_sync_replay_dead_letters(PG_FUNCTION_ARGS)
 {
     ReturnSetInfo *result = compat::begin_result_set(fcinfo);
 
-    watch_catalog();
     (void)open_catalog();
     check_replay(fcinfo);
     const Letters letters = read_letters(fcinfo);
@@ -307,7 +306,6 @@ Datum cxone_sync_simulate(PG_FUNCTION_ARGS)
     Jsonb *payload = PG_GETARG_JSONB_P(0);
     ReturnSetInfo *result = compat::begin_result_set(fcinfo);
 
-    watch_catalog();
     (void)open_catalog();
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);

@@ -75,6 +75,7 @@ struct InnerValuesOfType {
 };
 
 struct SavedPlan;
+struct Catalog;
 
 /* A statement that takes keys and times: for a single row of a partitioned table, and else. Null until
  * needed. */
@@ -137,7 +138,7 @@ struct Target {
     bool takes_turns;    /* its group's rows can be in each other's way: its writers follow one another */
     bool may_lose_rows;  /* a target of its table deletes rows, or has done so: tombstones count */
 
-    const int *pins;            /* of its catalog */
+    const Catalog *catalog;
     BlockNumber planned_blocks; /* size of the table when the first of these was made; 0: none was */
     SavedPlan *plans;           /* for each set of columns seen, most recent first */
     KeyPlans present_plans;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "db/catalog.h"
 #include "db/identity.h"
 #include "db/insert_triggers.h"
 #include "db/spi.h"
@@ -255,7 +256,7 @@ SavedPlan *plan_for(Target *target, const Row *row, int count)
         target->plans = plan;
         return plan;
     }
-    if (*target->pins <= 1) /* else a write further out may be running one of them */
+    if (target->catalog->writes <= 1) /* else a write further out may be running one of them */
         make_room_for_plan(target);
     SavedPlan *plan = make_plan(target, row, form);
     plan->next = target->plans;
@@ -1006,7 +1007,7 @@ void raise_swallowed(const Target *target)
 void renew_plans(Target *target)
 {
     if (target->is_partitioned ||
-        *target->pins > 1) /* each time; or a write further out may be running one */
+        target->catalog->writes > 1) /* each time; or a write further out may be running one */
         return;
     Relation relation = table_open(target->config.relation, NoLock);
     const BlockNumber blocks = RelationGetNumberOfBlocks(relation);
