@@ -575,10 +575,9 @@ Mapping::TargetSpec target_spec(const Target *target)
     for (int i = 0; i < target->key_count; i++)
         spec.keys.push_back(static_cast<std::uint16_t>(target->keys[i].column));
     copy_texts(target->order.paths, spec.time_paths);
-    auto &default_paths = spec.time_paths.empty() ? spec.time_paths : spec.later_time_paths;
-    default_paths.push_back(json_pointer_to(spec.root, contract::time_key));
+    spec.time_paths.push_back(json_pointer_to(spec.root, contract::time_key));
     if (!spec.root.empty())
-        default_paths.push_back(json_pointer_to("", contract::time_key));
+        spec.time_paths.push_back(json_pointer_to("", contract::time_key));
     spec.extra_column = target->extra;
     spec.mark_column = target->mark;
     return spec;
@@ -842,7 +841,6 @@ std::shared_ptr<const Mapping> mapping_of_column(const Target *target, int colum
     spec.delete_types.clear();
     spec.keys.clear();
     spec.time_paths.clear();
-    spec.later_time_paths.clear();
     spec.mark_column = -1;
     for (std::size_t i = 0; i < spec.columns.size(); i++) {
         if (i == static_cast<std::size_t>(column))
