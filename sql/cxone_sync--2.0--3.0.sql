@@ -284,7 +284,7 @@ COMMENT ON FUNCTION replay_dead_letters(bigint[], text, text, integer) IS
 CREATE FUNCTION purge_dead_letters(older_than interval, force boolean DEFAULT false) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_purge_dead_letters';
 COMMENT ON FUNCTION purge_dead_letters(interval, boolean) IS
-    'deletes the dead letters that arrived longer ago, less than an hour only with force; returns how many';
+    'deletes the dead letters that arrived longer ago, less than a day only with force; returns how many';
 
 CREATE FUNCTION simulate(
     payload jsonb, OUT event integer, OUT target text, OUT outcome text, OUT event_key text, OUT event_time timestamptz,
@@ -386,7 +386,7 @@ COMMENT ON EVENT TRIGGER cxone_sync_names IS
 CREATE FUNCTION purge_tombstones(older_than interval, force boolean DEFAULT false) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_purge_tombstones';
 COMMENT ON FUNCTION purge_tombstones(interval, boolean) IS
-    'forgets deletions older than any event that may still come, less than an hour only with force; returns how many';
+    'forgets deletions older than any event that may still come, less than a day only with force; returns how many';
 
 /* ---- the registration with CXone ---- */
 
