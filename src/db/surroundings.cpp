@@ -50,7 +50,7 @@ bool is_in_the_way(const Target *target, const RewriteRule *rule)
 {
     if (rule->event == CMD_UPDATE)
         return true;
-    if (!fires(rule->enabled))
+    if (rule->enabled == RULE_DISABLED || rule->enabled == RULE_FIRES_ON_REPLICA)
         return false;
     return rule->event == CMD_INSERT || (rule->event == CMD_DELETE && deletes_rows(target));
 }
@@ -418,14 +418,17 @@ void check_trigger_of_part(Target *target, const FormData_pg_trigger *trigger)
            NameStr(trigger->tgname), name_of(trigger->tgrelid));
 }
 
-/* A partition has copies of its parent's triggers, which are the parent's. */
+/*
+ * A partition has copies of its parent's triggers, which are the parent's. Which of those that are enabled
+ * run is a matter of each session (session_replication_role): all count.
+ */
 void look_at_trigger(Target *target, HeapTuple tuple, TupleDesc row, bool of_part)
 {
     const auto *trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
     const bool each_row = TRIGGER_FOR_ROW(trigger->tgtype);
     const bool before_row = each_row && TRIGGER_FOR_BEFORE(trigger->tgtype);
 
-    if (!fires(trigger->tgenabled))
+    if (trigger->tgenabled == TRIGGER_DISABLED)
         return;
     target->has_triggers = true;
     target->cascades |= is_cascade(trigger->tgfoid);
@@ -575,14 +578,6 @@ void look_at_columns(Target *target, Relation relation)
 }
 
 } // namespace
-
-bool fires(char enabled)
-{
-    if (enabled == TRIGGER_FIRES_ALWAYS)
-        return true;
-    return enabled == (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ? TRIGGER_FIRES_ON_REPLICA
-                                                                                  : TRIGGER_FIRES_ON_ORIGIN);
-}
 
 void warn(Target *target, const char *format, ...)
 {

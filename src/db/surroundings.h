@@ -4,9 +4,6 @@
 
 namespace cxone_sync {
 
-/* Whether what is enabled so has an effect: triggers and rules are told by the same letters. */
-bool fires(char enabled);
-
 /* Notes the partitions of the table, and the tables that inherit from it. */
 void find_parts(Target *target, Relation relation);
 
