@@ -262,6 +262,20 @@ void run_made_statements(const char *query, int count, Datum *objects)
 }
 
 } // namespace
+/* A lock on one of them holds up the deliveries of all targets: it is told which one it is. */
+void lock_own_table(const char *name, Oid relation, LOCKMODE lock)
+{
+    PgError error;
+
+    if (guarded(error, [relation, lock] { LockRelationOid(relation, lock); }))
+        return;
+    if (error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
+        snprintf(error.message, sizeof(error.message), "table \"cxone_sync.%s\" is locked", name);
+        strlcpy(error.hint, "Look for who holds the lock in pg_locks.", sizeof(error.hint));
+    }
+    raise(error);
+}
+
 
 void lock_extension()
 {
@@ -320,7 +334,7 @@ bool find_own_table(const char *name, LOCKMODE lock, OwnTable &table, PgError &e
 
     table.relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
     if (OidIsValid(table.relation) && lock != NoLock)
-        LockRelationOid(table.relation, lock);
+        lock_own_table(name, table.relation, lock);
     Relation relation = OidIsValid(table.relation) ? RelationIdGetRelation(table.relation) : nullptr;
     if (!RelationIsValid(relation))
         return refuse(error, psprintf("table \"cxone_sync.%s\" does not exist", name),
