@@ -1,4 +1,5 @@
 #include "core/monitoring.h"
+#include "db/settings.h"
 
 #include "db/extension.h"
 #include "db/guard.h"
@@ -8,7 +9,6 @@
 extern "C" {
 #include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_proc.h"
 #include "commands/trigger.h"
 #include "utils/reltrigger.h"
 }
@@ -17,6 +17,7 @@ extern "C" {
 PG_FUNCTION_INFO_V1(cxone_sync_check_schema);
 PG_FUNCTION_INFO_V1(cxone_sync_reset_privileges);
 PG_FUNCTION_INFO_V1(cxone_sync_copy_privileges);
+PG_FUNCTION_INFO_V1(cxone_sync_other_database);
 }
 
 namespace cxone_sync {
@@ -261,7 +262,6 @@ void run_made_statements(const char *query, int count, Datum *objects)
     }
 }
 
-} // namespace
 /* A lock on one of them holds up the deliveries of all targets: it is told which one it is. */
 void lock_own_table(const char *name, Oid relation, LOCKMODE lock)
 {
@@ -276,6 +276,7 @@ void lock_own_table(const char *name, Oid relation, LOCKMODE lock)
     raise(error);
 }
 
+} // namespace
 
 void lock_extension()
 {
@@ -303,6 +304,15 @@ bool upgrade_extension()
     check_spi(SPI_execute(statement, false, 0), SPI_OK_UTILITY, statement);
     SPI_finish();
     return true;
+}
+
+const char *other_database()
+{
+    /* without the library in shared_preload_libraries there is no worker */
+    const bool is_here =
+        settings::database == nullptr || strcmp(settings::database, get_database_name(MyDatabaseId)) == 0;
+
+    return is_here ? nullptr : settings::database;
 }
 
 const char *found_extension_version() noexcept
@@ -427,4 +437,13 @@ Datum cxone_sync_copy_privileges(PG_FUNCTION_ARGS)
     back_to(saved);
     SPI_finish();
     PG_RETURN_VOID();
+}
+
+Datum cxone_sync_other_database(PG_FUNCTION_ARGS)
+{
+    const char *name = cxone_sync::other_database();
+
+    if (name == nullptr)
+        PG_RETURN_NULL();
+    PG_RETURN_TEXT_P(cstring_to_text(name));
 }
