@@ -928,10 +928,13 @@ bool upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
 
 void raise_other_key(const Target *target)
 {
-    ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-                    errmsg("a trigger of table %s has changed the key of a row", target->table),
-                    errdetail("The row that was written is not the one that the event means."),
-                    errhint("Have the trigger change a key in a way that leaves its own result alone.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+             errmsg("a trigger of table %s has changed the key of a row", target->table),
+             errdetail("The row that was written is not the one that the event means."),
+             target->is_partitioned && !target->has_insert_triggers
+                 ? errhint("Create the trigger on the table, whose partitions get it from there.")
+                 : errhint("Have the trigger change a key in a way that leaves its own result alone.")));
     pg_unreachable();
 }
 
