@@ -13,10 +13,15 @@ bool check_rules(Target *target, Relation relation);
 bool check_row_security(Target *target, Relation relation);
 bool check_unique_key(Target *target, Relation relation);
 bool check_publications(Target *target, Relation relation);
-bool check_sequences(Target *target, Relation relation);
+/* What defaults and constraints call. */
+bool check_expressions(Target *target, Relation relation);
 
 /* Fills in what the writer has to know, and the warnings; for a target without a problem. */
 void describe_surroundings(Target *target, Relation relation);
+
+/* Whether a row of the table, or of its partitions, that goes or is changed runs code that may act on tables.
+ */
+bool has_acting_triggers(Oid relation);
 
 /* One more warning. */
 void warn(Target *target, const char *format, ...) pg_attribute_printf(2, 3);

@@ -131,8 +131,8 @@ struct Target {
     int number;          /* its place among them */
     int group;           /* targets whose tables are one, or that foreign keys connect, have the same */
     int rank;            /* referenced tables before those that reference them */
-    bool is_ordered;     /* its events are written one by one, in the order of arrival: triggers may read and
-                          * write anything, and foreign keys may change rows when one of theirs is updated */
+    bool is_ordered;     /* its events are written one by one, in the order of arrival: code of users may read
+                          * and write anything, and foreign keys may change rows when one of theirs is updated */
     bool has_other_keys; /* another target of its table has another key */
     bool keeps_arrival;  /* its group's events are written in the order of arrival */
     bool takes_turns;    /* its group's rows can be in each other's way: its writers follow one another */
