@@ -214,6 +214,10 @@ SELECT try($$add_target('t', 't', '{id}', delete_types => '{Gone}', mark_column 
 TRUNCATE t;
 SELECT breaks('DROP POLICY p ON t', 'CREATE POLICY p ON t TO regress_owner USING (true)');
 SELECT breaks('ALTER POLICY p ON t TO pg_monitor', 'ALTER POLICY p ON t TO PUBLIC');
+-- for some commands only
+SELECT breaks('CREATE POLICY s ON t FOR SELECT USING (true); CREATE POLICY i ON t FOR INSERT WITH CHECK (true); DROP POLICY p ON t', 'CREATE POLICY u ON t FOR UPDATE USING (true)');
+SELECT breaks('DROP POLICY i ON t', 'CREATE POLICY i ON t FOR INSERT WITH CHECK (true)');
+SELECT breaks('DROP POLICY s ON t', 'CREATE POLICY p ON t USING (true); DROP POLICY i ON t; DROP POLICY u ON t');
 SELECT breaks('CREATE POLICY q ON t AS RESTRICTIVE USING (true); DROP POLICY p ON t', 'ALTER ROLE regress_owner BYPASSRLS');
 ALTER TABLE t DISABLE ROW LEVEL SECURITY;
 ALTER ROLE regress_owner NOBYPASSRLS;
@@ -283,6 +287,10 @@ DROP TABLE t;
 -- of a partition, its own ones only
 SET ROLE regress_owner;
 CREATE TABLE t (id integer PRIMARY KEY, v text, updated_ts timestamptz) PARTITION BY RANGE (id);
+RESET ROLE;
+SELECT cxone_sync.add_target('t', 't', '{id}');
+SELECT cxone_sync.remove_target('t');
+SET ROLE regress_owner;
 CREATE TABLE t_low PARTITION OF t FOR VALUES FROM (0) TO (100);
 RESET ROLE;
 ALTER FUNCTION plain() RESET ALL;
@@ -361,6 +369,40 @@ ALTER TABLE t ALTER COLUMN code DROP DEFAULT, ALTER COLUMN id SET DEFAULT nextva
 SELECT try($$add_target('t', 't', '{id}')$$), deliver('{"id": 1}'), try($$remove_target('t')$$);
 DROP TABLE t;
 DROP SEQUENCE s;
+
+---- what defaults and constraints call
+SET ROLE regress_owner;
+CREATE TABLE t (id integer PRIMARY KEY, v text, updated_ts timestamptz) PARTITION BY RANGE (id);
+CREATE TABLE t_low PARTITION OF t FOR VALUES FROM (0) TO (100);
+RESET ROLE;
+CREATE FUNCTION word() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'word'; END $$;
+ALTER TABLE t ALTER COLUMN v SET DEFAULT upper(word());
+SELECT breaks('REVOKE EXECUTE ON FUNCTION word FROM PUBLIC', 'GRANT EXECUTE ON FUNCTION word TO regress_owner');
+ALTER TABLE t ALTER COLUMN v DROP DEFAULT, ADD CONSTRAINT other CHECK (v <> word());
+SELECT breaks('REVOKE EXECUTE ON FUNCTION word FROM regress_owner', 'ALTER TABLE t DROP CONSTRAINT other');
+SELECT breaks('ALTER TABLE t_low ADD CHECK (v <> word())', 'GRANT EXECUTE ON FUNCTION word TO PUBLIC');
+-- of the key, which events always have
+REVOKE EXECUTE ON FUNCTION word FROM PUBLIC;
+ALTER TABLE t_low DROP CONSTRAINT t_low_v_check;
+ALTER TABLE t ALTER COLUMN id SET DEFAULT length(word());
+SELECT try($$add_target('t', 't', '{id}')$$), deliver('{"id": 1}'), try($$remove_target('t')$$);
+DROP TABLE t;
+
+---- the table that a foreign key refers to is looked into as its owner
+SET ROLE regress_owner;
+CREATE TABLE t (id integer PRIMARY KEY, v text, extra jsonb, updated_ts timestamptz);
+RESET ROLE;
+CREATE SCHEMA apart;
+CREATE TABLE apart.parents (id integer PRIMARY KEY);
+ALTER TABLE apart.parents OWNER TO regress_owner;
+SELECT breaks('ALTER TABLE t ADD COLUMN p integer REFERENCES apart.parents', 'GRANT USAGE ON SCHEMA apart TO regress_owner');
+DROP SCHEMA apart CASCADE;
+
+---- what no event can bring
+SELECT breaks($$ALTER TABLE t ALTER COLUMN extra SET DEFAULT '[]'$$, $$ALTER TABLE t ALTER COLUMN extra SET DEFAULT '{}'$$);
+SELECT breaks($$ALTER TABLE t ADD COLUMN field_times jsonb DEFAULT 'null'$$, 'ALTER TABLE t DROP COLUMN field_times');
+SELECT try($$add_target('t', 't', '{id}')$$), try($$map_field('t', 'id', '/number', '')$$), try($$map_field('t', 'v', '')$$), try($$remove_target('t')$$);
+DROP TABLE t;
 
 ---- what field order and extra need
 SET ROLE regress_owner;

@@ -162,6 +162,19 @@ RETURNS SETOF record
 LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_target_states';
 COMMENT ON FUNCTION target_states() IS 'what the catalog says of each target';
 
+CREATE FUNCTION other_database() RETURNS text
+LANGUAGE c STRICT STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cxone_sync_other_database';
+COMMENT ON FUNCTION other_database() IS 'the database that the worker writes to (cxone_sync.database) if it is not this one';
+
+DO $$
+BEGIN
+    IF cxone_sync.other_database() IS NOT NULL THEN
+        RAISE WARNING 'deliveries are written to database "%", not to this one', cxone_sync.other_database()
+            USING HINT = 'Create the extension there, or set cxone_sync.database and restart the server. What the views of the worker show is about that database.';
+    END IF;
+END
+$$;
+
 CREATE VIEW targets AS
 SELECT c.name, c.relation, c.key_columns, c.order_column, c.event_types, c.type_path, c.root_path, c.delete_types, c.mark_column,
     c.kept_columns, CASE WHEN s.field_order THEN 'field' ELSE 'row' END AS time_order, s.extra AS keeps_extra,
@@ -170,7 +183,8 @@ SELECT c.name, c.relation, c.key_columns, c.order_column, c.event_types, c.type_
          FROM target_config AS o, LATERAL pg_catalog.unnest(pg_catalog.array_cat(o.event_types, o.delete_types)) AS t
          WHERE o.name <> c.name AND t <> ALL (coalesce(c.delete_types, '{}')))
     END AS left_to_others,
-    s.problem, s.hint, nullif(pg_catalog.concat_ws('; ', other.warning, s.warning), '') AS warning
+    s.problem, s.hint, nullif(pg_catalog.concat_ws('; ', other.warning, s.warning,
+        'deliveries are written to database ' || pg_catalog.quote_ident(other_database()) || ', not to this one'), '') AS warning
 FROM target_config c LEFT JOIN target_states() s USING (name) LEFT JOIN LATERAL (
     SELECT pg_catalog.format('another table has the name %s by which the table was set: run cxone_sync.change_target() with the one that is meant',
         c.relation_name) AS warning
@@ -284,7 +298,7 @@ COMMENT ON FUNCTION replay_dead_letters(bigint[], text, text, integer) IS
 CREATE FUNCTION purge_dead_letters(older_than interval, force boolean DEFAULT false) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_purge_dead_letters';
 COMMENT ON FUNCTION purge_dead_letters(interval, boolean) IS
-    'deletes the dead letters that arrived longer ago, less than an hour only with force; returns how many';
+    'deletes the dead letters that arrived longer ago, less than a day only with force; returns how many';
 
 CREATE FUNCTION simulate(
     payload jsonb, OUT event integer, OUT target text, OUT outcome text, OUT event_key text, OUT event_time timestamptz,
@@ -386,7 +400,7 @@ COMMENT ON EVENT TRIGGER cxone_sync_names IS
 CREATE FUNCTION purge_tombstones(older_than interval, force boolean DEFAULT false) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cxone_sync_purge_tombstones';
 COMMENT ON FUNCTION purge_tombstones(interval, boolean) IS
-    'forgets deletions older than any event that may still come, less than an hour only with force; returns how many';
+    'forgets deletions older than any event that may still come, less than a day only with force; returns how many';
 
 /* ---- the registration with CXone ---- */
 
@@ -548,7 +562,7 @@ GRANT EXECUTE ON FUNCTION
 TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION
-    target_states(), data_action(), dead_letters_open(), intake_lag(), intake_lag_buckets(), sync_counters(), worker_status()
+    target_states(), other_database(), data_action(), dead_letters_open(), intake_lag(), intake_lag_buckets(), sync_counters(), worker_status()
 TO pg_monitor;
 GRANT SELECT ON targets, data_action, dead_letters_open, intake_lag, intake_lag_buckets, sync_counters TO pg_monitor;
 

@@ -465,6 +465,27 @@ SELECT cxone_sync.value_from_extra('contact_records', 'email', '{}');
 CALL cxone_sync.fill_from_extra('contact_records', 'email');
 RESET ROLE;
 
+---- a column's type may change functions, and ask for values in its turn
+SET ROLE regress_owner;
+CREATE FUNCTION test.is_fine(v text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    FOR turn IN 1..2 LOOP
+        EXIT WHEN v <> 'outer';
+        EXECUTE format('CREATE OR REPLACE FUNCTION test.changed() RETURNS int LANGUAGE sql AS $f$ SELECT %s $f$', turn);
+        PERFORM cxone_sync.value_from_extra('of_type', 'v', '{"v": "inner"}');
+    END LOOP;
+    RETURN true;
+END
+$$;
+CREATE DOMAIN test.checked AS text CHECK (test.is_fine(VALUE));
+CREATE TABLE test.of_type (id text PRIMARY KEY, v test.checked, extra jsonb, updated_ts timestamptz);
+RESET ROLE;
+SELECT cxone_sync.add_target('of_type', 'test.of_type', '{id}', event_types => '{OfType}');
+SET ROLE regress_owner;
+SELECT cxone_sync.value_from_extra('of_type', 'v', format('{"v": "%s", "w": %s}', v, i)::jsonb) FROM (VALUES (1, 'outer'), (2, 'outer')) AS t (i, v);
+RESET ROLE;
+SELECT cxone_sync.remove_target('of_type');
+
 DROP SCHEMA test CASCADE;
 DROP OWNED BY regress_owner;
 DROP EXTENSION cxone_sync;

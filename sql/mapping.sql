@@ -50,11 +50,26 @@ SELECT id, first_name FROM cxone_sync.contact_records ORDER BY id;
 ALTER TABLE cxone_sync.contact_records ADD COLUMN "firstName" text;
 SELECT deliver('{"id": 4, "firstName": "camel", "first_name": "exact"}', '{"id": 5, "firstName": "camel"}');
 SELECT id, first_name, "firstName" FROM cxone_sync.contact_records WHERE id >= '4' ORDER BY id;
--- the key timestamp is the event's time, whatever columns there are
-ALTER TABLE cxone_sync.contact_records ADD COLUMN "timestamp" text;
-SELECT deliver('{"id": 6, "timestamp": "2026-01-01T00:00:00Z"}');
-SELECT id, "timestamp" FROM cxone_sync.contact_records WHERE id = '6';
-ALTER TABLE cxone_sync.contact_records DROP COLUMN "timestamp", DROP COLUMN "firstName";
+-- a member may feed the event's time and a column; extra holds it if only the time has lost it
+ALTER TABLE cxone_sync.contact_records DROP COLUMN "firstName", ADD COLUMN "timestamp" text, ADD COLUMN changed_at timestamptz;
+SELECT cxone_sync.map_field('contact_records', 'updated_ts', '/changedAt', '/madeAt');
+SELECT deliver('{"id": 6, "timestamp": "2026-01-01T00:00:00Z"}',
+    '{"id": 7, "changedAt": "2026-01-02T00:00:00Z", "madeAt": "2026-01-01T00:00:00Z", "timestamp": "soon"}',
+    '{"id": 8, "changedAt": null, "madeAt": "2026-01-01T00:00:00Z"}');
+SELECT id, "timestamp", changed_at, updated_ts, extra FROM cxone_sync.contact_records WHERE id >= '6' ORDER BY id;
+SELECT target, key FROM cxone_sync.unmapped_keys WHERE key IN ('timestamp', 'changedAt', 'madeAt');
+SELECT cxone_sync.unmap_field('contact_records', 'updated_ts');
+-- so may one of the key
+CREATE TABLE moments (id text, "timestamp" timestamptz, v text, updated_ts timestamptz, PRIMARY KEY (id, "timestamp"));
+ALTER TABLE moments OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('moments', 'moments', '{id,timestamp}', event_types => '{Moment}');
+SELECT deliver('{"eventType": "Moment", "id": 1, "v": "a", "timestamp": "2026-01-01T00:00:00Z"}',
+    '{"eventType": "Moment", "id": 1, "v": "b", "timestamp": "2026-01-02T00:00:00Z"}');
+TABLE moments;
+SELECT cxone_sync.remove_target('moments');
+DROP TABLE moments;
+ALTER TABLE cxone_sync.contact_records DROP COLUMN "timestamp", DROP COLUMN changed_at;
+DELETE FROM cxone_sync.contact_records WHERE id IN ('7', '8');
 
 -- odd names, also those that the statements use themselves
 ALTER TABLE cxone_sync.contact_records ADD COLUMN "Weird Name" text, ADD COLUMN "select" text, ADD COLUMN "größe" text,

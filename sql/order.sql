@@ -249,6 +249,69 @@ SELECT deliver(e('Strict', 1, '{"id": "1", "v": "bad"}'), e('Strict', 1, '{"id":
 COMMIT;
 SELECT * FROM dead;
 
+TRUNCATE cxone_sync.dead_letters;
+
+---- foreign keys that delete or change rows, whose triggers write a target, over however many tables
+SET ROLE regress_owner;
+CREATE TABLE accounts (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE TABLE links (id text PRIMARY KEY, account text REFERENCES accounts ON DELETE CASCADE);
+CREATE TABLE notes (id text PRIMARY KEY, link text REFERENCES links ON DELETE SET NULL);
+CREATE TABLE orphans (id text PRIMARY KEY, state text, updated_ts timestamptz);
+CREATE FUNCTION tell_orphan() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE test.orphans SET state = 'orphan' WHERE id = OLD.id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER tell_orphan AFTER UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION tell_orphan();
+RESET ROLE;
+SELECT cxone_sync.add_target('z_accounts', 'accounts', '{id}', event_types => '{Account}', delete_types => '{AccountGone}'), cxone_sync.add_target('a_orphans', 'orphans', '{id}', event_types => '{Orphan}');
+INSERT INTO accounts VALUES ('a', '2026-01-01');
+INSERT INTO links VALUES ('l', 'a');
+INSERT INTO notes VALUES ('n', 'l');
+INSERT INTO orphans VALUES ('n', 'new', '2026-01-01');
+SELECT deliver(e('AccountGone', 2, '{"id": "a"}'), e('Orphan', 2, '{"id": "n", "state": "closed"}'));
+SELECT id, state FROM orphans;
+SELECT cxone_sync.remove_target('z_accounts'), cxone_sync.remove_target('a_orphans');
+
+---- defaults, constraints and policies that read tables
+SET ROLE regress_owner;
+CREATE TABLE numbered (id text PRIMARY KEY, n integer, team text, updated_ts timestamptz);
+CREATE FUNCTION next_number() RETURNS integer LANGUAGE sql STABLE AS 'SELECT coalesce(max(n), 0) + 1 FROM test.numbered';
+CREATE FUNCTION has_room(name text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT count(*) < 2 FROM test.numbered WHERE team = name';
+ALTER TABLE numbered ALTER COLUMN n SET DEFAULT next_number();
+RESET ROLE;
+SELECT cxone_sync.add_target('numbered', 'numbered', '{id}', event_types => '{Numbered}');
+SELECT deliver(e('Numbered', 1, '{"id": "b", "team": "t"}'), e('Numbered', 1, '{"id": "a", "team": "t"}'));
+SELECT id, n FROM numbered ORDER BY n;
+ALTER TABLE numbered ALTER COLUMN n DROP DEFAULT, ADD CONSTRAINT room CHECK (n IS NOT NULL OR has_room(team));
+TRUNCATE numbered, cxone_sync.dead_letters;
+SELECT deliver(e('Numbered', 1, '{"id": "c", "team": "t"}'), e('Numbered', 1, '{"id": "b", "team": "t"}'), e('Numbered', 1, '{"id": "a", "team": "t"}'));
+SELECT event_key, sqlstate FROM dead;
+ALTER TABLE numbered DROP CONSTRAINT room, ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY everything ON numbered USING (true);
+CREATE POLICY room ON numbered AS RESTRICTIVE FOR INSERT WITH CHECK (has_room(team));
+TRUNCATE numbered, cxone_sync.dead_letters;
+SELECT deliver(e('Numbered', 1, '{"id": "c", "team": "t"}'), e('Numbered', 1, '{"id": "b", "team": "t"}'), e('Numbered', 1, '{"id": "a", "team": "t"}'));
+SELECT event_key, sqlstate FROM dead;
+SELECT cxone_sync.remove_target('numbered');
+TRUNCATE cxone_sync.dead_letters;
+
+---- which triggers run is each session's matter; what they drop was not applied, whatever a session has looked at before
+SET ROLE regress_owner;
+CREATE TABLE dropped (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE FUNCTION drop_row() RETURNS trigger LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER drop_row BEFORE INSERT ON dropped FOR EACH ROW EXECUTE FUNCTION drop_row();
+RESET ROLE;
+SELECT cxone_sync.add_target('dropped', 'dropped', '{id}', event_types => '{Dropped}');
+SET session_replication_role = replica;
+ALTER TABLE dropped ADD COLUMN v text;
+SELECT deliver(e('Dropped', 1, '{"id": "1"}'));
+RESET session_replication_role;
+SELECT deliver(e('Dropped', 1, '{"id": "2"}'));
+SELECT id FROM dropped;
+SELECT event_key, sqlstate FROM dead;
+
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
 DROP TABLE cxone_sync.contact_records;

@@ -249,15 +249,16 @@ SELECT cxone_sync.purge_tombstones(NULL);
 SELECT cxone_sync.purge_dead_letters('90');
 \set VERBOSITY terse
 SELECT cxone_sync.purge_tombstones('90');
-SELECT cxone_sync.purge_dead_letters('59 minutes 59 seconds', force => false);
-SELECT cxone_sync.purge_dead_letters('59 minutes', NULL);
+SELECT cxone_sync.purge_dead_letters('3650'); -- ten years of days, or an hour
+SELECT cxone_sync.purge_dead_letters('23 hours 59 minutes 59 seconds', force => false);
+SELECT cxone_sync.purge_dead_letters('23 hours', NULL);
 -- by the instant that is meant, which lies ahead, though twelve months count as 360 days where intervals are compared
 SELECT interval '-12 months 362 days' > '1 day';
 SELECT cxone_sync.purge_dead_letters('-12 months 362 days', true);
 SELECT cxone_sync.purge_dead_letters('-1 microsecond', true);
 SELECT id FROM dead;
 SELECT relation, key FROM cxone_sync.tombstones;
-SELECT cxone_sync.purge_dead_letters('1 hour'), cxone_sync.purge_dead_letters('0', force => true), cxone_sync.purge_tombstones('1 hour'), cxone_sync.purge_tombstones('0', force => true);
+SELECT cxone_sync.purge_dead_letters('24 hours'), cxone_sync.purge_dead_letters('0', force => true), cxone_sync.purge_tombstones('1 day'), cxone_sync.purge_tombstones('0', force => true);
 TRUNCATE cxone_sync.tombstones;
 
 ---- what an event would do

@@ -72,8 +72,6 @@ Mapping::Mapping(std::vector<TargetSpec> specs)
         root.rooted.push_back(index);
         target.root_node = &root;
         place_columns(index, target);
-        target.time_paths.insert(target.time_paths.end(), target.later_time_paths.begin(),
-                                 target.later_time_paths.end());
         for (const std::string &path : target.time_paths)
             add_choice(index, path, target.time_places);
     }
@@ -119,17 +117,17 @@ void Mapping::add_choice(std::uint16_t target, std::string_view pointer, std::ve
 
 /*
  * Without paths of its own a column takes the key that is its name, else that of its camelCase form, unless
- * the key has another meaning already: the event's time first, then other columns' own names, then camelCase
- * forms of columns that come earlier.
+ * the key feeds another column already: other columns' own names come first, then camelCase forms of columns
+ * that come earlier. The event's time may be read from what feeds a column.
  */
 void Mapping::place_columns(std::uint16_t index, Target &target)
 {
     const auto key_of = [&target](std::string_view name) { return json_pointer_to(target.root, name); };
-    std::set<std::string> meant(target.time_paths.begin(), target.time_paths.end());
+    std::set<std::string> given;
 
     target.column_places.resize(target.columns.size());
     const auto give = [&](std::size_t column, std::string key) {
-        if (meant.insert(key).second)
+        if (given.insert(key).second)
             add_choice(index, key, target.column_places[column]);
     };
     for (const bool exact : {true, false}) {

@@ -575,10 +575,9 @@ Mapping::TargetSpec target_spec(const Target *target)
     for (int i = 0; i < target->key_count; i++)
         spec.keys.push_back(static_cast<std::uint16_t>(target->keys[i].column));
     copy_texts(target->order.paths, spec.time_paths);
-    auto &default_paths = spec.time_paths.empty() ? spec.time_paths : spec.later_time_paths;
-    default_paths.push_back(json_pointer_to(spec.root, contract::time_key));
+    spec.time_paths.push_back(json_pointer_to(spec.root, contract::time_key));
     if (!spec.root.empty())
-        default_paths.push_back(json_pointer_to("", contract::time_key));
+        spec.time_paths.push_back(json_pointer_to("", contract::time_key));
     spec.extra_column = target->extra;
     spec.mark_column = target->mark;
     return spec;
@@ -651,7 +650,7 @@ void replace_catalog(const List *targets, const Tables &connected, MemoryContext
     fresh->targets = static_cast<Target **>(palloc(Max(fresh->count, 1) * sizeof(Target *)));
     for (int i = 0; i < fresh->count; i++) {
         fresh->targets[i] = static_cast<Target *>(list_nth(targets, i));
-        fresh->targets[i]->pins = &fresh->pins;
+        fresh->targets[i]->catalog = fresh;
         fresh->targets[i]->number = i;
     }
     fresh->writer_locks = find_writer_locks(fresh->targets, fresh->count);
@@ -709,8 +708,6 @@ bool any_lock_is_gone()
     return false;
 }
 
-} // namespace
-
 void watch_catalog()
 {
     static bool watching = false;
@@ -727,12 +724,33 @@ void watch_catalog()
     watching = true;
 }
 
+/* For the catalog; also when an error ends the context. */
+void call_with_end_of_context(MemoryContextCallbackFunction function)
+{
+    auto *callback = static_cast<MemoryContextCallback *>(palloc(sizeof(MemoryContextCallback)));
+
+    callback->func = function;
+    callback->arg = catalog;
+    MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+}
+
+} // namespace
+
 const Catalog &open_catalog()
 {
+    watch_catalog();
     lock_extension();
     if (catalog == nullptr || catalog_is_stale() || any_lock_is_gone())
         apart_from_session(read_catalog);
+    call_with_end_of_context(unpin_catalog);
+    catalog->pins++;
     return *catalog;
+}
+
+void begin_write()
+{
+    call_with_end_of_context([](void *of) { static_cast<Catalog *>(of)->writes--; });
+    catalog->writes++;
 }
 
 bool catalog_is_stale() noexcept
@@ -747,8 +765,8 @@ void doubt_catalog() noexcept
 
 bool find_conflict(const Target *target, TargetProblem &problem)
 {
-    for (int i = 0; i < catalog->count; i++) {
-        const Target *other = catalog->targets[i];
+    for (int i = 0; i < target->catalog->count; i++) {
+        const Target *other = target->catalog->targets[i];
 
         if (other != target && conflict(target, other, problem))
             return true;
@@ -758,17 +776,17 @@ bool find_conflict(const Target *target, TargetProblem &problem)
 
 Target *find_target(const char *name)
 {
-    for (int i = 0; i < catalog->count; i++) {
-        if (strcmp(catalog->targets[i]->config.name, name) == 0)
-            return catalog->targets[i];
+    const Catalog &opened = open_catalog();
+
+    for (int i = 0; i < opened.count; i++) {
+        if (strcmp(opened.targets[i]->config.name, name) == 0)
+            return opened.targets[i];
     }
     return nullptr;
 }
 
 Target *require_target(const char *name)
 {
-    watch_catalog();
-    (void)open_catalog();
     Target *target = find_target(name);
 
     if (target == nullptr)
@@ -808,18 +826,6 @@ void check_caller_owns(Oid relation)
                         errhint("Events are written as the table's owner.")));
 }
 
-void pin_catalog(MemoryContext user)
-{
-    auto *callback =
-        static_cast<MemoryContextCallback *>(MemoryContextAlloc(user, sizeof(MemoryContextCallback)));
-
-    callback->func = unpin_catalog;
-    callback->arg = catalog;
-    /* A reset callback, so that an error unpins as well. */
-    MemoryContextRegisterResetCallback(user, callback);
-    catalog->pins++;
-}
-
 const std::shared_ptr<const Mapping> &current_mapping() noexcept
 {
     return mapping_of_catalog();
@@ -835,7 +841,6 @@ std::shared_ptr<const Mapping> mapping_of_column(const Target *target, int colum
     spec.delete_types.clear();
     spec.keys.clear();
     spec.time_paths.clear();
-    spec.later_time_paths.clear();
     spec.mark_column = -1;
     for (std::size_t i = 0; i < spec.columns.size(); i++) {
         if (i == static_cast<std::size_t>(column))

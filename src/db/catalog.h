@@ -23,7 +23,8 @@ struct WriterLock {
  */
 struct Catalog {
     MemoryContext context;
-    int pins; /* writes that use it: one, and those inside its triggers */
+    int pins;   /* memory contexts that it was opened in */
+    int writes; /* under way by it: one, and those inside its triggers */
     int count;
     Target **targets;         /* ordered by name; as Mapping::targets() */
     Tables connected;         /* their groups rest on the foreign keys of these */
@@ -31,13 +32,11 @@ struct Catalog {
     bool tombstones_locked;   /* when it was read: what it says of lost rows is to be looked at again */
 };
 
-/* To be called once in each process that reads the catalog. */
-void watch_catalog();
-
 /*
  * The catalog, for the transaction under way. Makes sure that the extension is there in the library's version
  * and stays so (lock_extension()), and reads anew what has changed. A table that is locked by others is not
- * waited for: its target is_locked until the lock is gone.
+ * waited for: its target is_locked until the lock is gone. It stays as it is as long as the current memory
+ * context, whatever changes meanwhile.
  *
  * Raises 55000 (object_not_in_prerequisite_state), with a hint, whenever no deliveries can be taken at all.
  */
@@ -49,13 +48,16 @@ bool catalog_is_stale() noexcept;
 /* Has it read anew next time: something may have changed that no invalidation tells of. */
 void doubt_catalog() noexcept;
 
+/* A write by the catalog last opened begins; it ends with the current memory context. */
+void begin_write();
+
 /* What keeps the target from standing beside another one; false if nothing does. */
 bool find_conflict(const Target *target, TargetProblem &problem);
 
-/* Looks for the target by name; null if there is none. */
+/* Opens the catalog and looks for the target by name; null if there is none. */
 Target *find_target(const char *name);
 
-/* Opens the catalog and finds the target; raises 42704 (undefined_object) if there is none. */
+/* The same, but raises 42704 (undefined_object) if there is none. */
 Target *require_target(const char *name);
 
 /* Raises what makes dead letters of the target's events, or 55P03 if its table is locked. */
@@ -66,9 +68,6 @@ void check_usable(const Target *target);
  * somebody who could not write it.
  */
 void check_caller_owns(Oid relation);
-
-/* Keeps the catalog last opened for as long as the memory context `user`, whatever changes meanwhile. */
-void pin_catalog(MemoryContext user);
 
 /* The mapping of the catalog last opened; null before. Pure C++: may be shared with the network threads. */
 const std::shared_ptr<const Mapping> &current_mapping() noexcept;

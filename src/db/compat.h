@@ -108,6 +108,15 @@ inline AclResult schema_aclcheck(Oid schema, Oid role, AclMode mode)
 #endif
 }
 
+inline AclResult function_aclcheck(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE);
+#else
+    return pg_proc_aclcheck(function, role, ACL_EXECUTE);
+#endif
+}
+
 /* Since 16 walkers are declared with their parameters. */
 inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context)
 {

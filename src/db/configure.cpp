@@ -206,9 +206,9 @@ void check_arguments(FunctionCallInfo fcinfo, const Parameter *parameters)
 /* Then events of this one clear marks that the other one sets. */
 bool shares_mark(const Target *target)
 {
-    const Catalog &catalog = open_catalog();
+    const Catalog *catalog = target->catalog;
 
-    return std::any_of(catalog.targets, catalog.targets + catalog.count, [target](const Target *other) {
+    return std::any_of(catalog->targets, catalog->targets + catalog->count, [target](const Target *other) {
         return other != target && other->config.relation == target->config.relation &&
                other->config.mark_column != nullptr &&
                strcmp(other->config.mark_column, target->config.mark_column) == 0;
@@ -299,8 +299,6 @@ Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
-    watch_catalog();
-    (void)open_catalog();
     if (find_target(name) != nullptr)
         ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("target \"%s\" already exists", name),
                         errhint("cxone_sync.change_target() changes it.")));
@@ -385,7 +383,6 @@ Datum cxone_sync_target_states(PG_FUNCTION_ARGS)
 {
     ReturnSetInfo *result = compat::begin_result_set(fcinfo);
 
-    watch_catalog();
     const Catalog &catalog = open_catalog();
     for (int i = 0; i < catalog.count; i++) {
         const Target *target = catalog.targets[i];

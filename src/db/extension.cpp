@@ -1,4 +1,5 @@
 #include "core/monitoring.h"
+#include "db/settings.h"
 
 #include "db/extension.h"
 #include "db/guard.h"
@@ -8,7 +9,6 @@
 extern "C" {
 #include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_proc.h"
 #include "commands/trigger.h"
 #include "utils/reltrigger.h"
 }
@@ -17,6 +17,7 @@ extern "C" {
 PG_FUNCTION_INFO_V1(cxone_sync_check_schema);
 PG_FUNCTION_INFO_V1(cxone_sync_reset_privileges);
 PG_FUNCTION_INFO_V1(cxone_sync_copy_privileges);
+PG_FUNCTION_INFO_V1(cxone_sync_other_database);
 }
 
 namespace cxone_sync {
@@ -261,6 +262,20 @@ void run_made_statements(const char *query, int count, Datum *objects)
     }
 }
 
+/* A lock on one of them holds up the deliveries of all targets: it is told which one it is. */
+void lock_own_table(const char *name, Oid relation, LOCKMODE lock)
+{
+    PgError error;
+
+    if (guarded(error, [relation, lock] { LockRelationOid(relation, lock); }))
+        return;
+    if (error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
+        snprintf(error.message, sizeof(error.message), "table \"cxone_sync.%s\" is locked", name);
+        strlcpy(error.hint, "Look for who holds the lock in pg_locks.", sizeof(error.hint));
+    }
+    raise(error);
+}
+
 } // namespace
 
 void lock_extension()
@@ -289,6 +304,15 @@ bool upgrade_extension()
     check_spi(SPI_execute(statement, false, 0), SPI_OK_UTILITY, statement);
     SPI_finish();
     return true;
+}
+
+const char *other_database()
+{
+    /* without the library in shared_preload_libraries there is no worker */
+    const bool is_here =
+        settings::database == nullptr || strcmp(settings::database, get_database_name(MyDatabaseId)) == 0;
+
+    return is_here ? nullptr : settings::database;
 }
 
 const char *found_extension_version() noexcept
@@ -320,7 +344,7 @@ bool find_own_table(const char *name, LOCKMODE lock, OwnTable &table, PgError &e
 
     table.relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
     if (OidIsValid(table.relation) && lock != NoLock)
-        LockRelationOid(table.relation, lock);
+        lock_own_table(name, table.relation, lock);
     Relation relation = OidIsValid(table.relation) ? RelationIdGetRelation(table.relation) : nullptr;
     if (!RelationIsValid(relation))
         return refuse(error, psprintf("table \"cxone_sync.%s\" does not exist", name),
@@ -413,4 +437,13 @@ Datum cxone_sync_copy_privileges(PG_FUNCTION_ARGS)
     back_to(saved);
     SPI_finish();
     PG_RETURN_VOID();
+}
+
+Datum cxone_sync_other_database(PG_FUNCTION_ARGS)
+{
+    const char *name = cxone_sync::other_database();
+
+    if (name == nullptr)
+        PG_RETURN_NULL();
+    PG_RETURN_TEXT_P(cstring_to_text(name));
 }

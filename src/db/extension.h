@@ -26,6 +26,9 @@ bool extension_is_older() noexcept;
  */
 bool upgrade_extension();
 
+/* The database that the worker writes to if it is not this one; else null. */
+const char *other_database();
+
 /* What lock_extension() found as the extension's version; empty if there is none. */
 const char *found_extension_version() noexcept;
 

@@ -98,7 +98,7 @@ struct Fill {
     int page_size;
     int64 filled;
     int64 failed;
-    MemoryContext page_context; /* of one try of a page, the pin of the target included */
+    MemoryContext page_context; /* of one try of a page */
     MemoryContext key_context;
     Datum *last_key; /* null: there is no page before */
     Oid *key_types;
@@ -178,7 +178,6 @@ void fill_page(Fill *fill, int rows, PageResult *page)
     const int column = require_column(target, fill->column);
 
     check_same_key(fill, target);
-    pin_catalog(fill->page_context);
     const SavedIdentity saved = as_owner(target->owner);
     (void)pin_text_forms();
     const bool goes_on = fill->last_key != nullptr;

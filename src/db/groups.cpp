@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "db/groups.h"
+#include "db/surroundings.h"
 extern "C" {
 #include "catalog/partition.h"
 #include "utils/array.h"
@@ -17,6 +18,7 @@ struct ForeignKey {
     Oid referencing;
     Oid referenced;
     List *updated; /* the columns that it refers to, if their update changes rows that refer to them */
+    bool deletes;  /* or the deletion of a row does */
 };
 
 struct ForeignKeys {
@@ -52,17 +54,22 @@ List *referenced_columns(HeapTuple tuple, TupleDesc row)
     return columns;
 }
 
+bool only_refuses(char action)
+{
+    return action == FKCONSTR_ACTION_NOACTION || action == FKCONSTR_ACTION_RESTRICT;
+}
+
 void add_key(ForeignKeys *all, HeapTuple tuple, TupleDesc row)
 {
     const auto *form = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple));
-    const bool only_refuses =
-        form->confupdtype == FKCONSTR_ACTION_NOACTION || form->confupdtype == FKCONSTR_ACTION_RESTRICT;
 
     if (all->count == all->room)
         all->keys = static_cast<ForeignKey *>(repalloc(all->keys, (all->room *= 2) * sizeof(ForeignKey)));
     all->keys[all->count++] = {.referencing = whole_table(form->conrelid),
                                .referenced = whole_table(form->confrelid),
-                               .updated = only_refuses ? NIL : referenced_columns(tuple, row)};
+                               .updated =
+                                   only_refuses(form->confupdtype) ? NIL : referenced_columns(tuple, row),
+                               .deletes = !only_refuses(form->confdeltype)};
 }
 
 /* All of the database; but a partition's copies of its table's are not read. */
@@ -152,6 +159,24 @@ bool may_update(const Target *target, const List *columns)
     return false;
 }
 
+/* Whether a deletion runs code of users on the tables whose rows refer to the target's, over however many. */
+bool deletion_acts_on_tables(const ForeignKeys *all, const Target *target)
+{
+    List *reached = list_make1_oid(table_of(target));
+
+    for (int i = 0; i < list_length(reached); i++) {
+        if (i > 0 && has_acting_triggers(list_nth_oid(reached, i)))
+            return true;
+        for (int k = 0; k < all->count; k++) {
+            /* further on rows may be changed as well as deleted */
+            if (all->keys[k].referenced == list_nth_oid(reached, i) &&
+                (all->keys[k].deletes || (i > 0 && all->keys[k].updated != NIL)))
+                reached = list_append_unique_oid(reached, all->keys[k].referencing);
+        }
+    }
+    return false;
+}
+
 void group_by_label(const ForeignKeys *all, const List *targets)
 {
     const int count = list_length(targets);
@@ -160,6 +185,7 @@ void group_by_label(const ForeignKeys *all, const List *targets)
         auto *a = static_cast<Target *>(list_nth(targets, i));
 
         a->group = i;
+        a->is_ordered |= deletes_rows(a) && deletion_acts_on_tables(all, a);
         a->takes_turns = list_member_oid(a->references, a->config.relation);
         for (int j = 0; j < i; j++) {
             auto *b = static_cast<Target *>(list_nth(targets, j));

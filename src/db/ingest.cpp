@@ -17,7 +17,6 @@ Datum cxone_sync_ingest(PG_FUNCTION_ARGS)
 {
     Jsonb *payload = PG_GETARG_JSONB_P(0);
 
-    watch_catalog();
     (void)open_catalog(); /* by its mapping the events are mapped */
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);

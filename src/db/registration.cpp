@@ -40,9 +40,9 @@ void require_set_up()
                 (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("cxone_sync.api_url is not set"),
                  errhint("Set it, cxone_sync.endpoint_url, cxone_sync.client_id and "
                          "cxone_sync.client_secret_file, and reload the configuration.")));
-    if (strcmp(get_database_name(MyDatabaseId), settings::database) != 0)
+    if (other_database() != nullptr)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("the registration is made by database \"%s\"", settings::database),
+                        errmsg("the registration is made by database \"%s\"", other_database()),
                         errhint("Call the function there, or set cxone_sync.database.")));
     lock_extension();
 }

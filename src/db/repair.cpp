@@ -147,9 +147,16 @@ void delete_applied(const Letters &letters)
     SPI_finish();
 }
 
+TimestampTz before(TimestampTz time, Datum interval)
+{
+    return DatumGetTimestampTz(
+        DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(time), interval));
+}
+
 /*
  * What is older than the arguments of a purge say. What they mean is an instant: by that a slip is told, not
- * by the interval, whose months and days have no length of their own.
+ * by the interval, whose months and days have no length of their own. A day is as long as the calendar or 24
+ * hours, whichever is less.
  */
 TimestampTz limit_of_purge(FunctionCallInfo fcinfo)
 {
@@ -157,17 +164,18 @@ TimestampTz limit_of_purge(FunctionCallInfo fcinfo)
 
     if (PG_ARGISNULL(0))
         ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("\"older_than\" must not be null")));
-    const TimestampTz limit = DatumGetTimestampTz(
-        DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(now), PG_GETARG_DATUM(0)));
+    Interval day = {.time = 0, .day = 1, .month = 0};
+    const TimestampTz yesterday = Max(before(now, IntervalPGetDatum(&day)), now - USECS_PER_DAY);
+    const TimestampTz limit = before(now, PG_GETARG_DATUM(0));
     const bool is_forced = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
     if (limit > now)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"older_than\" must be positive"),
                         errhint("What is older than 90 days goes with '90 days'.")));
-    if (limit > now - USECS_PER_HOUR && !is_forced)
+    if (limit > yesterday && !is_forced)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("\"older_than\" is %g seconds",
                                static_cast<double>(now - limit) / static_cast<double>(USECS_PER_SEC)),
-                        errhint("Write '90 days' for days. Less than an hour needs force => true.")));
+                        errhint("Write '90 days' for days. Less than a day needs force => true.")));
     return limit;
 }
 
@@ -269,7 +277,6 @@ Datum cxone_sync_replay_dead_letters(PG_FUNCTION_ARGS)
 {
     ReturnSetInfo *result = compat::begin_result_set(fcinfo);
 
-    watch_catalog();
     (void)open_catalog();
     check_replay(fcinfo);
     const Letters letters = read_letters(fcinfo);
@@ -307,7 +314,6 @@ Datum cxone_sync_simulate(PG_FUNCTION_ARGS)
     Jsonb *payload = PG_GETARG_JSONB_P(0);
     ReturnSetInfo *result = compat::begin_result_set(fcinfo);
 
-    watch_catalog();
     (void)open_catalog();
     Delivery *delivery = make_delivery(JsonbToCString(nullptr, &payload->root, VARSIZE(payload)));
     parse_or_refuse(delivery);

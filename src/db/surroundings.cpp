@@ -6,16 +6,17 @@
 #include <cstdarg>
 
 #include "db/catalog_scan.h"
+#include "db/extension.h"
 #include "db/guard.h"
 #include "db/surroundings.h"
 extern "C" {
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_partitioned_table.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_publication.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "nodes/readfuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteDefine.h"
 #include "rewrite/rewriteHandler.h"
@@ -50,7 +51,7 @@ bool is_in_the_way(const Target *target, const RewriteRule *rule)
 {
     if (rule->event == CMD_UPDATE)
         return true;
-    if (!fires(rule->enabled))
+    if (rule->enabled == RULE_DISABLED || rule->enabled == RULE_FIRES_ON_REPLICA)
         return false;
     return rule->event == CMD_INSERT || (rule->event == CMD_DELETE && deletes_rows(target));
 }
@@ -70,14 +71,17 @@ bool concerns(const RowSecurityPolicy *policy, Oid role)
                        [role](Oid of) { return of == ACL_ID_PUBLIC || has_privs_of_role(role, of); });
 }
 
-bool some_policy_permits(Relation relation, Oid role)
+bool some_policy_permits(Relation relation, Oid role, char command)
 {
     ListCell *cell;
 
+    if (relation->rd_rsdesc == nullptr)
+        return false;
     foreach (cell, relation->rd_rsdesc->policies) {
         const auto *policy = static_cast<RowSecurityPolicy *>(lfirst(cell));
 
-        if (policy->permissive && concerns(policy, role))
+        if (policy->permissive && (policy->polcmd == '*' || policy->polcmd == command) &&
+            concerns(policy, role))
             return true;
     }
     return false;
@@ -281,13 +285,50 @@ bool check_identity_of_part(Target *target, Oid part)
     return ok;
 }
 
-/* ---- sequences ---- */
+/* ---- expressions ---- */
 
-/* Collects the sequences whose next number an expression takes. */
-bool find_sequences(Node *node, void *sequences)
+/*
+ * Whether the function may read or write what others do: one that is IMMUTABLE must not, and PostgreSQL's
+ * own, such as now() and nextval(), mean no rows.
+ */
+bool acts_on_tables(Oid function, bool is_of_trigger)
+{
+    if (function < FirstNormalObjectId)
+        return false;
+    HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+    if (!HeapTupleIsValid(tuple))
+        return true;
+    const auto *form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+    /* values are made in C by such as uuid_generate_v4(); what a trigger does there is anybody's guess */
+    const bool may_act =
+        form->provolatile != PROVOLATILE_IMMUTABLE && (is_of_trigger || form->prolang != ClanguageId);
+    ReleaseSysCache(tuple);
+    return may_act;
+}
+
+/* What the expressions of a table mean to its target. */
+struct Calls {
+    Oid owner;
+    bool act_on_tables;
+    Oid forbidden;   /* a function that the owner may not execute; 0: there is none */
+    List *sequences; /* whose next numbers are taken */
+};
+
+bool look_at_call(Oid function, void *context)
+{
+    auto *calls = static_cast<Calls *>(context);
+
+    calls->act_on_tables |= acts_on_tables(function, false);
+    if (compat::function_aclcheck(function, calls->owner) != ACLCHECK_OK)
+        calls->forbidden = function;
+    return false;
+}
+
+bool look_at_calls(Node *node, void *calls)
 {
     if (node == nullptr)
         return false;
+    (void)check_functions_in_node(node, look_at_call, calls);
     if (IsA(node, FuncExpr)) {
         const auto *call = reinterpret_cast<FuncExpr *>(node);
         const auto *argument =
@@ -295,12 +336,73 @@ bool find_sequences(Node *node, void *sequences)
 
         if (argument != nullptr && IsA(argument, Const) &&
             !reinterpret_cast<const Const *>(argument)->constisnull) {
-            auto *list = static_cast<List **>(sequences);
-            *list = list_append_unique_oid(
-                *list, DatumGetObjectId(reinterpret_cast<const Const *>(argument)->constvalue));
+            List *&sequences = static_cast<Calls *>(calls)->sequences;
+            sequences = list_append_unique_oid(
+                sequences, DatumGetObjectId(reinterpret_cast<const Const *>(argument)->constvalue));
         }
     }
-    return compat::walk_expression(node, find_sequences, sequences);
+    return compat::walk_expression(node, look_at_calls, calls);
+}
+
+/* `whose` is a column or a constraint. */
+bool check_calls(Target *target, Node *expression, const char *whose)
+{
+    Calls calls = {.owner = target->owner, .act_on_tables = false, .forbidden = InvalidOid, .sequences = NIL};
+    ListCell *cell;
+
+    (void)look_at_calls(expression, &calls);
+    target->is_ordered |= calls.act_on_tables;
+    target->sequences = list_concat_unique_oid(target->sequences, calls.sequences);
+    const char *owner = quote_identifier(GetUserNameFromId(target->owner, false));
+    if (OidIsValid(calls.forbidden))
+        return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                      psprintf("Run GRANT EXECUTE ON FUNCTION %s TO %s.",
+                               format_procedure_qualified(calls.forbidden), owner),
+                      "the owner of table %s may not execute function %s, which %s calls", target->table,
+                      format_procedure_qualified(calls.forbidden), whose);
+    foreach (cell, calls.sequences) {
+        /* either will do, as for nextval() */
+        if (pg_class_aclcheck(lfirst_oid(cell), target->owner, ACL_USAGE | ACL_UPDATE) != ACLCHECK_OK)
+            return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                          psprintf("Run GRANT USAGE ON SEQUENCE %s TO %s.", name_of(lfirst_oid(cell)), owner),
+                          "the owner of table %s may not use sequence %s, which %s draws from", target->table,
+                          name_of(lfirst_oid(cell)), whose);
+    }
+    return true;
+}
+
+/* Events always have a key, so that its default does not matter. */
+bool check_defaults(Target *target, Relation relation)
+{
+    TupleDesc row = RelationGetDescr(relation);
+
+    for (int i = 0; i < row->natts; i++) {
+        const Form_pg_attribute attribute = TupleDescAttr(row, i);
+
+        if (!attribute->attisdropped && !is_in(target->config.key_columns, NameStr(attribute->attname)) &&
+            !check_calls(target, build_column_default(relation, attribute->attnum),
+                         psprintf("column \"%s\"", NameStr(attribute->attname))))
+            return false;
+    }
+    return true;
+}
+
+bool check_constraints(Target *target, Oid relation)
+{
+    bool ok = true;
+
+    for_each_row(ConstraintRelationId, ConstraintRelidTypidNameIndexId, Anum_pg_constraint_conrelid, relation,
+                 [target, &ok](HeapTuple tuple, TupleDesc row) {
+                     const auto *form = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(tuple));
+                     bool is_null;
+                     const Datum check = heap_getattr(tuple, Anum_pg_constraint_conbin, row, &is_null);
+
+                     if (form->contype == CONSTRAINT_CHECK && !is_null && ok)
+                         ok = check_calls(target,
+                                          static_cast<Node *>(stringToNode(TextDatumGetCString(check))),
+                                          psprintf("constraint \"%s\"", NameStr(form->conname)));
+                 });
+    return ok;
 }
 
 /* ---- triggers ---- */
@@ -366,19 +468,6 @@ bool sets_order_column(const Target *target, HeapTuple function)
     return assigns_field(TextDatumGetCString(source), "new", target->config.order_column);
 }
 
-/* Whether the function may read or write what others do: one that is IMMUTABLE must not. */
-bool acts_on_tables(Oid function)
-{
-    HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-
-    if (!HeapTupleIsValid(tuple))
-        return true;
-    const auto *form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-    const bool may_act = form->provolatile != PROVOLATILE_IMMUTABLE && form->prolang != INTERNALlanguageId;
-    ReleaseSysCache(tuple);
-    return may_act;
-}
-
 /* A trigger of the user's, about which there may be something to say. */
 void look_at_function(Target *target, HeapTuple tuple, TupleDesc row, bool before_row)
 {
@@ -418,14 +507,17 @@ void check_trigger_of_part(Target *target, const FormData_pg_trigger *trigger)
            NameStr(trigger->tgname), name_of(trigger->tgrelid));
 }
 
-/* A partition has copies of its parent's triggers, which are the parent's. */
+/*
+ * A partition has copies of its parent's triggers, which are the parent's. Which of those that are enabled
+ * run is a matter of each session (session_replication_role): all count.
+ */
 void look_at_trigger(Target *target, HeapTuple tuple, TupleDesc row, bool of_part)
 {
     const auto *trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
     const bool each_row = TRIGGER_FOR_ROW(trigger->tgtype);
     const bool before_row = each_row && TRIGGER_FOR_BEFORE(trigger->tgtype);
 
-    if (!fires(trigger->tgenabled))
+    if (trigger->tgenabled == TRIGGER_DISABLED)
         return;
     target->has_triggers = true;
     target->cascades |= is_cascade(trigger->tgfoid);
@@ -437,7 +529,7 @@ void look_at_trigger(Target *target, HeapTuple tuple, TupleDesc row, bool of_par
     target->inserts_cost |= TRIGGER_FOR_INSERT(trigger->tgtype) && (before_row || !each_row);
     if (trigger->tgisinternal || TRIGGER_FOR_TRUNCATE(trigger->tgtype))
         return;
-    target->is_ordered |= acts_on_tables(trigger->tgfoid);
+    target->is_ordered |= acts_on_tables(trigger->tgfoid, true);
     if (of_part && (!each_row || OidIsValid(trigger->tgparentid)))
         return;
     look_at_function(target, tuple, row, before_row);
@@ -463,6 +555,18 @@ List *add_children(List *parts, Oid parent)
                      if (!row->inhdetachpending)
                          parts = lappend_oid(parts, row->inhrelid);
                  });
+    return parts;
+}
+
+/* At any depth. */
+List *parts_of(Oid relation)
+{
+    List *parts = add_children(NIL, relation);
+
+    for (int i = 0; i < list_length(parts); i++) {
+        if (get_rel_relkind(list_nth_oid(parts, i)) == RELKIND_PARTITIONED_TABLE)
+            parts = add_children(parts, list_nth_oid(parts, i));
+    }
     return parts;
 }
 
@@ -547,6 +651,29 @@ void look_at_part(Target *target, Relation top, Oid part)
     look_at_triggers(target, part, true);
 }
 
+/* ---- foreign keys ---- */
+
+/* PostgreSQL looks for a row that is referred to as the owner of its table. */
+void check_references(Target *target)
+{
+    ListCell *cell;
+
+    foreach (cell, target->references) {
+        const Oid schema = get_rel_namespace(lfirst_oid(cell));
+
+        if (!OidIsValid(schema)) /* a partition's, which is not locked */
+            continue;
+        const Oid owner = owner_of(lfirst_oid(cell));
+        if (compat::schema_aclcheck(schema, owner, ACL_USAGE) != ACLCHECK_OK)
+            refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                   psprintf("Run GRANT USAGE ON SCHEMA %s TO %s.",
+                            quote_identifier(get_namespace_name(schema)),
+                            quote_identifier(GetUserNameFromId(owner, false))),
+                   "the owner of table %s, which table %s refers to, may not use its schema",
+                   name_of(lfirst_oid(cell)), target->table);
+    }
+}
+
 /* ---- columns ---- */
 
 /* What a row that is proposed draws from a sequence is gone, also if there was a row already. */
@@ -576,14 +703,6 @@ void look_at_columns(Target *target, Relation relation)
 
 } // namespace
 
-bool fires(char enabled)
-{
-    if (enabled == TRIGGER_FIRES_ALWAYS)
-        return true;
-    return enabled == (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ? TRIGGER_FIRES_ON_REPLICA
-                                                                                  : TRIGGER_FIRES_ON_ORIGIN);
-}
-
 void warn(Target *target, const char *format, ...)
 {
     char text[1024];
@@ -598,12 +717,8 @@ void warn(Target *target, const char *format, ...)
 
 void find_parts(Target *target, Relation relation)
 {
-    List *parts = add_children(NIL, RelationGetRelid(relation));
+    const List *parts = parts_of(RelationGetRelid(relation));
 
-    for (int i = 0; i < list_length(parts); i++) {
-        if (get_rel_relkind(list_nth_oid(parts, i)) == RELKIND_PARTITIONED_TABLE)
-            parts = add_children(parts, list_nth_oid(parts, i));
-    }
     target->part_count = list_length(parts);
     if (parts == NIL)
         return;
@@ -644,14 +759,22 @@ bool check_rules(Target *target, Relation relation)
 
 bool check_row_security(Target *target, Relation relation)
 {
+    constexpr struct {
+        char command;
+        const char *name;
+    } needed[] = {{ACL_SELECT_CHR, "SELECT"}, {ACL_INSERT_CHR, "INSERT"}, {ACL_UPDATE_CHR, "UPDATE"}};
+
     if (!is_forced_on(target, relation))
         return true;
-    if (relation->rd_rsdesc == nullptr || !some_policy_permits(relation, target->owner))
-        return refuse(
-            target, ERRCODE_INSUFFICIENT_PRIVILEGE,
-            psprintf("Create a policy for the owner, or run ALTER TABLE %s NO FORCE ROW LEVEL SECURITY.",
-                     target->table),
-            "table %s forces row security on its owner, and no policy permits it anything", target->table);
+    for (const auto &[command, name] : needed) {
+        if (!some_policy_permits(relation, target->owner, command))
+            return refuse(
+                target, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                psprintf("Create a policy for the owner, or run ALTER TABLE %s NO FORCE ROW LEVEL SECURITY.",
+                         target->table),
+                "table %s forces row security on its owner, and no policy permits it %s", target->table,
+                name);
+    }
     if (deletes_rows(target))
         return refuse(
             target, ERRCODE_INVALID_TABLE_DEFINITION,
@@ -722,32 +845,31 @@ bool check_publications(Target *target, Relation relation)
     return ok;
 }
 
-/* Events always have a key, so that its default does not matter. */
-bool check_sequences(Target *target, Relation relation)
+bool check_expressions(Target *target, Relation relation)
 {
-    TupleDesc row = RelationGetDescr(relation);
+    bool ok = check_defaults(target, relation) && check_constraints(target, RelationGetRelid(relation));
 
-    for (int i = 0; i < row->natts; i++) {
-        const Form_pg_attribute attribute = TupleDescAttr(row, i);
-        List *sequences = NIL;
-        ListCell *cell;
+    for (int i = 0; ok && i < target->part_count; i++)
+        ok = check_constraints(target, target->parts[i]);
+    return ok;
+}
 
-        if (attribute->attisdropped || attribute->attgenerated != '\0' ||
-            is_in(target->config.key_columns, NameStr(attribute->attname)))
-            continue;
-        (void)find_sequences(build_column_default(relation, attribute->attnum), &sequences);
-        target->sequences = list_concat_unique_oid(target->sequences, sequences);
-        foreach (cell, sequences) {
-            /* either will do, as for nextval() */
-            if (pg_class_aclcheck(lfirst_oid(cell), target->owner, ACL_USAGE | ACL_UPDATE) != ACLCHECK_OK)
-                return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
-                              psprintf("Run GRANT USAGE ON SEQUENCE %s TO %s.", name_of(lfirst_oid(cell)),
-                                       quote_identifier(GetUserNameFromId(target->owner, false))),
-                              "the owner of table %s may not use sequence %s, which column \"%s\" draws from",
-                              target->table, name_of(lfirst_oid(cell)), NameStr(attribute->attname));
-        }
+bool has_acting_triggers(Oid relation)
+{
+    List *tables = parts_of(relation);
+    ListCell *cell;
+    bool act = false;
+
+    foreach (cell, lappend_oid(tables, relation)) {
+        for_each_row(TriggerRelationId, TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, lfirst_oid(cell),
+                     [&act](HeapTuple tuple, TupleDesc) {
+                         const auto *trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
+                         act |= !trigger->tgisinternal && trigger->tgenabled != TRIGGER_DISABLED &&
+                                (trigger->tgtype & (TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0 &&
+                                acts_on_tables(trigger->tgfoid, true);
+                     });
     }
-    return true;
+    return act;
 }
 
 void describe_surroundings(Target *target, Relation relation)
@@ -760,8 +882,12 @@ void describe_surroundings(Target *target, Relation relation)
     look_at_columns(target, relation);
     for (int i = 0; i < target->part_count; i++)
         look_at_part(target, relation, target->parts[i]);
+    if (target->is_partitioned && target->part_count == 0)
+        warn(target, "table %s has no partition: no event can make a row", target->table);
+    /* a policy may look at any table */
     if (is_forced_on(target, relation))
-        target->hides_rows = target->may_swallow = target->inserts_cost = true;
+        target->hides_rows = target->may_swallow = target->inserts_cost = target->is_ordered = true;
+    check_references(target);
 }
 
 } // namespace cxone_sync

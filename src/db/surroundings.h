@@ -4,9 +4,6 @@
 
 namespace cxone_sync {
 
-/* Whether what is enabled so has an effect: triggers and rules are told by the same letters. */
-bool fires(char enabled);
-
 /* Notes the partitions of the table, and the tables that inherit from it. */
 void find_parts(Target *target, Relation relation);
 
@@ -16,10 +13,15 @@ bool check_rules(Target *target, Relation relation);
 bool check_row_security(Target *target, Relation relation);
 bool check_unique_key(Target *target, Relation relation);
 bool check_publications(Target *target, Relation relation);
-bool check_sequences(Target *target, Relation relation);
+/* What defaults and constraints call. */
+bool check_expressions(Target *target, Relation relation);
 
 /* Fills in what the writer has to know, and the warnings; for a target without a problem. */
 void describe_surroundings(Target *target, Relation relation);
+
+/* Whether a row of the table, or of its partitions, that goes or is changed runs code that may act on tables.
+ */
+bool has_acting_triggers(Oid relation);
 
 /* One more warning. */
 void warn(Target *target, const char *format, ...) pg_attribute_printf(2, 3);

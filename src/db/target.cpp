@@ -350,6 +350,10 @@ bool check_key_column(Target *target, Relation relation, const char *name)
     if (role != nullptr)
         return refuse(target, ERRCODE_INVALID_COLUMN_REFERENCE, hint_for_keys,
                       "key column \"%s\" of table %s %s", name, target->table, role);
+    if (is_in(paths_for(target->config, name), ""))
+        return refuse(target, ERRCODE_INVALID_PARAMETER_VALUE,
+                      "Keys are strings and numbers: run cxone_sync.map_field() with the path of a member.",
+                      "key column \"%s\" of table %s is fed from the whole event", name, target->table);
     for (int k = 0; k < target->key_count; k++) {
         if (key_column(target, k).number == attribute->attnum)
             return refuse(target, ERRCODE_DUPLICATE_COLUMN, "Name it once.",
@@ -548,11 +552,32 @@ bool check_may_be_null(Target *target, Relation relation, const char *name)
                   "column \"%s\" of table %s is NOT NULL", name, target->table);
 }
 
+/* What is worked out for each row may be anything; a constant is what it is. */
+bool check_default_is_object(Target *target, Relation relation, const char *name)
+{
+    Node *expression = build_column_default(relation, attribute_named(relation, name)->attnum);
+    const auto *constant = expression != nullptr && IsA(expression, Const)
+                               ? reinterpret_cast<const Const *>(expression)
+                               : nullptr;
+
+    if (constant == nullptr || constant->constisnull ||
+        JB_ROOT_IS_OBJECT(DatumGetJsonbP(constant->constvalue)))
+        return true;
+    return refuse(target, ERRCODE_INVALID_TABLE_DEFINITION,
+                  psprintf("Run ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT.", target->table, name),
+                  "column \"%s\" of table %s has a default that is no JSON object", name, target->table);
+}
+
+bool check_own_column(Target *target, Relation relation, const char *name)
+{
+    return check_may_be_null(target, relation, name) && check_default_is_object(target, relation, name);
+}
+
 /* Null there means that all fields have the row's time, and that no members are left. */
 bool check_own_columns(Target *target, Relation relation)
 {
-    return (!target->field_order || check_may_be_null(target, relation, contract::field_times_column)) &&
-           (target->extra < 0 || check_may_be_null(target, relation, contract::extra_column));
+    return (!target->field_order || check_own_column(target, relation, contract::field_times_column)) &&
+           (target->extra < 0 || check_own_column(target, relation, contract::extra_column));
 }
 
 /* What was a slip when it was configured may be a column that was dropped, later. */
@@ -779,7 +804,7 @@ void describe_table(Target *target, Relation relation)
         check_mark_column(target, relation) && check_own_columns(target, relation) &&
         check_deletions(target) && check_unique_key(target, relation) &&
         check_mapped_columns(target, relation) && check_publications(target, relation) &&
-        check_sequences(target, relation)) {
+        check_expressions(target, relation)) {
         describe_surroundings(target, relation);
         check_kept_columns(target, relation);
     }

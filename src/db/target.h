@@ -75,6 +75,7 @@ struct InnerValuesOfType {
 };
 
 struct SavedPlan;
+struct Catalog;
 
 /* A statement that takes keys and times: for a single row of a partitioned table, and else. Null until
  * needed. */
@@ -130,14 +131,14 @@ struct Target {
     int number;          /* its place among them */
     int group;           /* targets whose tables are one, or that foreign keys connect, have the same */
     int rank;            /* referenced tables before those that reference them */
-    bool is_ordered;     /* its events are written one by one, in the order of arrival: triggers may read and
-                          * write anything, and foreign keys may change rows when one of theirs is updated */
+    bool is_ordered;     /* its events are written one by one, in the order of arrival: code of users may read
+                          * and write anything, and foreign keys may change rows when one of theirs is updated */
     bool has_other_keys; /* another target of its table has another key */
     bool keeps_arrival;  /* its group's events are written in the order of arrival */
     bool takes_turns;    /* its group's rows can be in each other's way: its writers follow one another */
     bool may_lose_rows;  /* a target of its table deletes rows, or has done so: tombstones count */
 
-    const int *pins;            /* of its catalog */
+    const Catalog *catalog;
     BlockNumber planned_blocks; /* size of the table when the first of these was made; 0: none was */
     SavedPlan *plans;           /* for each set of columns seen, most recent first */
     KeyPlans present_plans;

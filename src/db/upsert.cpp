@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "db/catalog.h"
 #include "db/identity.h"
 #include "db/insert_triggers.h"
 #include "db/spi.h"
@@ -255,7 +256,7 @@ SavedPlan *plan_for(Target *target, const Row *row, int count)
         target->plans = plan;
         return plan;
     }
-    if (*target->pins <= 1) /* else a write further out may be running one of them */
+    if (target->catalog->writes <= 1) /* else a write further out may be running one of them */
         make_room_for_plan(target);
     SavedPlan *plan = make_plan(target, row, form);
     plan->next = target->plans;
@@ -933,10 +934,13 @@ bool upsert_rows(Target *target, Row *const *rows, int count, bool update_first)
 
 void raise_other_key(const Target *target)
 {
-    ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-                    errmsg("a trigger of table %s has changed the key of a row", target->table),
-                    errdetail("The row that was written is not the one that the event means."),
-                    errhint("Have the trigger change a key in a way that leaves its own result alone.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+             errmsg("a trigger of table %s has changed the key of a row", target->table),
+             errdetail("The row that was written is not the one that the event means."),
+             target->is_partitioned && !target->has_insert_triggers
+                 ? errhint("Create the trigger on the table, whose partitions get it from there.")
+                 : errhint("Have the trigger change a key in a way that leaves its own result alone.")));
     pg_unreachable();
 }
 
@@ -1012,7 +1016,7 @@ void raise_swallowed(const Target *target)
 void renew_plans(Target *target)
 {
     if (target->is_partitioned ||
-        *target->pins > 1) /* each time; or a write further out may be running one */
+        target->catalog->writes > 1) /* each time; or a write further out may be running one */
         return;
     Relation relation = table_open(target->config.relation, NoLock);
     const BlockNumber blocks = RelationGetNumberOfBlocks(relation);

@@ -1149,7 +1149,7 @@ void prepare_targets(Batch *batch)
         find_needed_targets(batch);
         lock_tables(batch);
         if (!catalog_is_stale()) {
-            pin_catalog(batch->context);
+            begin_write();
             look_at_other_tables(batch);
             find_needed_targets(batch);
             return;

@@ -754,7 +754,6 @@ void Intake::check_catalog()
         check_read_write();
     };
 
-    watch_catalog();
     upgrade_due_at_ = check_due_at_ = INT64_MAX;
     constexpr const char *activity = "looking at the extension";
     bool ok = in_transaction(activity, error, open);

@@ -240,8 +240,8 @@ class Reading:
             found = [(path, value) for path, value in ((path, pointer(event, path)) for path in target.paths[name]) if not absent(value)]
             path, value = next((pair for pair in found if pair[1] is not None), found[0] if found else ('', ABSENT))
             # a value that has lost to another path is a member that no column takes; a null has nothing to lose
-            if not target.root:
-                taken.update(other[1:] for other, lost in found if other == path or lost is None)
+            below = target.root + '/'
+            taken.update(other[len(below):] for other, lost in found if other.startswith(below) and (other == path or lost is None))
             return value
         for form in (name, camel(name)):
             if form in root:

@@ -15,7 +15,7 @@ SQL_TYPES = {'text': 'text', 'int': 'integer', 'bool': 'boolean', 'time': 'times
 # What a schema may have beside tables with a text key in row order. Each can be left out by --without.
 FEATURES = ('unique', 'notnull', 'check', 'domain', 'foreign', 'composite', 'deletes', 'mark', 'extra', 'field', 'shared', 'types',
             'map', 'root', 'kept', 'serial', 'partition', 'lower', 'raise', 'swallow', 'notime', 'bad', 'numbers', 'boolkey', 'default', 'multi', 'all',
-            'replay', 'change', 'altkey', 'timemap', 'future', 'late')
+            'replay', 'change', 'altkey', 'timemap', 'timecolumn', 'future', 'late')
 
 
 @dataclass
@@ -324,6 +324,11 @@ class Generator:
             target.paths[self.random.choice(plain)] = ['/x/y', '/z']
         if self.may('timemap', 0.15):
             target.paths['updated_ts'] = ['/at']
+            # the member feeds a column as well
+            if self.may('timecolumn', 0.4):
+                target.paths['updated_ts'] = [target.root + '/at']
+                if 'at' not in [column.name for column in table.columns]:
+                    table.columns.append(Column('at', 'time'))
         if table.alternative and self.random.random() < 0.3:
             target.key = [table.alternative]
         if self.may('kept', 0.1) and plain:

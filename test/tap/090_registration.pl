@@ -218,6 +218,11 @@ is(scalar($cxone->actions), 1, 'and is found when it is back');
 
 my $other = 'other_database';
 sql($node, "CREATE DATABASE $other");
+my $told = 'deliveries are written to database "?postgres"?, not to this one';
+like(($node->psql($other, 'CREATE EXTENSION cxone_sync'))[2], qr/WARNING:  $told/, 'another database is told that it gets no deliveries');
+like($node->safe_psql($other, 'SELECT warning FROM cxone_sync.targets'), qr/^$told$/, 'and its targets tell so');
+like(($node->psql($other, 'SELECT cxone_sync.register_data_action()'))[2], qr/made by database "postgres"/, 'nor does it register');
+is(sql($node, 'SELECT warning IS NULL FROM cxone_sync.targets'), 't', 'the one that gets them is not warned');
 set_settings($node, api_timeout => '10min', token_timeout => '10min');
 $cxone->forget;
 $cxone->faults([ on => 'list', kind => 'hang' ]);

@@ -294,7 +294,7 @@ TEST(EventMapper, TheTimeBelowTheRootComesBeforeThatAtTheTop)
 TEST(EventMapper, AfterTheTimesOwnPathsComeTheUsualOnes)
 {
     Mapping::TargetSpec target = with_extra(rooted(target_of("t", {"id", "timestamp"}), "/data"));
-    target.later_time_paths = std::exchange(target.time_paths, {"/at", "/data/when"});
+    target.time_paths.insert(target.time_paths.begin(), {"/at", "/data/when"});
     const struct {
         const char *event;
         Timestamp time;
@@ -1045,7 +1045,7 @@ Mapping::TargetSpec random_target(Dice &dice, const std::string &name)
     if (dice.roll(2))
         target.keys.push_back(static_cast<std::uint16_t>(target.columns.size() - 1));
     if (dice.roll(3) == 0)
-        target.later_time_paths = std::exchange(target.time_paths, {dice.one_of(paths), dice.one_of(paths)});
+        target.time_paths.insert(target.time_paths.begin(), {dice.one_of(paths), dice.one_of(paths)});
     if (dice.roll(3) > 0)
         target = with_extra(std::move(target));
     if (dice.roll(3) == 0)

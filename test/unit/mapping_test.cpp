@@ -23,11 +23,11 @@ std::string meaning(const Mapping &mapping, std::string_view key)
     if (!node)
         return "nothing";
     if (stands_at(target.time_places) != target.time_places.end())
-        text += "time";
+        text = "time";
     for (std::size_t i = 0; i < target.columns.size(); i++) {
         const auto &places = target.column_places[i];
         if (stands_at(places) != places.end())
-            text += target.columns[i].name + " " + std::to_string(stands_at(places) - places.begin());
+            text += (text.empty() ? "" : " ") + target.columns[i].name + " " + std::to_string(stands_at(places) - places.begin());
     }
     return text;
 }
@@ -93,16 +93,16 @@ TEST(Mapping, OfTwoColumnsWithOneCamelCaseFormTheFirstHasIt)
     EXPECT_EQ(meaning(columns, "a__b"), "a__b 0");
 }
 
-TEST(Mapping, TheTimesKeyBeatsAColumnOfThatName)
+TEST(Mapping, AMemberFeedsTheTimeAndAColumn)
 {
-    EXPECT_EQ(meaning({"id", "timestamp"}, "timestamp"), "time");
-    EXPECT_EQ(meaning({"timestamp"}, "timestamp"), "time");
+    EXPECT_EQ(meaning({"id", "timestamp"}, "timestamp"), "time timestamp 0");
 
-    Mapping::TargetSpec camel = target_of("t", {"id", "event_time"});
+    Mapping::TargetSpec camel = target_of("t", {"id", "event_time", "moment"});
+    camel.columns[2].paths = {"/at"};
     camel.time_paths = {"/eventTime", "/at"};
     const Mapping mapping({camel});
-    EXPECT_EQ(meaning(mapping, "eventTime"), "time");
-    EXPECT_EQ(meaning(mapping, "at"), "time");
+    EXPECT_EQ(meaning(mapping, "eventTime"), "time event_time 1");
+    EXPECT_EQ(meaning(mapping, "at"), "time moment 0");
     EXPECT_EQ(meaning(mapping, "event_time"), "event_time 0");
 }
 
