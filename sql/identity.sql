@@ -162,6 +162,26 @@ $$;
 SELECT id FROM cxone_sync.contact_records WHERE id LIKE '2_' ORDER BY id;
 SELECT * FROM grabbed;
 DROP TRIGGER grab ON cxone_sync.contact_records;
+-- nor is a statement that is being planned, or a cursor that has failed, anyone's to close
+CREATE FUNCTION problem_of(target text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT problem FROM cxone_sync.targets WHERE name = target); END $$;
+PREPARE look_there AS SELECT count(*) FROM pg_class WHERE relname = test.problem_of('contact_records');
+EXECUTE look_there;
+SELECT count(*) FROM pg_class WHERE relname = test.problem_of('contact_records');
+DO $$
+DECLARE
+    c CURSOR FOR SELECT 1 / (id - 22) AS n FROM test.inbox ORDER BY id;
+    n integer;
+BEGIN
+    OPEN c;
+    BEGIN
+        LOOP FETCH c INTO n; END LOOP;
+    EXCEPTION WHEN division_by_zero THEN
+        PERFORM test.deliver('{"id": 27}');
+    END;
+    CLOSE c;
+END
+$$;
+SELECT id FROM cxone_sync.contact_records WHERE id = '27';
 
 -- another owner
 ALTER TABLE cxone_sync.contact_records OWNER TO regress_owner;

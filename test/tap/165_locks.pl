@@ -112,6 +112,24 @@ foreach my $kind (sort keys %writers)
 	many_at_once($kind, @{ $writers{$kind} });
 }
 
+# ---- a row that goes while it is waited for ----
+
+# Beside an event at fault, so that it is updated, not proposed as a new one.
+foreach my $change ("DELETE FROM sam.plain WHERE id = 'k1'", "UPDATE sam.plain SET id = 'other' WHERE id = 'k1'")
+{
+	sql($node, $setup);
+	my ($holder, $writer) = (open_session($node), open_session($node));
+	$holder->run("BEGIN; $change");
+	$writer->start('SELECT pg_backend_pid()');
+	my $pid = $writer->finish;
+	$writer->start(ingest(of('plain', 'k3', n => 99), of('plain', 'k1', a => 'new')));
+	poll(sub { sql($node, "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $pid") eq 't' }, 'ingest waits');
+	$holder->run('COMMIT');
+	like($writer->finish, qr/"applied": 1, .*"dead_lettered": 1/, "$change: the other event is applied");
+	is(sql($node, "SELECT a FROM sam.plain WHERE id = 'k1'"), 'new', 'its row is there');
+	$_->close foreach $holder, $writer;
+}
+
 # ---- a worker among others who hold locks ----
 
 sql($node, 'TRUNCATE sam.plain, sam.named, sam.parents, sam.children, cxone_sync.tombstones, cxone_sync.dead_letters');
