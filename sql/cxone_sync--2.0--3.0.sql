@@ -219,13 +219,17 @@ FROM pg_catalog.to_regclass('cxone_sync.contact_records') AS relation WHERE rela
 
 ALTER TABLE dead_letters ALTER COLUMN target DROP NOT NULL;
 ALTER TABLE dead_letters ADD COLUMN hint text, ADD COLUMN history jsonb NOT NULL DEFAULT '[]', ADD COLUMN detail text,
-    ADD COLUMN constraint_name text;
+    ADD COLUMN constraint_name text, -- what parse_json_pointer() of the library takes
+    ADD COLUMN events_path text CHECK (pg_catalog.octet_length(events_path) <= 1000 AND events_path ~ '^(/([^/~]|~[01])*){0,64}$');
 COMMENT ON COLUMN dead_letters.target IS 'the target that it was meant for; null: none takes it';
 UPDATE dead_letters SET target = 'contact_records'; -- there was no other, and it was the table's name
 COMMENT ON COLUMN dead_letters.hint IS 'what to do about it';
 COMMENT ON COLUMN dead_letters.history IS 'earlier attempts: when, SQLSTATE and message, the last 20 of them';
 COMMENT ON COLUMN dead_letters.detail IS 'further information of the error';
 COMMENT ON COLUMN dead_letters.constraint_name IS 'the constraint that was violated, where known';
+COMMENT ON COLUMN dead_letters.events_path IS
+    'null: the payload is one event; else it is a line in which no events were found, and this the JSON pointer to where they stand, as the setting was';
+COMMENT ON COLUMN dead_letters.payload IS 'the JSON text of the event, or of the line (events_path), byte for byte';
 
 /*
  * Partial events in any order. A target with a side column field_times keeps, beside the time of the row in its order

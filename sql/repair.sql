@@ -147,6 +147,62 @@ UPDATE cxone_sync.dead_letters SET payload = '{"eventType": "Case", "id": 1, "n"
 SELECT * FROM cxone_sync.replay_dead_letters('{1}');
 SELECT id, n FROM cases;
 
+---- a line in which no events were found is read as a delivery
+SELECT afresh();
+-- as an endpoint that takes lines leaves them
+CREATE FUNCTION add_line(payload text, events_path text DEFAULT '/events') RETURNS void LANGUAGE sql AS $$
+    INSERT INTO cxone_sync.dead_letters (received_at, sqlstate, message, payload, events_path) VALUES ('2026-01-01', '22023', 'a line', payload, events_path)
+$$;
+CREATE VIEW lines AS SELECT id, target, sqlstate, event_key, attempts, jsonb_array_length(history) AS history, received_at - timestamptz '2026-01-01' AS later, events_path, payload FROM cxone_sync.dead_letters ORDER BY id;
+SELECT add_line('{"id": "ping", "eventType": "Case"}'), add_line('{"id": 77, "eventType": "Case", "events": [{"eventType": "Case", "id": 1, "n": 1}, {"eventType": "Case", "id": 2, "n": 2}'), add_line('7'), add_line('');
+SELECT * FROM cxone_sync.replay_dead_letters();
+SELECT id, n FROM cases ORDER BY id;
+TABLE lines;
+-- mended, with line breaks; without events; one event, and an array of them, where they stand in nothing; below another path
+UPDATE cxone_sync.dead_letters SET payload = replace(payload, '"events"', E'\n"events"') || ']}' WHERE id = 2;
+UPDATE cxone_sync.dead_letters SET payload = '{"events": []}' WHERE id = 3;
+UPDATE cxone_sync.dead_letters SET payload = '{"a/b": {"events": [{"eventType": "Case", "id": 3, "n": 3}]}}', events_path = '/a~1b/events' WHERE id = 4;
+SELECT add_line('{"eventType": "Case", "id": 4, "n": 4}', ''), add_line('[{"eventType": "Case", "id": 5, "n": 5}, {"eventType": "Both", "id": 6, "n": 6}]', ''), add_line('{"events": [{"eventType": "Case", "id": 7, "n": 7}]}', '');
+SELECT * FROM cxone_sync.replay_dead_letters();
+SELECT id, n, updated_ts - timestamptz '2026-01-01' AS later FROM cases ORDER BY id;
+SELECT id FROM cxone_sync.contact_records;
+TABLE lines;
+-- each of its events that fails is a letter of its own, the first one with the line's history; those that were applied are not tried again
+SELECT afresh();
+SELECT add_line('{"events": [{"eventType": "Case", "id": 1, "n": 1, "timestamp": "2026-01-01T00:00:00Z"}, {"eventType": "Case", "id": 2, "n": "x"}, 7, {"eventType": "Lost"}, {"eventType": "Both", "id": "k", "n": 5}, {"eventType": "Case", "id": 3, "n": 300}, {"eventType": "Case", "id": 4, "n": 4}]}');
+SELECT * FROM cxone_sync.replay_dead_letters();
+SELECT id, n FROM cases ORDER BY id;
+SELECT id FROM cxone_sync.contact_records;
+TABLE lines;
+DELETE FROM cases;
+UPDATE cxone_sync.dead_letters SET payload = replace(payload, '"x"', '2');
+SELECT * FROM cxone_sync.replay_dead_letters();
+SELECT id, n, updated_ts - timestamptz '2026-01-01' AS later FROM cases ORDER BY id;
+TABLE lines;
+-- so are those of an event that was made several; where the line is given a target, that gets what it takes
+SELECT afresh();
+SELECT deliver('{"eventType": "Case", "id": 1, "n": "x"}');
+UPDATE cxone_sync.dead_letters SET received_at = '2026-01-01', events_path = '', payload = '[{"eventType": "Case", "id": 1, "n": 1}, {"eventType": "Case", "id": 2, "n": "y"}, {"eventType": "Both", "id": 3, "n": 3}, {"eventType": "Lost"}, {"eventType": "Gone"}]';
+SELECT * FROM cxone_sync.replay_dead_letters();
+SELECT id, n FROM cases ORDER BY id;
+SELECT id FROM cxone_sync.contact_records;
+TABLE lines;
+-- of equal times its later event wins, but not against the row that is there
+SELECT afresh();
+SELECT deliver('{"eventType": "Case", "id": 2, "n": 22, "timestamp": "2026-01-01T00:00:00Z"}');
+SELECT add_line('{"events": [{"eventType": "Case", "id": 1, "n": 1, "timestamp": "2026-01-01T00:00:00Z"}, {"eventType": "Case", "id": 2, "n": 2, "timestamp": "2026-01-01T00:00:00Z"}, {"eventType": "Case", "id": 1, "n": 11, "timestamp": "2026-01-01T00:00:00Z"}]}');
+SELECT * FROM cxone_sync.replay_dead_letters();
+SELECT id, n FROM cases ORDER BY id;
+-- what is no JSON pointer
+SELECT add_line('{}', 'events');
+SELECT add_line('{}', '/~2');
+SELECT add_line('{}', '/~');
+SELECT add_line('{}', repeat('/', 65));
+SELECT add_line('{}', '/' || repeat('x', 1000));
+SELECT afresh();
+SELECT add_line('{}', path) FROM (VALUES (''), ('/'), (repeat('/', 64)), ('/' || repeat('x', 999)), ('/~0~1'), (E'/\n')) AS v(path);
+SELECT left(new_message, 40) FROM cxone_sync.replay_dead_letters();
+
 ---- a letter that no target took, once there is one; that of several targets
 SELECT afresh();
 SELECT deliver('{"eventType": "New", "id": 1, "n": 1}', '{"eventType": "New", "id": "text", "n": 1}', '{"eventType": "Newer", "n": 1}');

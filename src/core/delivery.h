@@ -42,8 +42,9 @@ struct Event {
     std::uint32_t number = 0;         /* its place in the delivery */
     std::uint16_t target = no_target; /* index into Mapping::targets(); no_target: none takes it */
     bool is_deletion = false;
-    std::string_view key; /* what identifies the row, for people; empty only if refused */
-    Timestamp time = 0;   /* the event's time, or its arrival if it carries none, or none that can be read */
+    bool is_envelope = false; /* raw is a line in which no events were found */
+    std::string_view key;     /* what identifies the row, for people; empty only if refused */
+    Timestamp time = 0; /* the event's time, or its arrival if it carries none, or none that can be read */
     bool has_time = false;
     Outcome outcome = Outcome::pending;
     std::uint32_t columns_hash = 0; /* of the columns that the fields feed: events alike share a statement */
@@ -71,13 +72,10 @@ struct UnmappedKey {
 
 /* Where the events stand in a body. */
 struct Envelope {
-    /*
-     * The tokens of the JSON pointer to the array of events. None: the body itself is that array, or is one
-     * event.
-     */
-    std::vector<std::string> path{"events"};
+    /* The JSON pointer to the array of events. Empty: the body itself is that array, or is one event. */
+    std::string path = "/events";
     bool is_lines = false; /* each line of the body is an envelope of its own (NDJSON) */
-    bool is_event = false; /* the body is one event, whatever it is: a dead letter's payload */
+    bool is_event = false; /* the body is one event, whatever it is */
 };
 
 /* One request's events: all of them commit in one transaction, and one reply counts them. */
@@ -91,7 +89,7 @@ struct Delivery {
     Envelope envelope; /* by which it was read: it is read once more by the same, whatever is set since */
     std::shared_ptr<const Mapping> mapping; /* what the events were mapped by; null: not mapped yet */
     std::string only_target;      /* a dead letter's own: it goes to others only if that takes it no more */
-    std::int64_t dead_letter = 0; /* its number, if it is one that is replayed */
+    std::int64_t dead_letter = 0; /* its number, if it is one that is replayed: it is read as a line alone */
     bool is_letter_kept = false;  /* that one has failed once more */
     bool is_postponed = false;    /* not written now, since others hold a lock that it needs */
     bool needs_locked_table = false;    /* and that is one on a whole table */

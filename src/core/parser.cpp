@@ -19,8 +19,8 @@ namespace {
 class EnvelopeReader : public JsonHandler {
 public:
     EnvelopeReader(Delivery &delivery, const ParseLimits &limits)
-        : delivery_(delivery), limits_(limits), path_(limits.envelope.path), walk_(delivery.mapping.get()),
-          mapper_(delivery, limits)
+        : delivery_(delivery), limits_(limits), path_(parse_json_pointer(limits.envelope.path).value()),
+          walk_(delivery.mapping.get()), mapper_(delivery, limits)
     {
     }
 
@@ -53,7 +53,7 @@ private:
 
     Delivery &delivery_;
     const ParseLimits &limits_;
-    const std::vector<std::string> &path_;
+    const std::vector<std::string> path_;
     EventWalk walk_;
     EventMapper mapper_;
     BodyRefusal refusal_;
@@ -103,6 +103,7 @@ bool EnvelopeReader::refuse_line(std::string_view line, const char *sqlstate, co
     found_events_ = true;
     in_event_ = false;
     mapper_.refuse(line, event_count_ - 1, sqlstate, problem);
+    delivery_.events.back().is_envelope = !limits_.envelope.is_event;
     return true;
 }
 
@@ -241,6 +242,15 @@ void EnvelopeReader::finish_event(JsonKind kind, std::string_view raw)
         mapper_.map(walk_, raw, number);
 }
 
+/* False if the line is one event too many. */
+bool read_line(Delivery &delivery, EnvelopeReader &reader, std::string_view line)
+{
+    reader.begin();
+    const std::string broken = read_json(line, delivery.arena, reader);
+    const std::string problem = broken.empty() ? reader.line_problem() : broken;
+    return problem.empty() || reader.refuse_line(line, broken.empty() ? "22023" : "22P02", problem);
+}
+
 /* A line alone stands for its event, so that one that is no JSON harms no other. */
 void read_lines(Delivery &delivery, EnvelopeReader &reader)
 {
@@ -249,12 +259,7 @@ void read_lines(Delivery &delivery, EnvelopeReader &reader)
     for (std::size_t begin = 0, end; begin < body.size() && reader.refusal().status == 0; begin = end + 1) {
         end = std::min(body.find('\n', begin), body.size());
         const std::string_view line = body.substr(begin, end - begin);
-        if (line.find_first_not_of(" \t\r") == line.npos)
-            continue;
-        reader.begin();
-        const std::string broken = read_json(line, delivery.arena, reader);
-        const std::string problem = broken.empty() ? reader.line_problem() : broken;
-        if (!problem.empty() && !reader.refuse_line(line, broken.empty() ? "22023" : "22P02", problem))
+        if (line.find_first_not_of(" \t\r") != line.npos && !read_line(delivery, reader, line))
             return;
     }
 }
@@ -276,7 +281,9 @@ BodyRefusal parse_delivery(Delivery &delivery, std::shared_ptr<const Mapping> ma
 
     EnvelopeReader reader(delivery, limits);
     std::string problem;
-    if (limits.envelope.is_lines)
+    if (delivery.dead_letter != 0)
+        (void)read_line(delivery, reader, delivery.body);
+    else if (limits.envelope.is_lines)
         read_lines(delivery, reader);
     else
         problem = read_json(delivery.body, delivery.arena, reader);

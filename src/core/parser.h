@@ -28,8 +28,8 @@ struct BodyRefusal {
  * one. May be called again with another mapping. A refused body has no events.
  *
  * An event that cannot be applied gets a refusal and harms no neighbour, nor does a line that is no JSON
- * among others; only what makes the whole body unreadable (RFC 8259 grammar, UTF-8, limits, no events) is a
- * BodyRefusal. Throws nothing but std::bad_alloc.
+ * among others, and a dead letter is read as such a line; only what makes the whole body unreadable (RFC 8259
+ * grammar, UTF-8, limits, no events) is a BodyRefusal. Throws nothing but std::bad_alloc.
  */
 BodyRefusal parse_delivery(Delivery &delivery, std::shared_ptr<const Mapping> mapping,
                            const ParseLimits &limits);

@@ -21,25 +21,30 @@ namespace {
 
 constexpr const char *insert_statement =
     "INSERT INTO cxone_sync.dead_letters (received_at, target, event_key, event_time, sqlstate, message, "
-    "detail, hint, column_name, constraint_name, payload) "
-    "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    "detail, hint, column_name, constraint_name, payload, events_path) "
+    "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 
-/* The history is bounded: nobody reads the hundredth failure. */
+/*
+ * Of a line that can be read by now, the letter becomes that of its first event that fails. The history is
+ * bounded: nobody reads the hundredth failure.
+ */
 constexpr const char *retry_statement =
     "UPDATE cxone_sync.dead_letters AS d SET history = CASE WHEN jsonb_array_length(history) < 20 THEN "
     "history ELSE history - 0 END || "
     "jsonb_build_object('at', last_attempt_at, 'sqlstate', d.sqlstate, 'message', d.message), "
-    "attempts = attempts + 1, last_attempt_at = clock_timestamp(), target = u.target, event_key = "
-    "u.event_key, event_time = u.event_time, sqlstate = u.sqlstate, message = u.message, detail = u.detail, "
-    "hint = u.hint, column_name = u.column_name, constraint_name = u.constraint_name "
-    "FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $12) AS u (target, event_key, event_time, sqlstate, "
-    "message, detail, hint, column_name, constraint_name, id) WHERE d.id = u.id";
+    "attempts = attempts + 1, last_attempt_at = clock_timestamp(), received_at = u.received_at, target = "
+    "u.target, event_key = u.event_key, event_time = u.event_time, sqlstate = u.sqlstate, message = "
+    "u.message, detail = u.detail, hint = u.hint, column_name = u.column_name, constraint_name = "
+    "u.constraint_name, payload = u.payload, events_path = u.events_path "
+    "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS u (received_at, target, "
+    "event_key, event_time, sqlstate, message, detail, hint, column_name, constraint_name, payload, "
+    "events_path, id) WHERE d.id = u.id";
 
 /* One that had a target and now has none keeps the reason by which it can be mended. */
 constexpr const char *unrouted_statement =
     "UPDATE cxone_sync.dead_letters AS d SET attempts = attempts + 1, last_attempt_at = clock_timestamp(), "
     "hint = 'No target takes such an event any more: have one take its type by add_target or change_target, "
-    "or delete the letter.' WHERE d.id = ANY ($12)";
+    "or delete the letter.' WHERE d.id = ANY ($13)";
 
 /* What is written of a letter, in the order of the statements' parameters. */
 enum LetterColumn {
@@ -54,6 +59,7 @@ enum LetterColumn {
     column_name,
     constraint_name,
     payload,
+    events_path,
     letter_id,
     letter_columns
 };
@@ -98,6 +104,8 @@ Value value_of(const Row *row, int column)
         return text_value(row->fault->constraint);
     case payload:
         return {text_datum(event->raw), false};
+    case events_path:
+        return {text_datum(row->delivery->envelope.path), !event->is_envelope};
     default:
         return {Int64GetDatum(row->delivery->dead_letter), false};
     }
@@ -168,7 +176,8 @@ void write_letters(SPIPlanPtr *plan, const char *statement, int parameters, Row 
 
 bool has_lost_its_target(const Row *row)
 {
-    return row->fault->sqlerrcode == ERRCODE_NO_DATA && !row->delivery->only_target.empty();
+    return row->fault->sqlerrcode == ERRCODE_NO_DATA && !row->delivery->only_target.empty() &&
+           row->delivery->envelope.is_event;
 }
 
 /* Of rows with an SQLSTATE and how many letters have it. */

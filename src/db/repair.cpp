@@ -34,11 +34,12 @@ namespace {
  * taken is applied in the order of arrival.
  */
 constexpr const char *select_statement =
-    "WITH taken AS (SELECT d.id, d.received_at, d.target, d.payload FROM cxone_sync.dead_letters d "
+    "WITH taken AS (SELECT d.id, d.received_at, d.target, d.payload, d.events_path FROM "
+    "cxone_sync.dead_letters d "
     "WHERE ($1 IS NULL OR d.id = ANY ($1)) AND ($2 IS NULL OR d.target = $2) AND ($3 IS NULL OR d.sqlstate = "
     "$3) "
     "ORDER BY d.attempts, d.id LIMIT $4 FOR UPDATE SKIP LOCKED) "
-    "SELECT id, received_at, target, payload FROM taken ORDER BY received_at, id";
+    "SELECT id, received_at, target, payload, events_path FROM taken ORDER BY received_at, id";
 constexpr const char *delete_statement = "DELETE FROM cxone_sync.dead_letters d WHERE d.id = ANY ($1)";
 constexpr const char *of_target_query = "SELECT FROM cxone_sync.dead_letters d WHERE d.target = $1 LIMIT 1";
 
@@ -54,11 +55,13 @@ Delivery *delivery_of_letter(HeapTuple tuple, TupleDesc description)
     const TimestampTz received = DatumGetTimestampTz(SPI_getbinval(tuple, description, 2, &is_null));
     const char *target = SPI_getvalue(tuple, description, 3);
     Delivery *delivery = make_delivery(SPI_getvalue(tuple, description, 4));
+    const char *events_path = SPI_getvalue(tuple, description, 5);
 
     delivery->received = received;
     delivery->dead_letter = id;
-    call_cpp([delivery, target] {
-        delivery->envelope = {.path = {}, .is_event = true};
+    call_cpp([delivery, target, events_path] {
+        delivery->envelope.is_event = events_path == nullptr;
+        delivery->envelope.path = events_path != nullptr ? events_path : "";
         if (target != nullptr)
             delivery->only_target = target;
     });
@@ -136,7 +139,7 @@ void delete_applied(const Letters &letters)
     Oid type = INT8ARRAYOID;
 
     for (int i = 0; i < letters.count; i++) {
-        if (!letters.deliveries[i]->is_letter_kept && !letters.deliveries[i]->events.empty())
+        if (!letters.deliveries[i]->is_letter_kept)
             ids[count++] = Int64GetDatum(letters.deliveries[i]->dead_letter);
     }
     Datum array = PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));

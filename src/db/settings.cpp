@@ -218,7 +218,7 @@ ParseLimits parse_limits()
 {
     ParseLimits limits;
 
-    limits.envelope.path = *parse_json_pointer(events_path);
+    limits.envelope.path = events_path;
     limits.envelope.is_lines = body_format == body_format_ndjson;
     limits.max_depth = max_json_depth;
     limits.max_events = max_events;

@@ -133,16 +133,6 @@ constexpr const char *hint_for_row_locks =
 
 /* ---- events to rows ---- */
 
-/* A payload that was mended into what is no JSON. */
-void refuse_letter(Delivery &delivery, std::string_view reason)
-{
-    Event &event = delivery.events.emplace_back();
-
-    event.raw = delivery.body;
-    event.time = delivery.received;
-    event.refusal = {"22P02", arena_copy(delivery.arena, reason), {}};
-}
-
 /* The catalog may have changed between the network thread's look at it and ours. */
 void map_again_if_changed(Delivery *delivery)
 {
@@ -158,9 +148,7 @@ void map_again_if_changed(Delivery *delivery)
         if (delivery->dead_letter != 0)
             limits.max_future_skew_us += now() - delivery->received;
         const BodyRefusal refusal = parse_delivery(*delivery, current_mapping(), limits);
-        if (refusal.status != 0 && delivery->dead_letter != 0)
-            refuse_letter(*delivery, refusal.reason);
-        else if (refusal.status != 0)
+        if (refusal.status != 0)
             throw std::runtime_error("an accepted delivery could not be read again: " + refusal.reason);
     });
 }

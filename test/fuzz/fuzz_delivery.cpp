@@ -1,3 +1,4 @@
+#include "core/json_pointer.h"
 #include "core/json_text.h"
 #include "core/parser.h"
 
@@ -121,7 +122,7 @@ const Profile &profile(unsigned choice)
 const Envelope &envelope(unsigned choice)
 {
     static const Envelope envelopes[] = {
-        {}, {{}, false}, {{}, true}, {{"data", "events"}, true}, {{"data", "events"}, false}};
+        {}, {"", false}, {"", true}, {"/data/events", true}, {"/data/events", false}};
     return envelopes[choice % std::size(envelopes)];
 }
 
@@ -224,7 +225,7 @@ bool is_blank(std::string_view line)
 
 void expect_envelope(std::string_view text, const ParseLimits &limits, Expected &expected)
 {
-    const auto facts = reference::read_json(text, limits.envelope.path);
+    const auto facts = reference::read_json(text, *parse_json_pointer(limits.envelope.path));
 
     if (facts && facts->events_keys == 1 && facts->events >= 0 && facts->depth <= limits.max_depth) {
         expected.events += facts->events;

@@ -167,7 +167,7 @@ class Comparison:
                 found.append(('tombstones', 'tombstone of %s is %s, should be %s' % (name, seen.get(name), modelled.get(name))))
 
     def compare_letters(self, state, observed, found):
-        """As sets: which event, which target, of which class, how often tried, and when it came if it says no time."""
+        """As sets: which event, which target, of which class, how often tried, and when it came, by which a replay goes."""
         rest = [(target, sqlstate[:2], canonical(json.loads(payload)), attempts, message, microseconds(received))
                 for _, target, sqlstate, payload, attempts, message, received in observed.letters]
         for letter in sorted(state.letters, key=lambda letter: letter.time):
@@ -179,7 +179,7 @@ class Comparison:
             # of several that are alike the first has come first
             match = min(matches, key=lambda one: one[5])
             rest.remove(match)
-            if letter.has_no_time() and not self.clock.is_same(letter.time, match[5]):
+            if not self.clock.is_same(letter.time, match[5]):
                 found.append(('letters', 'dead letter %r has come at %s, which is not the event\'s arrival' % (letter, match[5])))
         found += [('letters', 'a dead letter too many: %s %s %s (%s)' % (one[0], one[1], one[2], one[4])) for one in rest]
 

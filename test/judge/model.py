@@ -72,10 +72,6 @@ class Letter:
     def __init__(self, target, event, time, sqlstate, attempts=1):
         self.target, self.event, self.time, self.sqlstate, self.attempts = target, event, time, sqlstate, attempts
 
-    def has_no_time(self):
-        """Whether its time is that of its arrival, wherever targets look for one."""
-        return not any(name in place for place in (self.event, self.event.get('data', {})) for name in ('timestamp', 'at'))
-
     def __repr__(self):
         return '%s %s %s' % (self.target, self.sqlstate, canonical(self.event))
 
@@ -289,6 +285,18 @@ def in_order(deliveries, order):
     return [(number, place) for number in order for place in range(len(deliveries[number]))]
 
 
+def arrivals(deliveries):
+    """When their events may have come, as numbers by (delivery, place). An event counts as a microsecond later than the one before it in
+    its delivery, so deliveries that come at once may be mixed. Those in which they are not are the first."""
+    events = in_order(deliveries, range(len(deliveries)))
+    found = []
+    for begins in itertools.product(range(len(events)), repeat=len(deliveries)):
+        numbers = [begins[number] + place for number, place in events]
+        if set(numbers) == set(range(len(set(numbers)))):
+            found.append(dict(zip(events, numbers)))
+    return sorted(found, key=lambda arrival: -len(set(arrival.values())))
+
+
 def keeps_rows_in_order(deliveries, merged):
     """Whether events of one delivery that name the same row come in its order."""
     last = {}
@@ -401,23 +409,22 @@ class Model:
 
     def concurrent_outcomes(self, deliveries):
         """The same for deliveries that several workers write at once: one after the other, or mixed; only events of one row keep
-        the order of their delivery, since the order of rows is nobody's business. In which order they arrived is not known
+        the order of their delivery, since the order of rows is nobody's business. When they arrived is not known
         either. Results are in the order of sending.
         """
-        orders = list(itertools.permutations(range(len(deliveries))))
-        for written_order, arrival_order in itertools.product(orders, orders):
-            yield from self.merged_outcomes(deliveries, in_order(deliveries, written_order), arrival_order, 2)
-        for merged, arrival_order in itertools.product(interleavings(deliveries), orders):
-            yield from self.merged_outcomes(deliveries, merged, arrival_order, 2)
+        orders = [in_order(deliveries, order) for order in itertools.permutations(range(len(deliveries)))]
+        for merged, arrival in itertools.product(orders, arrivals(deliveries)):
+            yield from self.merged_outcomes(deliveries, merged, arrival, 2)
+        for merged, arrival in itertools.product(interleavings(deliveries), arrivals(deliveries)):
+            yield from self.merged_outcomes(deliveries, merged, arrival, 2)
         for merged in itertools.permutations(in_order(deliveries, range(len(deliveries)))):
             if keeps_rows_in_order(deliveries, merged):
-                for arrival_order in orders:
-                    yield from self.merged_outcomes(deliveries, merged, arrival_order, None)
+                for arrival in arrivals(deliveries):
+                    yield from self.merged_outcomes(deliveries, merged, arrival, None)
 
-    def merged_outcomes(self, deliveries, merged, arrival_order, most):
-        times = sorted(arrival for events in deliveries for _, arrival in events)
-        arrival = dict(zip(in_order(deliveries, arrival_order), times))
-        events = [(deliveries[number][place][0], arrival[number, place]) for number, place in merged]
+    def merged_outcomes(self, deliveries, merged, arrival, most):
+        times = sorted(time for events in deliveries for _, time in events)
+        events = [(deliveries[number][place][0], times[arrival[number, place]]) for number, place in merged]
         # there are many orders: in each, those that were refused are only tried all in the same way
         for outcome in self.outcomes_of_units(self.state, self.units(events), most):
             results = dict(zip(merged, outcome.results))
@@ -665,6 +672,7 @@ class Model:
             row = self.state.rows[table.name][key]
             if row.order() <= reading.time:
                 self.remove(table, key)
+                self.check_relations()
             elif not table.field_order:
                 result = SKIPPED
             elif reading.time >= known:
@@ -684,7 +692,7 @@ class Model:
         self.update(table, key, new)
 
     def remove(self, table, key):
-        """Deletes a row, and does to the rows that refer to it what their foreign keys say."""
+        """Deletes a row, and does to the rows that refer to it what their foreign keys say. What dangles is looked at after all that."""
         row = self.state.rows[table.name][key]
         self.fire(table, 'DELETE', row)
         del self.state.rows[table.name][key]
@@ -693,7 +701,6 @@ class Model:
             for foreign in child.foreigns:
                 if foreign.parent == table.name and foreign.on_delete != 'NO ACTION':
                     self.follow(child, foreign, key[0])
-        self.check_relations()
 
     def follow(self, child, foreign, value):
         rows = self.state.rows[child.name]

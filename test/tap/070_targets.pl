@@ -456,6 +456,21 @@ refused_is(deliver($node, note_event() . "\n" . '{"eventType":"note","id":"nul"}
 is(sql($node, "SELECT count(*) FROM cyd.notes WHERE id = 'nul'"), '0', 'nothing of it is written');
 is(counts_of(deliver($node, gzipped(note_event() . "\n" . note_event()), 'Content-Encoding: gzip')), '2 0 0', 'lines in gzip');
 
+# A line is no event, even if it looks like one, and is not read as one when it is replayed, whatever is set by then.
+set_settings($node, events_path => '/events');
+my $either = '{"eventType":"note","id":"either","events":[]}';
+poll(sub { counts_of(deliver($node, $either)) eq '0 0 0' }, 'lines that hold arrays');
+sql($node, "TRUNCATE $letters");
+$reply = deliver($node, join "\n", '{"eventType":"note","id":"ping"}', '{"eventType":"note","id":"delivery","events":[{"eventType":"note","id":"inner1"},{"eventType":"note","id":"inner2"}]', '{"events":[' . note_event() . ',' . note_event() . ']}', '{"events":[7]}');
+is(counts_of($reply), '2 0 3', 'a line without events, a broken one, one with events, one whose event is none');
+is(sql($node, "SELECT sqlstate, events_path FROM $letters ORDER BY id"), "22023|/events\n22P02|/events\n22023|", 'what a letter is stands in it');
+set_settings($node, events_path => '');
+poll(sub { counts_of(deliver($node, $either)) eq '1 0 0' }, 'lines as they were before');
+is(sql($node, 'SELECT outcome FROM cxone_sync.replay_dead_letters()'), "dead_lettered\n" x 2 . 'dead_lettered', 'unmended they stay');
+is(sql($node, "UPDATE $letters SET payload = payload || '}' WHERE payload LIKE '%inner%'; SELECT outcome FROM cxone_sync.replay_dead_letters()"), "dead_lettered\napplied\ndead_lettered", 'the broken one is mended');
+is(sql($node, "SELECT string_agg(id, ',' ORDER BY id) FROM cyd.notes WHERE id LIKE 'inner%' OR id IN ('ping', 'delivery')"), 'inner1,inner2', 'and its events are written, not itself');
+sql($node, "TRUNCATE $letters");
+
 $position = log_position($node);
 set_settings($node, events_path => 'events', body_format => 'xml', time_zone => 'Mars/Phobos');
 wait_for_log($node, qr/invalid value for parameter "cxone_sync\.$_"/, $position) foreach qw(events_path body_format time_zone);
@@ -467,7 +482,7 @@ is(counts_of(deliver($node, note_event() . "\n" . note_event())), '2 0 0', 'also
 # ---- times without a zone ----
 
 set_settings($node, events_path => '/events', body_format => 'json', time_zone => '');
-wait_until_taken('{"events":[]}', 'the first envelope again');
+poll(sub { counts_of(deliver($node, $either)) eq '0 0 0' }, 'the first envelope again');
 is(counts_of(deliver_events({ eventType => 'note', id => 'zoneless', timestamp => '2026-01-02T03:04:05' })), '0 0 1', 'a time without a zone is a dead letter');
 like(letter_of('zoneless'), qr/^notes\|22007\|[^\n]*cxone_sync\.time_zone/, 'whose message names the setting');
 set_settings($node, time_zone => 'Europe/Berlin');

@@ -12,16 +12,16 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-ParseLimits limits_of(Texts path, bool is_lines = false)
+ParseLimits limits_of(std::string path, bool is_lines = false)
 {
     ParseLimits limits;
     limits.envelope = {std::move(path), is_lines};
     return limits;
 }
 
-const ParseLimits bare = limits_of({});
-const ParseLimits bare_lines = limits_of({}, true);
-const ParseLimits lines_of_events = limits_of({"events"}, true);
+const ParseLimits bare = limits_of("");
+const ParseLimits bare_lines = limits_of("", true);
+const ParseLimits lines_of_events = limits_of("/events", true);
 
 std::shared_ptr<const Mapping> contacts()
 {
@@ -61,7 +61,7 @@ std::string seen(std::string body, const ParseLimits &limits)
 
 TEST(Envelope, APathOfSeveralTokens)
 {
-    const ParseLimits limits = limits_of({"data", "the/events"});
+    const ParseLimits limits = limits_of("/data/the~1events");
     const std::string missing = "400 no \"/data/the~1events\"";
     const std::string no_array = "400 \"/data/the~1events\" is not an array";
     const std::string twice = "400 \"/data/the~1events\" appears more than once";
@@ -157,7 +157,7 @@ TEST(Envelope, EachLineIsAnEnvelope)
                    lines_of_events),
               "1 2 3");
     EXPECT_EQ(
-        seen("{\"a\": {\"b\": [{\"id\": 1}]}}\n{\"a\": {\"b\": [{\"id\": 2}]}}", limits_of({"a", "b"}, true)),
+        seen("{\"a\": {\"b\": [{\"id\": 1}]}}\n{\"a\": {\"b\": [{\"id\": 2}]}}", limits_of("/a/b", true)),
         "1 2");
     for (const char *body : {"\n", "\n\n \r\n", " "}) {
         EXPECT_EQ(seen(body, bare_lines), "400 no event");
@@ -199,6 +199,8 @@ TEST(Envelope, ABrokenLineIsOneRefusedEvent)
             << body.event(1).refusal.message;
         EXPECT_EQ(body.event(1).field_count, 0);
         EXPECT_EQ(body.event(1).target, Event::no_target);
+        EXPECT_TRUE(body.event(1).is_envelope);
+        EXPECT_FALSE(body.event(0).is_envelope || body.event(2).is_envelope || body.event(3).is_envelope);
         const Texts neighbours = described(Body(a + "\n" + b, bare_lines).events());
         EXPECT_EQ((Texts{described(body.event(0)), described(body.event(2)), described(body.event(3))}),
                   neighbours);
@@ -270,6 +272,52 @@ TEST(Envelope, WithoutATimeTheLinesKeepTheirOrder)
     ASSERT_EQ(body.events().size(), 5u);
     for (const std::size_t i : {0, 1, 2, 3, 4})
         EXPECT_EQ(body.event(i).time, arrival + static_cast<Timestamp>(i));
+}
+
+/* ---- dead letters ---- */
+
+/* What is seen of the letter, and behind a blank for each event whether it is the whole line still. */
+std::string seen_of_letter(const std::string &payload, const std::string &path, bool is_event)
+{
+    ParsedBody letter("", nullptr);
+    ParseLimits limits = limits_of(path);
+    limits.envelope.is_event = is_event;
+    letter.delivery.body = payload;
+    letter.delivery.dead_letter = 1;
+    letter.again(contacts(), limits);
+    EXPECT_EQ(letter.refusal.status, 0) << payload;
+    std::string text;
+    for (const Event &event : letter.events()) {
+        EXPECT_TRUE(!event.is_envelope || event.raw == payload);
+        text += (text.empty() ? "" : " ") +
+                (event.refusal.sqlstate ? "(" + sqlstate(event) + ")" : std::string(event.key)) +
+                (event.is_envelope ? " line" : "");
+    }
+    return text;
+}
+
+TEST(Envelope, ALetterIsReadAsWhatItIs)
+{
+    const struct {
+        const char *payload, *as_event, *below_events, *bare;
+    } table[] = {
+        {R"({"id": 1, "events": [{"id": 2}, {}]})", "1", "2 (23502)", "1"},
+        {"{\"id\": 1,\n\"events\":\n[ {\"id\": 2} ]\n}", "1", "2", "1"},
+        {R"({"id": 1, "events": []})", "1", "", "1"},
+        {R"({"id": 1})", "1", "(22023) line", "1"},
+        {R"([{"id": 1}, {"id": 2}])", "(22023)", "(22023) line", "1 2"},
+        {R"({"events": {"id": 1}})", "(23502)", "(22023) line", "(23502)"},
+        {R"({"events": [{"id": 1e400}, 7]})", "(23502)", "1e400 (22023)", "(23502)"},
+        {"7", "(22023)", "(22023) line", "(22023) line"},
+        {R"({"events": [{"id": 1})", "(22P02)", "(22P02) line", "(22P02) line"},
+        {"{\"id\": 1}\n{\"id\": 2}", "(22P02)", "(22P02) line", "(22P02) line"},
+        {"", "(22P02)", "(22P02) line", "(22P02) line"},
+    };
+    for (const auto &row : table) {
+        EXPECT_EQ(seen_of_letter(row.payload, "", true), row.as_event) << row.payload;
+        EXPECT_EQ(seen_of_letter(row.payload, "/events", false), row.below_events) << row.payload;
+        EXPECT_EQ(seen_of_letter(row.payload, "", false), row.bare) << row.payload;
+    }
 }
 
 /* ---- what a delivery holds ---- */
