@@ -79,7 +79,7 @@ Intake::Intake(Monitoring &monitoring, RecentDeliveries &recent, int number, con
       statistics_(monitoring.statistics_of(slot_)), queue_(statistics_.gauges()),
       handover_(sockets ? std::optional<Handover>(std::in_place, *sockets, monitoring, number)
                         : std::nullopt),
-      webhook_(std::make_shared<Webhook>(queue_, statistics_, recent)),
+      webhook_(std::make_shared<Webhook>(queue_, statistics_, recent, number)),
       admin_(std::make_shared<Admin>(monitoring)),
       endpoint_(settings::http_threads, statistics_.gauges(), queue_, handover_ ? &*handover_ : nullptr,
                 webhook_),
@@ -376,8 +376,11 @@ void Intake::tell_journal(Timestamp at)
 /* ---- writing ---- */
 
 /* One transaction for all; true if it was committed. */
-bool Intake::write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgError &error)
+bool Intake::write_at(Pace pace, const Batch &batch, PgError &error)
 {
+    std::vector<Delivery *> deliveries;
+    for (const QueuedDelivery *queued : batch)
+        deliveries.push_back(queued->delivery.get());
     Delivery *const *first = deliveries.data();
     const int count = static_cast<int>(deliveries.size());
     WriteResult *result = &written_;
@@ -397,15 +400,15 @@ bool Intake::write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgEr
 }
 
 /* As quickly as it goes; what is at fault, or locked, takes a second transaction, with care. */
-bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
+bool Intake::write(const Batch &batch, PgError &error)
 {
     bool ok = false;
 
     for (int attempt = 0; !ok && attempt <= max_retries; attempt++) {
-        ok = write_at(Pace::quick, deliveries, error);
+        ok = write_at(Pace::quick, batch, error);
         if (!ok && written_.reached_rows &&
             (!is_transient(error.sqlerrcode) || error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE))
-            ok = write_at(Pace::careful, deliveries, error);
+            ok = write_at(Pace::careful, batch, error);
         if (!is_lost_race(error.sqlerrcode) || commit_is_unconfirmed())
             break;
     }
@@ -421,13 +424,28 @@ void Intake::gather()
         gathering_.end(queue_.gather(gathering_.expected(), wait_us));
 }
 
-std::vector<Delivery *> Intake::deliveries_of_batch() const
+/*
+ * Makes a batch of what was taken, but for those that have to wait behind others, by hold_back(); false if
+ * nothing is left. Until end_batch() it is shown as under way.
+ */
+bool Intake::begin_batch(std::size_t first_waiting)
 {
-    std::vector<Delivery *> deliveries;
+    batch_.clear();
+    for (QueuedDelivery &queued : taken_)
+        batch_.push_back(&queued);
+    hold_back(first_waiting);
+    if (batch_.empty())
+        return false;
+    show_oldest(batch_.front()->delivery->received);
+    statistics_.gauges().batch_began = now();
+    return true;
+}
 
-    for (const QueuedDelivery &queued : batch_)
-        deliveries.push_back(queued.delivery.get());
-    return deliveries;
+void Intake::end_batch()
+{
+    show_oldest();
+    statistics_.gauges().batch_began = 0;
+    publish_mapping();
 }
 
 /*
@@ -451,25 +469,24 @@ bool Intake::may_wait(QueuedDelivery &queued)
  */
 void Intake::hold_back(std::size_t first)
 {
-    std::vector<QueuedDelivery> others;
-    std::vector<QueuedDelivery> too_many;
+    Batch others;
+    Batch too_many;
 
     if (waiting_.size() == first)
         return;
     DeliveryKeys keys = waiting_.keys_from(first);
-    for (QueuedDelivery &queued : batch_) {
-        if (!keys.concern(*queued.delivery)) {
-            others.push_back(std::move(queued));
+    for (QueuedDelivery *queued : batch_) {
+        if (!keys.concern(*queued->delivery)) {
+            others.push_back(queued);
             continue;
         }
-        keys.add(*queued.delivery);
-        if (may_wait(queued))
-            waiting_.push(std::move(queued));
+        keys.add(*queued->delivery);
+        if (may_wait(*queued))
+            waiting_.push(std::move(*queued));
         else
-            too_many.push_back(std::move(queued));
+            too_many.push_back(queued);
     }
-    batch_.swap(too_many);
-    finish(0, batch_.size(), false);
+    finish(too_many, false);
     batch_.swap(others);
 }
 
@@ -492,14 +509,13 @@ void Intake::write_waiting()
         return;
     if (waiting_.untried() == 0)
         waiting_.begin_round();
-    batch_.clear();
-    waiting_.take(static_cast<unsigned>(std::min(settings::batch_size, most_tried_at_once)), batch_);
-    hold_back(waiting_.untried());
-    if (!batch_.empty()) {
-        const bool committed = write_at(Pace::careful, deliveries_of_batch(), error);
+    taken_.clear();
+    waiting_.take(static_cast<unsigned>(std::min(settings::batch_size, most_tried_at_once)), taken_);
+    if (begin_batch(waiting_.untried())) {
+        const bool committed = write_at(Pace::careful, batch_, error);
         if (!committed)
             note_write_failure(error);
-        finish(0, batch_.size(), committed);
+        finish(batch_, committed);
         if (committed)
             note_written();
         write_left_out();
@@ -508,8 +524,7 @@ void Intake::write_waiting()
         waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
         waiting_due_at_ = now() + waiting_pause_us_;
     }
-    show_oldest();
-    publish_mapping();
+    end_batch();
 }
 
 void Intake::write_batch()
@@ -519,20 +534,14 @@ void Intake::write_batch()
     if (!batch_is_due(due_at))
         return;
     gather();
-    Gauges &gauges = statistics_.gauges();
-    batch_.clear();
-    queue_.take(static_cast<unsigned>(settings::batch_size), batch_);
-    hold_back(0);
-    if (batch_.empty())
-        return;
-    show_oldest(batch_.front().delivery->received);
-    gauges.batch_began = now();
-    statistics_.count(Counter::batches);
-    write_together();
-    write_left_out();
-    show_oldest();
-    gauges.batch_began = 0;
-    publish_mapping();
+    taken_.clear();
+    queue_.take(static_cast<unsigned>(settings::batch_size), taken_);
+    if (begin_batch(0)) {
+        statistics_.count(Counter::batches);
+        write_together();
+        write_left_out();
+    }
+    end_batch();
     report_statistics(false);
 }
 
@@ -541,12 +550,12 @@ void Intake::write_together()
     const Gauges &gauges = statistics_.gauges();
     PgError error;
 
-    if (write(deliveries_of_batch(), error)) {
+    if (write(batch_, error)) {
         /* counted before they are answered: those that are come back at once */
         const Timestamp at = now();
         gathering_.begin(gauges.queued_deliveries + batch_.size(), last_commit_us(), at - gauges.batch_began,
                          at);
-        finish(0, batch_.size(), true);
+        finish(batch_, true);
         note_written();
     } else if (written_.reached_rows && batch_.size() > 1 && !commit_is_unconfirmed()) {
         /* a full disk behind one table, say, is no reason to send the other deliveries back */
@@ -554,7 +563,7 @@ void Intake::write_together()
     } else {
         /* first, so that whoever is sent back can see why */
         note_write_failure(error);
-        finish(0, batch_.size(), false);
+        finish(batch_, false);
     }
 }
 
@@ -565,12 +574,11 @@ void Intake::write_together()
 void Intake::write_left_out()
 {
     const Timestamp give_up_at = now() + left_out_budget_us;
-    std::vector<QueuedDelivery> rest;
+    Batch rest;
 
     while (!left_out_.empty()) {
-        batch_.clear();
-        batch_.push_back(std::move(left_out_.front()));
-        rest.assign(std::make_move_iterator(left_out_.begin() + 1), std::make_move_iterator(left_out_.end()));
+        batch_.assign(1, left_out_.front());
+        rest.assign(left_out_.begin() + 1, left_out_.end());
         left_out_.clear();
         write_alone();
         batch_.swap(rest);
@@ -585,48 +593,46 @@ void Intake::write_left_out()
 void Intake::write_alone()
 {
     const Timestamp give_up_at = now() + alone_budget_us;
-    std::vector<Delivery *> one(1);
 
-    for (std::size_t i = 0; i < batch_.size(); i++) {
+    for (QueuedDelivery *queued : batch_) {
         PgError error;
-        one[0] = batch_[i].delivery.get();
+        const Batch one{queued};
         const bool in_time = now() < give_up_at;
         const bool committed = in_time && write(one, error);
 
         if (in_time && !committed)
             note_write_failure(error);
-        finish(i, i + 1, committed);
+        finish(one, committed);
         if (committed)
             note_written();
     }
 }
 
 /* Answers the deliveries and lets them go. Of those committed, the postponed ones were left out. */
-void Intake::finish(std::size_t begin, std::size_t end, bool committed)
+void Intake::finish(const Batch &batch, bool committed)
 {
     const Timestamp committed_at = now();
     std::uint64_t sent_back = 0;
     PgError ignored;
 
-    answers_.clear();
     gave_up_ = false;
-    for (std::size_t i = begin; i < end; i++) {
-        if (committed && (batch_[i].delivery->needs_own_transaction || !left_out_.empty())) {
-            left_out_.push_back(std::move(batch_[i]));
+    for (QueuedDelivery *queued : batch) {
+        if (committed && (queued->delivery->needs_own_transaction || !left_out_.empty())) {
+            left_out_.push_back(queued);
             continue;
         }
-        if (committed && batch_[i].delivery->is_postponed) {
-            if (may_wait(batch_[i])) {
+        if (committed && queued->delivery->is_postponed) {
+            if (may_wait(*queued)) {
                 if (waiting_.empty())
                     waiting_due_at_ = now() + (waiting_pause_us_ = first_waiting_pause_us);
-                waiting_.push(std::move(batch_[i]));
+                waiting_.push(std::move(*queued));
                 continue;
             }
             gave_up_ = true;
-            table_stays_locked_ |= batch_[i].delivery->needs_locked_table && now() >= batch_[i].give_up_at;
+            table_stays_locked_ |= queued->delivery->needs_locked_table && now() >= queued->give_up_at;
         }
-        const Delivery &delivery = *batch_[i].delivery;
-        Answer answer{.ticket = batch_[i].ticket,
+        const Delivery &delivery = *queued->delivery;
+        Answer answer{.ticket = queued->ticket,
                       .committed = committed && !delivery.is_postponed,
                       .counts = delivery.counts()};
         if (answer.committed) {
@@ -643,11 +649,12 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
             tell_delivery(delivery, answer, committed_at);
         webhook_->note_end(delivery, answer);
         answers_.push_back(answer);
-        batch_[i].delivery.reset();
+        queued->delivery.reset();
     }
     statistics_.count(Counter::retry_database, sent_back);
     journal_.count_sent_back(sent_back);
     endpoint_.answer(answers_);
+    answers_.clear();
 }
 
 /* Counts and sizes only: what is in a delivery is not for the log. */
@@ -879,31 +886,24 @@ void Intake::stop() noexcept
 {
     try {
         queue_.close();
-        queue_.take(INT_MAX, batch_);
-        waiting_.take_all(batch_);
-        /* first, as it needs no memory: what stays under way would be sent back by all workers */
-        for (const QueuedDelivery &queued : batch_) {
-            if (queued.delivery)
-                webhook_->note_end(*queued.delivery, {});
-        }
-        answers_.clear();
-        for (const QueuedDelivery &queued : batch_) {
+        queue_.take(INT_MAX, taken_);
+        waiting_.take_all(taken_);
+        for (const QueuedDelivery &queued : taken_) {
             if (!queued.delivery)
                 continue;
+            const Answer answer{.ticket = queued.ticket, .committed = false, .counts = {}};
+            webhook_->note_end(*queued.delivery, answer);
             statistics_.count(Counter::events_retry_later, queued.delivery->counts().received);
-            answers_.push_back({.ticket = queued.ticket, .committed = false, .counts = {}});
+            statistics_.count(Counter::retry_stopping);
+            answers_.push_back(answer);
         }
-        statistics_.count(Counter::retry_stopping, answers_.size());
         endpoint_.answer(answers_);
     } catch (...) {
         /* they get no answer then, which tells a sender the same */
     }
     endpoint_.stop();
     cease_as_listener();
-    /* this process is about to end, but the gauge of the memory that they have taken is not its own */
-    batch_.clear();
-    statistics_.gauges().oldest_in_batch = 0;
-    statistics_.gauges().batch_began = 0;
+    statistics_.gauges().clear();
 }
 
 } // namespace cxone_sync
