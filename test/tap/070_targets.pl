@@ -127,6 +127,7 @@ is(sql($node, "SELECT count(DISTINCT p) FROM ann.pairs WHERE id LIKE 'pair-%'"),
 # Deliveries, timed.
 sub timed { my $start = time; my $reply = deliver_events(@_); return ($reply, time - $start); }
 
+wait_for_log($node, qr/deliveries are taken from now on/); # of the time before the extension was there
 my $position = log_position($node);
 $session->run('BEGIN; LOCK TABLE ann.orders IN ACCESS EXCLUSIVE MODE');
 my ($reply, $took) = timed(event_of('order', 'locked1', v => 'l'));
