@@ -54,12 +54,14 @@ unsigned most_connections()
     return static_cast<unsigned>(std::min<rlim_t>(files.rlim_cur - reserve, 1'000'000));
 }
 
-/* What an error keeps a worker from having. */
+/* What an error keeps a worker from having: the extension, with its tables; its version; or the database. */
 Check check_of(const PgError &error)
 {
+    const char *version = found_extension_version();
+
     if (error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE && !extension_is_older())
         return Check::database;
-    return found_extension_version()[0] == '\0' ? Check::extension : Check::schema;
+    return version[0] == '\0' || strcmp(version, library_version) == 0 ? Check::extension : Check::schema;
 }
 
 /* An address and a port as people write them. */
@@ -395,7 +397,8 @@ bool Intake::write_at(Pace pace, const Batch &batch, PgError &error)
             write_deliveries(first, count, pace, result, options);
         });
     guarded(ignored, [] { release_advisory_locks(); });
-    statistics_.count(ok ? Counter::commits : Counter::rollbacks);
+    if (!ok)
+        statistics_.count(Counter::rollbacks);
     return ok;
 }
 
@@ -613,6 +616,7 @@ void Intake::finish(const Batch &batch, bool committed)
 {
     const Timestamp committed_at = now();
     std::uint64_t sent_back = 0;
+    bool any_committed = false;
     PgError ignored;
 
     gave_up_ = false;
@@ -636,6 +640,7 @@ void Intake::finish(const Batch &batch, bool committed)
                       .committed = committed && !delivery.is_postponed,
                       .counts = delivery.counts()};
         if (answer.committed) {
+            any_committed = true;
             statistics_.count_committed(delivery, answer.counts, committed_at);
             journal_.count_dead_letters(answer.counts.dead_lettered);
             const Delivery *counted = &delivery;
@@ -651,6 +656,7 @@ void Intake::finish(const Batch &batch, bool committed)
         answers_.push_back(answer);
         queued->delivery.reset();
     }
+    statistics_.count(Counter::commits, any_committed);
     statistics_.count(Counter::retry_database, sent_back);
     journal_.count_sent_back(sent_back);
     endpoint_.answer(answers_);
@@ -780,6 +786,10 @@ void Intake::check_catalog()
         letters_due_at_ = INT64_MAX;
     } else {
         failed_checks_ = 0;
+        slot_.info.change([](WorkerInfo &info) {
+            for (const Check check : {Check::extension, Check::schema})
+                set_text(info.problem(check), "");
+        });
         if (!failing_to_write_)
             note_success();
         if (number_ == 0)
@@ -858,11 +868,16 @@ void Intake::note_success()
  * written. */
 void Intake::note_write_failure(const PgError &error)
 {
-    failing_to_write_ = error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE &&
-                        error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION;
+    /* of a table that only some deliveries need, such as dead_letters: the extension was looked at before */
+    const bool is_of_rows =
+        error.sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE && written_.reached_rows;
+
+    failing_to_write_ = is_of_rows || (error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE &&
+                                       error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION);
     if (!failing_to_write_ && upgrade_due_at_ == INT64_MAX)
         check_due_at_ = std::min(check_due_at_, now() + most_check_pause_ms * std::int64_t{1000});
-    const bool concerns_all = concerns_everything(error.sqlerrcode) || commit_is_unconfirmed();
+    const bool concerns_all =
+        (concerns_everything(error.sqlerrcode) && !is_of_rows) || commit_is_unconfirmed();
     if (concerns_all)
         show_problems(check_of(error), error.message);
     if (concerns_all && failing_to_write_ && probe_due_at_ == INT64_MAX)
