@@ -127,7 +127,7 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
     if (body.empty())
         return error_reply(Counter::refused_invalid_body, 400, "the body is empty");
     if (request.is_gzip) {
-        if (std::optional<Reply> refusal = inflate_body(body, config->framing.max_body, memory))
+        if (std::optional<Reply> refusal = inflate_body(body, config->framing, memory))
             return refusal;
     }
     trim_buffer(body);

@@ -64,6 +64,17 @@ Check check_of(const PgError &error)
     return version[0] == '\0' || strcmp(version, library_version) == 0 ? Check::extension : Check::schema;
 }
 
+std::string advice_for(std::error_code listen_problem)
+{
+    if (listen_problem == std::errc::address_in_use)
+        return "Is the port in use by another server? ";
+    if (listen_problem == std::errc::permission_denied)
+        return "Ports below 1024 need a privilege: choose another one. ";
+    if (listen_problem == std::errc::address_not_available)
+        return "Does this machine have that address? ";
+    return "";
+}
+
 /* An address and a port as people write them. */
 void format_address(char *text, std::size_t size, const Listening &listening)
 {
@@ -100,6 +111,8 @@ void Intake::configure()
     /* a delivery takes up to four times its body; one that the queue can never hold must not get a 503 */
     config->framing.max_body =
         static_cast<std::size_t>(std::min(settings::max_body_size_kb, settings::queue_size_kb / 4)) * 1024;
+    if (settings::queue_size_kb / 4 < settings::max_body_size_kb)
+        config->framing.body_too_large = "the body is larger than a quarter of cxone_sync.queue_size";
     config->authenticator = access_.authenticator();
     config->tls = access_.tls();
     config->is_open = access_.closed_because().empty();
@@ -164,7 +177,7 @@ void Intake::publish_mapping()
 
 void Intake::listen(Listening &listening, const char *listen_address, int port)
 {
-    std::string problem;
+    std::error_code problem;
     PgError ignored;
     const bool changed = listening.update(endpoint_, listen_address, port, now(), problem);
 
@@ -181,15 +194,14 @@ void Intake::listen(Listening &listening, const char *listen_address, int port)
             else
                 ereport(LOG, (errmsg("cxone_sync: listening for %s on %s, port %d", what, address, port)));
         });
-    } else if (!problem.empty()) {
+    } else if (problem) {
         const std::string text = std::string("could not listen for ") + listening.what() + " on " +
-                                 listen_address + ", port " + std::to_string(port) + ": " + problem;
+                                 listen_address + ", port " + std::to_string(port) + ": " + problem.message();
         if (&listening == &webhook_listening_)
             listen_problem_ = text;
         if (listening.is_news(text))
-            warn(text,
-                 "Is the port in use by another server? It is tried again, ever more rarely; a reload with "
-                 "another port takes effect at once.");
+            warn(text, advice_for(problem) + "It is tried again, ever more rarely; a reload with another "
+                                             "address or port takes effect at once.");
         else
             show_error(slot_, text.c_str());
         show_state();
