@@ -34,8 +34,8 @@ RecentDeliveries::RecentDeliveries() noexcept
     pthread_mutexattr_destroy(&attributes);
 }
 
-RecentDeliveries::Seen RecentDeliveries::begin(const Key &key, Timestamp now, std::int64_t keep_us,
-                                               DeliveryCounts &counts) noexcept
+RecentDeliveries::Seen RecentDeliveries::begin(const Key &key, int worker, Timestamp now,
+                                               std::int64_t keep_us, DeliveryCounts &counts) noexcept
 {
     const Lock lock(*this);
 
@@ -46,7 +46,12 @@ RecentDeliveries::Seen RecentDeliveries::begin(const Key &key, Timestamp now, st
     }
     const std::uint32_t place = (first_ + count_++) % max_count;
     std::uint32_t &bucket = bucket_of(key);
-    entries_[place] = {.key = key, .began = now, .counts = {}, .next = bucket, .state = State::under_way};
+    entries_[place] = {.key = key,
+                       .began = now,
+                       .counts = {},
+                       .next = bucket,
+                       .state = State::under_way,
+                       .worker = static_cast<std::uint8_t>(worker)};
     bucket = place + 1;
     return Seen::no;
 }
@@ -64,6 +69,17 @@ void RecentDeliveries::end(const Key &key, bool committed, const DeliveryCounts 
     }
     entry->state = State::committed;
     entry->counts = counts;
+}
+
+void RecentDeliveries::end_all_of(int worker) noexcept
+{
+    const Lock lock(*this);
+
+    for (std::uint32_t i = 0; i < count_; i++) {
+        Entry &entry = entries_[(first_ + i) % max_count];
+        if (entry.state == State::under_way && entry.worker == worker)
+            forget(entry);
+    }
 }
 
 std::uint32_t RecentDeliveries::size() noexcept

@@ -26,13 +26,16 @@ public:
         committed /* with these counts */
     };
 
-    /* `keep_us`: for how long a delivery is remembered. */
-    Seen begin(const Key &key, Timestamp now, std::int64_t keep_us, DeliveryCounts &counts) noexcept;
+    /* `keep_us`: for how long a delivery is remembered; `worker`: the number of the worker that has it. */
+    Seen begin(const Key &key, int worker, Timestamp now, std::int64_t keep_us,
+               DeliveryCounts &counts) noexcept;
     /*
      * The end of one under way; each has to have one. If it was not committed the next try counts as the
      * first.
      */
     void end(const Key &key, bool committed, const DeliveryCounts &counts) noexcept;
+    /* The worker has ended: none that is under way has another end. Goes through all of them. */
+    void end_all_of(int worker) noexcept;
     /* Goes through all of them. */
     std::uint32_t size() noexcept;
 
@@ -44,6 +47,7 @@ private:
         DeliveryCounts counts;
         std::uint32_t next; /* of its bucket: place + 1, 0 = none; so are the buckets */
         State state;
+        std::uint8_t worker;
     };
     static constexpr std::uint32_t bucket_count = 1 << 17;
 

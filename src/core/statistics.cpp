@@ -102,6 +102,15 @@ void LagStatistics::clear() noexcept
     last_commit.store(0, std::memory_order_relaxed);
 }
 
+void Gauges::clear() noexcept
+{
+    for (std::atomic<std::uint64_t> *gauge : {&connections, &queued_deliveries, &queued_events,
+                                              &waiting_deliveries, &waiting_events, &queued_bytes})
+        *gauge = 0;
+    for (std::atomic<std::int64_t> *time : {&oldest_queued, &oldest_in_batch, &batch_began})
+        *time = 0;
+}
+
 void Statistics::add_to(StatisticsSnapshot &sum) const noexcept
 {
     for (std::size_t i = 0; i < counter_count; i++)

@@ -130,7 +130,10 @@ struct Gauges {
      * oldest that is being written or waits for a lock */
     std::atomic<std::int64_t> oldest_queued{0};
     std::atomic<std::int64_t> oldest_in_batch{0};
-    std::atomic<std::int64_t> batch_began{0}; /* when that one was taken from the queue */
+    std::atomic<std::int64_t> batch_began{0}; /* when those that are being written were taken */
+
+    /* When the process has ended; what it may use is a setting, and stays. */
+    void clear() noexcept;
 };
 
 /* A worker's part of the shared memory. */

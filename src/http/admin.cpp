@@ -91,6 +91,7 @@ Framing::Limits Admin::limits() const
 {
     Framing::Limits limits;
     limits.max_body = 0;
+    limits.body_too_large = "this is read without a body";
     return limits;
 }
 

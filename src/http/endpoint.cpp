@@ -15,9 +15,9 @@ Endpoint::Endpoint(unsigned threads, Gauges &gauges, Queue &queue, Handover *han
         thread->start();
 }
 
-std::string Endpoint::listen(std::shared_ptr<Service> service, const std::string &address, int port)
+std::error_code Endpoint::listen(std::shared_ptr<Service> service, const std::string &address, int port)
 {
-    std::string problem;
+    std::error_code problem;
     const int socket = HttpLibrary::listen_on(address, port, problem);
     /* One thread accepts for all and hands out in turn, so that each gets the same number of connections. */
     if (socket >= 0)

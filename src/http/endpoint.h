@@ -18,9 +18,9 @@ public:
 
     /*
      * Accepts connections for `service` on this address, in place of the address it had before, which is
-     * given up only once the new one is bound. Returns an empty string or what went wrong.
+     * given up only once the new one is bound. Returns what went wrong, if anything.
      */
-    std::string listen(std::shared_ptr<Service> service, const std::string &address, int port);
+    std::error_code listen(std::shared_ptr<Service> service, const std::string &address, int port);
     /* Gives up the listening socket of `service`, or all of them; open connections go on. */
     void stop_listening(std::shared_ptr<Service> service = nullptr);
     void answer(const std::vector<Answer> &answers);

@@ -36,7 +36,6 @@ bool is_target(std::string_view target) noexcept
     return true;
 }
 
-constexpr const char *body_too_large = "the body is larger than cxone_sync.max_body_size";
 constexpr const char *head_too_large = "the request's head is too large";
 constexpr const char *no_memory = "too many requests are waiting";
 
@@ -141,7 +140,7 @@ Framing::State Framing::check_head()
     if (!chunked_ && !has_length_ && head_.starts_with("POST "))
         return refuse(411, "the request needs a Content-Length or chunks");
     if (!chunked_ && remaining_ > limits_.max_body)
-        return refuse(413, body_too_large);
+        return refuse(413, limits_.body_too_large);
     part_ = chunked_ ? Part::chunk_size : Part::body;
     return State::complete;
 }
@@ -192,7 +191,7 @@ Framing::State Framing::read_header(std::string_view line)
 Framing::State Framing::append_body(std::string_view bytes, MemoryShare &memory)
 {
     if (body_.size() + bytes.size() > limits_.max_body)
-        return refuse(413, body_too_large);
+        return refuse(413, limits_.body_too_large);
     if (!memory.grow_to(body_.size() + bytes.size()))
         return refuse(503, no_memory);
     body_.append(bytes);
@@ -235,7 +234,7 @@ Framing::State Framing::read_chunk_size(std::string_view line)
         remaining_ = remaining_ * 16 + static_cast<unsigned>(digit);
     }
     if (remaining_ > limits_.max_body - body_.size())
-        return refuse(413, body_too_large);
+        return refuse(413, limits_.body_too_large);
     part_ = remaining_ > 0 ? Part::chunk_data : Part::trailer;
     return State::complete;
 }

@@ -20,6 +20,7 @@ public:
         std::size_t max_head = 16 * 1024;
         unsigned max_header_lines = 100;
         std::size_t max_body = 4 * 1024 * 1024;
+        const char *body_too_large = "the body is larger than cxone_sync.max_body_size"; /* for the sender */
     };
 
     /* needs_continue: the sender waits for "100 Continue" before it sends the body. */

@@ -51,18 +51,18 @@ template <typename Use> bool for_each_piece(const std::string &file, Use use)
 
 } // namespace
 
-std::optional<Reply> inflate_body(std::string &body, std::size_t max_size, MemoryShare &memory)
+std::optional<Reply> inflate_body(std::string &body, const Framing::Limits &limits, MemoryShare &memory)
 {
     /* counted first: a bomb costs no memory, and the text is never there twice for want of room to grow */
     std::size_t size = 0;
     const bool whole = for_each_piece(body, [&](std::string_view piece) {
         size += piece.size();
-        return size <= max_size;
+        return size <= limits.max_body;
     });
     if (!whole)
         return error_reply(Counter::refused_invalid_body, 400, "the body is not a whole gzip file");
-    if (size > max_size)
-        return error_reply(413, "the body is larger than cxone_sync.max_body_size once inflated");
+    if (size > limits.max_body)
+        return error_reply(413, std::string(limits.body_too_large) + " once inflated");
     if (!memory.grow_to(body.size() + size))
         return error_reply(503, "too many requests are waiting", "Retry-After: 1");
 

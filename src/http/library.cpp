@@ -54,7 +54,7 @@ class HttpLibrary::Server : public httplib::Server {
 public:
     Server();
 
-    int listen_here(const std::string &address, int port, std::string &problem);
+    int listen_here(const std::string &address, int port, std::error_code &problem);
     void read(const std::string &request_line);
 
     using httplib::Server::process_request;
@@ -90,7 +90,7 @@ void HttpLibrary::Server::read(const std::string &request_line)
         line = request_line;
 }
 
-int HttpLibrary::Server::listen_here(const std::string &address, int port, std::string &problem)
+int HttpLibrary::Server::listen_here(const std::string &address, int port, std::error_code &problem)
 {
     /* SO_REUSEADDR only: with the library's SO_REUSEPORT two servers would share a port without a word. */
     set_socket_options([](int socket) {
@@ -99,13 +99,14 @@ int HttpLibrary::Server::listen_here(const std::string &address, int port, std::
     });
     errno = 0;
     if (!bind_to_port(address, port)) {
-        problem = errno ? std::generic_category().message(errno) : "cannot be bound";
+        /* 0: it is no numeric address */
+        problem = {errno ? errno : EADDRNOTAVAIL, std::generic_category()};
         return -1;
     }
     const int socket = svr_sock_.exchange(INVALID_SOCKET);
     /* the library listens with a backlog of 5 */
     if (::listen(socket, SOMAXCONN) != 0 || fcntl(socket, F_SETFL, O_NONBLOCK) != 0) {
-        problem = std::generic_category().message(errno);
+        problem = {errno, std::generic_category()};
         ::close(socket);
         return -1;
     }
@@ -115,7 +116,7 @@ int HttpLibrary::Server::listen_here(const std::string &address, int port, std::
 HttpLibrary::HttpLibrary() : server_(std::make_unique<Server>()) {}
 HttpLibrary::~HttpLibrary() = default;
 
-int HttpLibrary::listen_on(const std::string &address, int port, std::string &problem)
+int HttpLibrary::listen_on(const std::string &address, int port, std::error_code &problem)
 {
     return Server().listen_here(address, port, problem);
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace cxone_sync {
 
@@ -31,7 +32,7 @@ public:
     ~HttpLibrary();
 
     /* A non-blocking listening socket that shares its port with nobody, or -1 and what went wrong. */
-    static int listen_on(const std::string &address, int port, std::string &problem);
+    static int listen_on(const std::string &address, int port, std::error_code &problem);
 
     /*
      * Reads the request line of `head` and calls `use` with it. Returns 0, or the status that the library

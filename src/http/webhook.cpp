@@ -62,9 +62,9 @@ void trim_buffer(std::string &body)
 
 } // namespace
 
-Webhook::Webhook(Queue &queue, const StatisticsWriter &statistics, RecentDeliveries &recent)
+Webhook::Webhook(Queue &queue, const StatisticsWriter &statistics, RecentDeliveries &recent, int worker)
     : Service(StatisticsWriter(statistics).gauges().connections), queue_(queue), statistics_(statistics),
-      recent_(recent)
+      recent_(recent), worker_(worker)
 {
 }
 
@@ -127,7 +127,7 @@ std::optional<Reply> Webhook::serve(const HttpRequest &request, std::string &bod
     if (body.empty())
         return error_reply(Counter::refused_invalid_body, 400, "the body is empty");
     if (request.is_gzip) {
-        if (std::optional<Reply> refusal = inflate_body(body, config->framing.max_body, memory))
+        if (std::optional<Reply> refusal = inflate_body(body, config->framing, memory))
             return refusal;
     }
     trim_buffer(body);
@@ -156,7 +156,8 @@ std::optional<Reply> Webhook::enqueue(std::unique_ptr<Delivery> delivery, const 
     if (digest) {
         /* from as far ahead to as far behind as its time may be, it can be sent again */
         const std::int64_t keep_us = 2 * config.authenticator->tolerance_us();
-        const RecentDeliveries::Seen seen = recent_.begin(*digest, delivery->received, keep_us, counts);
+        const RecentDeliveries::Seen seen =
+            recent_.begin(*digest, worker_, delivery->received, keep_us, counts);
         if (seen == RecentDeliveries::Seen::committed) {
             statistics_.count(Counter::deliveries_repeated);
             return committed_reply(counts);

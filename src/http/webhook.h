@@ -25,7 +25,8 @@ struct WebhookConfig {
 /* POST /webhook: authenticate, parse, map, queue; the reply comes after the commit. */
 class Webhook : public Service {
 public:
-    Webhook(Queue &queue, const StatisticsWriter &statistics, RecentDeliveries &recent);
+    /* For the worker of this number. */
+    Webhook(Queue &queue, const StatisticsWriter &statistics, RecentDeliveries &recent, int worker = 0);
 
     void configure(std::shared_ptr<const WebhookConfig> config);
     /* To be told by the main thread of each delivery that was in the queue. */
@@ -58,6 +59,7 @@ private:
     Queue &queue_;
     StatisticsWriter statistics_;
     RecentDeliveries &recent_;
+    const int worker_;
     std::array<std::atomic<std::uint64_t>, counter_count> refusals_{};
     std::atomic<bool> has_refusals_{false};
     mutable std::mutex mutex_; /* guards config_ only */

@@ -54,12 +54,25 @@ unsigned most_connections()
     return static_cast<unsigned>(std::min<rlim_t>(files.rlim_cur - reserve, 1'000'000));
 }
 
-/* What an error keeps a worker from having. */
+/* What an error keeps a worker from having: the extension, with its tables; its version; or the database. */
 Check check_of(const PgError &error)
 {
+    const char *version = found_extension_version();
+
     if (error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE && !extension_is_older())
         return Check::database;
-    return found_extension_version()[0] == '\0' ? Check::extension : Check::schema;
+    return version[0] == '\0' || strcmp(version, library_version) == 0 ? Check::extension : Check::schema;
+}
+
+std::string advice_for(std::error_code listen_problem)
+{
+    if (listen_problem == std::errc::address_in_use)
+        return "Is the port in use by another server? ";
+    if (listen_problem == std::errc::permission_denied)
+        return "Ports below 1024 need a privilege: choose another one. ";
+    if (listen_problem == std::errc::address_not_available)
+        return "Does this machine have that address? ";
+    return "";
 }
 
 /* An address and a port as people write them. */
@@ -79,7 +92,7 @@ Intake::Intake(Monitoring &monitoring, RecentDeliveries &recent, int number, con
       statistics_(monitoring.statistics_of(slot_)), queue_(statistics_.gauges()),
       handover_(sockets ? std::optional<Handover>(std::in_place, *sockets, monitoring, number)
                         : std::nullopt),
-      webhook_(std::make_shared<Webhook>(queue_, statistics_, recent)),
+      webhook_(std::make_shared<Webhook>(queue_, statistics_, recent, number)),
       admin_(std::make_shared<Admin>(monitoring)),
       endpoint_(settings::http_threads, statistics_.gauges(), queue_, handover_ ? &*handover_ : nullptr,
                 webhook_),
@@ -98,6 +111,8 @@ void Intake::configure()
     /* a delivery takes up to four times its body; one that the queue can never hold must not get a 503 */
     config->framing.max_body =
         static_cast<std::size_t>(std::min(settings::max_body_size_kb, settings::queue_size_kb / 4)) * 1024;
+    if (settings::queue_size_kb / 4 < settings::max_body_size_kb)
+        config->framing.body_too_large = "the body is larger than a quarter of cxone_sync.queue_size";
     config->authenticator = access_.authenticator();
     config->tls = access_.tls();
     config->is_open = access_.closed_because().empty();
@@ -162,7 +177,7 @@ void Intake::publish_mapping()
 
 void Intake::listen(Listening &listening, const char *listen_address, int port)
 {
-    std::string problem;
+    std::error_code problem;
     PgError ignored;
     const bool changed = listening.update(endpoint_, listen_address, port, now(), problem);
 
@@ -179,15 +194,14 @@ void Intake::listen(Listening &listening, const char *listen_address, int port)
             else
                 ereport(LOG, (errmsg("cxone_sync: listening for %s on %s, port %d", what, address, port)));
         });
-    } else if (!problem.empty()) {
+    } else if (problem) {
         const std::string text = std::string("could not listen for ") + listening.what() + " on " +
-                                 listen_address + ", port " + std::to_string(port) + ": " + problem;
+                                 listen_address + ", port " + std::to_string(port) + ": " + problem.message();
         if (&listening == &webhook_listening_)
             listen_problem_ = text;
         if (listening.is_news(text))
-            warn(text,
-                 "Is the port in use by another server? It is tried again, ever more rarely; a reload with "
-                 "another port takes effect at once.");
+            warn(text, advice_for(problem) + "It is tried again, ever more rarely; a reload with another "
+                                             "address or port takes effect at once.");
         else
             show_error(slot_, text.c_str());
         show_state();
@@ -376,8 +390,11 @@ void Intake::tell_journal(Timestamp at)
 /* ---- writing ---- */
 
 /* One transaction for all; true if it was committed. */
-bool Intake::write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgError &error)
+bool Intake::write_at(Pace pace, const Batch &batch, PgError &error)
 {
+    std::vector<Delivery *> deliveries;
+    for (const QueuedDelivery *queued : batch)
+        deliveries.push_back(queued->delivery.get());
     Delivery *const *first = deliveries.data();
     const int count = static_cast<int>(deliveries.size());
     WriteResult *result = &written_;
@@ -392,20 +409,21 @@ bool Intake::write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgEr
             write_deliveries(first, count, pace, result, options);
         });
     guarded(ignored, [] { release_advisory_locks(); });
-    statistics_.count(ok ? Counter::commits : Counter::rollbacks);
+    if (!ok)
+        statistics_.count(Counter::rollbacks);
     return ok;
 }
 
 /* As quickly as it goes; what is at fault, or locked, takes a second transaction, with care. */
-bool Intake::write(const std::vector<Delivery *> &deliveries, PgError &error)
+bool Intake::write(const Batch &batch, PgError &error)
 {
     bool ok = false;
 
     for (int attempt = 0; !ok && attempt <= max_retries; attempt++) {
-        ok = write_at(Pace::quick, deliveries, error);
+        ok = write_at(Pace::quick, batch, error);
         if (!ok && written_.reached_rows &&
             (!is_transient(error.sqlerrcode) || error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE))
-            ok = write_at(Pace::careful, deliveries, error);
+            ok = write_at(Pace::careful, batch, error);
         if (!is_lost_race(error.sqlerrcode) || commit_is_unconfirmed())
             break;
     }
@@ -421,13 +439,28 @@ void Intake::gather()
         gathering_.end(queue_.gather(gathering_.expected(), wait_us));
 }
 
-std::vector<Delivery *> Intake::deliveries_of_batch() const
+/*
+ * Makes a batch of what was taken, but for those that have to wait behind others, by hold_back(); false if
+ * nothing is left. Until end_batch() it is shown as under way.
+ */
+bool Intake::begin_batch(std::size_t first_waiting)
 {
-    std::vector<Delivery *> deliveries;
+    batch_.clear();
+    for (QueuedDelivery &queued : taken_)
+        batch_.push_back(&queued);
+    hold_back(first_waiting);
+    if (batch_.empty())
+        return false;
+    show_oldest(batch_.front()->delivery->received);
+    statistics_.gauges().batch_began = now();
+    return true;
+}
 
-    for (const QueuedDelivery &queued : batch_)
-        deliveries.push_back(queued.delivery.get());
-    return deliveries;
+void Intake::end_batch()
+{
+    show_oldest();
+    statistics_.gauges().batch_began = 0;
+    publish_mapping();
 }
 
 /*
@@ -451,25 +484,24 @@ bool Intake::may_wait(QueuedDelivery &queued)
  */
 void Intake::hold_back(std::size_t first)
 {
-    std::vector<QueuedDelivery> others;
-    std::vector<QueuedDelivery> too_many;
+    Batch others;
+    Batch too_many;
 
     if (waiting_.size() == first)
         return;
     DeliveryKeys keys = waiting_.keys_from(first);
-    for (QueuedDelivery &queued : batch_) {
-        if (!keys.concern(*queued.delivery)) {
-            others.push_back(std::move(queued));
+    for (QueuedDelivery *queued : batch_) {
+        if (!keys.concern(*queued->delivery)) {
+            others.push_back(queued);
             continue;
         }
-        keys.add(*queued.delivery);
-        if (may_wait(queued))
-            waiting_.push(std::move(queued));
+        keys.add(*queued->delivery);
+        if (may_wait(*queued))
+            waiting_.push(std::move(*queued));
         else
-            too_many.push_back(std::move(queued));
+            too_many.push_back(queued);
     }
-    batch_.swap(too_many);
-    finish(0, batch_.size(), false);
+    finish(too_many, false);
     batch_.swap(others);
 }
 
@@ -492,14 +524,13 @@ void Intake::write_waiting()
         return;
     if (waiting_.untried() == 0)
         waiting_.begin_round();
-    batch_.clear();
-    waiting_.take(static_cast<unsigned>(std::min(settings::batch_size, most_tried_at_once)), batch_);
-    hold_back(waiting_.untried());
-    if (!batch_.empty()) {
-        const bool committed = write_at(Pace::careful, deliveries_of_batch(), error);
+    taken_.clear();
+    waiting_.take(static_cast<unsigned>(std::min(settings::batch_size, most_tried_at_once)), taken_);
+    if (begin_batch(waiting_.untried())) {
+        const bool committed = write_at(Pace::careful, batch_, error);
         if (!committed)
             note_write_failure(error);
-        finish(0, batch_.size(), committed);
+        finish(batch_, committed);
         if (committed)
             note_written();
         write_left_out();
@@ -508,8 +539,7 @@ void Intake::write_waiting()
         waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
         waiting_due_at_ = now() + waiting_pause_us_;
     }
-    show_oldest();
-    publish_mapping();
+    end_batch();
 }
 
 void Intake::write_batch()
@@ -519,20 +549,14 @@ void Intake::write_batch()
     if (!batch_is_due(due_at))
         return;
     gather();
-    Gauges &gauges = statistics_.gauges();
-    batch_.clear();
-    queue_.take(static_cast<unsigned>(settings::batch_size), batch_);
-    hold_back(0);
-    if (batch_.empty())
-        return;
-    show_oldest(batch_.front().delivery->received);
-    gauges.batch_began = now();
-    statistics_.count(Counter::batches);
-    write_together();
-    write_left_out();
-    show_oldest();
-    gauges.batch_began = 0;
-    publish_mapping();
+    taken_.clear();
+    queue_.take(static_cast<unsigned>(settings::batch_size), taken_);
+    if (begin_batch(0)) {
+        statistics_.count(Counter::batches);
+        write_together();
+        write_left_out();
+    }
+    end_batch();
     report_statistics(false);
 }
 
@@ -541,12 +565,12 @@ void Intake::write_together()
     const Gauges &gauges = statistics_.gauges();
     PgError error;
 
-    if (write(deliveries_of_batch(), error)) {
+    if (write(batch_, error)) {
         /* counted before they are answered: those that are come back at once */
         const Timestamp at = now();
         gathering_.begin(gauges.queued_deliveries + batch_.size(), last_commit_us(), at - gauges.batch_began,
                          at);
-        finish(0, batch_.size(), true);
+        finish(batch_, true);
         note_written();
     } else if (written_.reached_rows && batch_.size() > 1 && !commit_is_unconfirmed()) {
         /* a full disk behind one table, say, is no reason to send the other deliveries back */
@@ -554,7 +578,7 @@ void Intake::write_together()
     } else {
         /* first, so that whoever is sent back can see why */
         note_write_failure(error);
-        finish(0, batch_.size(), false);
+        finish(batch_, false);
     }
 }
 
@@ -565,12 +589,11 @@ void Intake::write_together()
 void Intake::write_left_out()
 {
     const Timestamp give_up_at = now() + left_out_budget_us;
-    std::vector<QueuedDelivery> rest;
+    Batch rest;
 
     while (!left_out_.empty()) {
-        batch_.clear();
-        batch_.push_back(std::move(left_out_.front()));
-        rest.assign(std::make_move_iterator(left_out_.begin() + 1), std::make_move_iterator(left_out_.end()));
+        batch_.assign(1, left_out_.front());
+        rest.assign(left_out_.begin() + 1, left_out_.end());
         left_out_.clear();
         write_alone();
         batch_.swap(rest);
@@ -585,51 +608,51 @@ void Intake::write_left_out()
 void Intake::write_alone()
 {
     const Timestamp give_up_at = now() + alone_budget_us;
-    std::vector<Delivery *> one(1);
 
-    for (std::size_t i = 0; i < batch_.size(); i++) {
+    for (QueuedDelivery *queued : batch_) {
         PgError error;
-        one[0] = batch_[i].delivery.get();
+        const Batch one{queued};
         const bool in_time = now() < give_up_at;
         const bool committed = in_time && write(one, error);
 
         if (in_time && !committed)
             note_write_failure(error);
-        finish(i, i + 1, committed);
+        finish(one, committed);
         if (committed)
             note_written();
     }
 }
 
 /* Answers the deliveries and lets them go. Of those committed, the postponed ones were left out. */
-void Intake::finish(std::size_t begin, std::size_t end, bool committed)
+void Intake::finish(const Batch &batch, bool committed)
 {
     const Timestamp committed_at = now();
     std::uint64_t sent_back = 0;
+    bool any_committed = false;
     PgError ignored;
 
-    answers_.clear();
     gave_up_ = false;
-    for (std::size_t i = begin; i < end; i++) {
-        if (committed && (batch_[i].delivery->needs_own_transaction || !left_out_.empty())) {
-            left_out_.push_back(std::move(batch_[i]));
+    for (QueuedDelivery *queued : batch) {
+        if (committed && (queued->delivery->needs_own_transaction || !left_out_.empty())) {
+            left_out_.push_back(queued);
             continue;
         }
-        if (committed && batch_[i].delivery->is_postponed) {
-            if (may_wait(batch_[i])) {
+        if (committed && queued->delivery->is_postponed) {
+            if (may_wait(*queued)) {
                 if (waiting_.empty())
                     waiting_due_at_ = now() + (waiting_pause_us_ = first_waiting_pause_us);
-                waiting_.push(std::move(batch_[i]));
+                waiting_.push(std::move(*queued));
                 continue;
             }
             gave_up_ = true;
-            table_stays_locked_ |= batch_[i].delivery->needs_locked_table && now() >= batch_[i].give_up_at;
+            table_stays_locked_ |= queued->delivery->needs_locked_table && now() >= queued->give_up_at;
         }
-        const Delivery &delivery = *batch_[i].delivery;
-        Answer answer{.ticket = batch_[i].ticket,
+        const Delivery &delivery = *queued->delivery;
+        Answer answer{.ticket = queued->ticket,
                       .committed = committed && !delivery.is_postponed,
                       .counts = delivery.counts()};
         if (answer.committed) {
+            any_committed = true;
             statistics_.count_committed(delivery, answer.counts, committed_at);
             journal_.count_dead_letters(answer.counts.dead_lettered);
             const Delivery *counted = &delivery;
@@ -643,11 +666,13 @@ void Intake::finish(std::size_t begin, std::size_t end, bool committed)
             tell_delivery(delivery, answer, committed_at);
         webhook_->note_end(delivery, answer);
         answers_.push_back(answer);
-        batch_[i].delivery.reset();
+        queued->delivery.reset();
     }
+    statistics_.count(Counter::commits, any_committed);
     statistics_.count(Counter::retry_database, sent_back);
     journal_.count_sent_back(sent_back);
     endpoint_.answer(answers_);
+    answers_.clear();
 }
 
 /* Counts and sizes only: what is in a delivery is not for the log. */
@@ -773,6 +798,10 @@ void Intake::check_catalog()
         letters_due_at_ = INT64_MAX;
     } else {
         failed_checks_ = 0;
+        slot_.info.change([](WorkerInfo &info) {
+            for (const Check check : {Check::extension, Check::schema})
+                set_text(info.problem(check), "");
+        });
         if (!failing_to_write_)
             note_success();
         if (number_ == 0)
@@ -851,11 +880,16 @@ void Intake::note_success()
  * written. */
 void Intake::note_write_failure(const PgError &error)
 {
-    failing_to_write_ = error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE &&
-                        error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION;
+    /* of a table that only some deliveries need, such as dead_letters: the extension was looked at before */
+    const bool is_of_rows =
+        error.sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE && written_.reached_rows;
+
+    failing_to_write_ = is_of_rows || (error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE &&
+                                       error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION);
     if (!failing_to_write_ && upgrade_due_at_ == INT64_MAX)
         check_due_at_ = std::min(check_due_at_, now() + most_check_pause_ms * std::int64_t{1000});
-    const bool concerns_all = concerns_everything(error.sqlerrcode) || commit_is_unconfirmed();
+    const bool concerns_all =
+        (concerns_everything(error.sqlerrcode) && !is_of_rows) || commit_is_unconfirmed();
     if (concerns_all)
         show_problems(check_of(error), error.message);
     if (concerns_all && failing_to_write_ && probe_due_at_ == INT64_MAX)
@@ -879,31 +913,24 @@ void Intake::stop() noexcept
 {
     try {
         queue_.close();
-        queue_.take(INT_MAX, batch_);
-        waiting_.take_all(batch_);
-        /* first, as it needs no memory: what stays under way would be sent back by all workers */
-        for (const QueuedDelivery &queued : batch_) {
-            if (queued.delivery)
-                webhook_->note_end(*queued.delivery, {});
-        }
-        answers_.clear();
-        for (const QueuedDelivery &queued : batch_) {
+        queue_.take(INT_MAX, taken_);
+        waiting_.take_all(taken_);
+        for (const QueuedDelivery &queued : taken_) {
             if (!queued.delivery)
                 continue;
+            const Answer answer{.ticket = queued.ticket, .committed = false, .counts = {}};
+            webhook_->note_end(*queued.delivery, answer);
             statistics_.count(Counter::events_retry_later, queued.delivery->counts().received);
-            answers_.push_back({.ticket = queued.ticket, .committed = false, .counts = {}});
+            statistics_.count(Counter::retry_stopping);
+            answers_.push_back(answer);
         }
-        statistics_.count(Counter::retry_stopping, answers_.size());
         endpoint_.answer(answers_);
     } catch (...) {
         /* they get no answer then, which tells a sender the same */
     }
     endpoint_.stop();
     cease_as_listener();
-    /* this process is about to end, but the gauge of the memory that they have taken is not its own */
-    batch_.clear();
-    statistics_.gauges().oldest_in_batch = 0;
-    statistics_.gauges().batch_began = 0;
+    statistics_.gauges().clear();
 }
 
 } // namespace cxone_sync

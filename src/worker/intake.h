@@ -39,6 +39,8 @@ public:
     int event_fd() const noexcept { return queue_.event_fd(); }
 
 private:
+    using Batch = std::vector<QueuedDelivery *>;
+
     void configure();
     void publish_mapping();
     void reload();
@@ -65,18 +67,19 @@ private:
     void count_dead_letters();
 
     void gather();
+    bool begin_batch(std::size_t first_waiting);
+    void end_batch();
     void write_batch();
     void write_alone();
-    std::vector<Delivery *> deliveries_of_batch() const;
-    bool write_at(Pace pace, const std::vector<Delivery *> &deliveries, PgError &error);
-    bool write(const std::vector<Delivery *> &deliveries, PgError &error);
+    bool write_at(Pace pace, const Batch &batch, PgError &error);
+    bool write(const Batch &batch, PgError &error);
     void write_waiting();
     void write_left_out();
     void write_together();
     bool may_wait(QueuedDelivery &queued);
     void hold_back(std::size_t first);
     void show_oldest(Timestamp in_batch = 0);
-    void finish(std::size_t begin, std::size_t end, bool committed);
+    void finish(const Batch &batch, bool committed);
     void tell_delivery(const Delivery &delivery, const Answer &answer, Timestamp at);
 
     void show_state();
@@ -101,10 +104,13 @@ private:
     Access access_;
     Journal journal_;
 
-    std::vector<QueuedDelivery> batch_;    /* being written; what is not answered yet has a delivery */
-    std::vector<QueuedDelivery> left_out_; /* of the last batch: the first is to be written by itself */
+    /* What was taken to be written: what is neither answered yet nor waits has a delivery. With queue_ and
+     * waiting_ it owns all that we have not answered, whatever ends us. */
+    std::vector<QueuedDelivery> taken_;
+    Batch batch_;    /* of taken_: being written */
+    Batch left_out_; /* of taken_, by the last transaction: the first is to be written by itself */
     bool leaves_out_suspects_ = true;
-    std::vector<Answer> answers_;
+    std::vector<Answer> answers_; /* that are not given yet */
     Gathering gathering_;
     Waiting waiting_{statistics_.gauges()};
     std::int64_t waiting_due_at_ = 0; /* when they are tried again */

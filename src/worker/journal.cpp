@@ -9,7 +9,8 @@ namespace {
 /* For so long no delivery must have failed before the log says that all is well: it is not to flap. */
 constexpr std::int64_t settling_us = 5 * us_per_second;
 constexpr std::int64_t pause_us = 60 * us_per_second;
-constexpr std::size_t max_told = 8; /* different reasons */
+constexpr std::size_t max_told = 64; /* the oldest reason is forgotten */
+constexpr auto max_alike = 4;        /* with one SQLSTATE, within the pause */
 
 /*
  * What is wrong with a value shows it, and what is wrong with a row shows that in its detail: a constraint of
@@ -31,7 +32,17 @@ PgError without_contents(const PgError &error)
 
 } // namespace
 
-/* Once for each new reason, not once for each delivery. */
+bool Journal::is_news(const PgError &reason) const
+{
+    const Timestamp since = last_failure_at_ - pause_us;
+    const auto is_alike = [&](const Told &told) {
+        return told.sqlerrcode == reason.sqlerrcode && told.at > since;
+    };
+
+    return std::ranges::find(told_, reason.message, &Told::message) == told_.end() &&
+           std::ranges::count_if(told_, is_alike) < max_alike;
+}
+
 void Journal::note_failure(const PgError &error)
 {
     const PgError reason = without_contents(error);
@@ -40,9 +51,11 @@ void Journal::note_failure(const PgError &error)
     failing_ = true;
     last_failure_at_ = now();
     recovery_due_at_ = INT64_MAX;
-    if (told_.size() == max_told || std::find(told_.begin(), told_.end(), reason.message) != told_.end())
+    if (!is_news(reason))
         return;
-    told_.emplace_back(reason.message);
+    if (told_.size() == max_told)
+        told_.pop_front();
+    told_.push_back({reason.sqlerrcode, reason.message, last_failure_at_});
     guarded(ignored, [&reason] {
         ereport(LOG, (errcode(reason.sqlerrcode),
                       errmsg("cxone_sync: deliveries are answered with 503: %s", reason.message),

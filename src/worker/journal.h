@@ -3,8 +3,8 @@
 #include "core/statistics.h"
 #include "core/timestamp.h"
 
+#include <deque>
 #include <string>
-#include <vector>
 
 #include "db/guard.h"
 
@@ -16,7 +16,10 @@ namespace cxone_sync {
  */
 class Journal {
 public:
-    /* Deliveries cannot be written, and get 503: told at once, unless the reason has been told already. */
+    /*
+     * Deliveries cannot be written, and get 503: told at once, unless the reason has been told already, or
+     * several like it within a minute: a message may name the row.
+     */
     void note_failure(const PgError &error);
     /* They can: told when nothing has failed for a while. */
     void note_success();
@@ -37,13 +40,20 @@ public:
     Timestamp refusals_due_at() const noexcept;
 
 private:
+    struct Told {
+        int sqlerrcode;
+        std::string message;
+        Timestamp at;
+    };
+
+    bool is_news(const PgError &reason) const;
     void tell_recovery();
     void tell_dead_letters();
 
     bool failing_ = false; /* the last delivery was answered with 503 */
     Timestamp last_failure_at_ = 0;
     Timestamp recovery_due_at_ = INT64_MAX;
-    std::vector<std::string> told_;  /* reasons that the log has, since it last told that all is well */
+    std::deque<Told> told_;          /* what the log has, since it last told that all is well; oldest first */
     std::uint64_t sent_back_ = 0;    /* since then */
     std::uint64_t dead_letters_ = 0; /* since they were last told of */
     Timestamp dead_letters_told_at_ = 0;

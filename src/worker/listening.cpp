@@ -6,7 +6,8 @@
 
 namespace cxone_sync {
 
-bool Listening::update(Endpoint &endpoint, const char *address, int port, Timestamp at, std::string &problem)
+bool Listening::update(Endpoint &endpoint, const char *address, int port, Timestamp at,
+                       std::error_code &problem)
 {
     if (port == port_ && (port == 0 || address_ == address)) {
         note_success();
@@ -21,13 +22,13 @@ bool Listening::update(Endpoint &endpoint, const char *address, int port, Timest
         endpoint.stop_listening(service_);
     else
         problem = endpoint.listen(service_, address, port);
-    if (!problem.empty() && port == port_) {
+    if (problem && port == port_) {
         /* 0.0.0.0 stands in the way of every other address of its port, and they in its */
         endpoint.stop_listening(service_);
         port_ = 0;
         problem = endpoint.listen(service_, address, port);
     }
-    if (!problem.empty()) {
+    if (problem) {
         try_again_at_ = at + growing_delay_ms(++failures_) * std::int64_t{1000};
         return false;
     }

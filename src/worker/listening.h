@@ -16,10 +16,10 @@ public:
 
     /*
      * Listens there if it does not yet and if it is time to; port 0: nowhere. Returns true if that changed
-     * anything; `problem` is empty unless it failed, and then the address it had before stays in use, if it
+     * anything; `problem` is set only if it failed, and then the address it had before stays in use, if it
      * was another port's.
      */
-    bool update(Endpoint &endpoint, const char *address, int port, Timestamp at, std::string &problem);
+    bool update(Endpoint &endpoint, const char *address, int port, Timestamp at, std::error_code &problem);
 
     /* Whether this is another problem than the last one since it went well: one is told once, however often
      * it is tried again. */

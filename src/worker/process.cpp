@@ -132,8 +132,10 @@ void keep_freed_memory()
 }
 
 /* In place of what the last process of this number has left there, and before it has a pid. */
-void show_start(WorkerSlot &slot)
+void show_start(WorkerSlot &slot, int number)
 {
+    slot.statistics.gauges.clear();
+    recent_deliveries().end_all_of(number);
     slot.state = WorkerState::starting;
     slot.info.change([](WorkerInfo &info) {
         for (ProblemText &problem : info.problems)
@@ -230,17 +232,17 @@ void cxone_sync_intake_main(Datum index)
 {
     using namespace cxone_sync;
 
-    intake_slot = &require_shared_state().monitoring.workers[DatumGetInt32(index)];
+    const int number = DatumGetInt32(index);
+    Monitoring &monitoring = require_shared_state().monitoring;
+    intake_slot = &monitoring.workers[number];
     catch_signals(*intake_slot);
-    show_start(*intake_slot);
+    show_start(*intake_slot, number);
     claim_slot(*intake_slot, on_intake_exit);
     wait_after_quick_failures(*intake_slot);
     if (stop_requested())
         proc_exit(1);
     connect_to_database();
     keep_freed_memory();
-    const int number = DatumGetInt32(index);
-    Monitoring &monitoring = require_shared_state().monitoring;
     call_cpp([number, &monitoring] {
         intake = new Intake(monitoring, recent_deliveries(), number, handover_sockets);
     });

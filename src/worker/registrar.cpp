@@ -49,11 +49,12 @@ std::size_t fingerprint_of(const ApiSettings &settings)
     return sum;
 }
 
-bool endpoint_answers(const Monitoring &monitoring)
+bool endpoint_is_ready()
 {
-    const int listener = monitoring.listener;
+    Overview overview;
 
-    return listener != 0 && monitoring.workers[listener - 1].state == WorkerState::running;
+    read_overview(require_shared_state().monitoring, now(), overview);
+    return overview.is_ready;
 }
 
 std::int64_t in_ms(std::int64_t milliseconds)
@@ -172,11 +173,15 @@ void Registrar::begin()
     asked_ = false;
     if (look_at_database(unregistered, obstacle)) {
         const bool is_removed = unregistered && info_.state == RegistrationState::unregistered;
-        obstacles_ = 0;
-        if (!unregistered && !endpoint_answers(require_shared_state().monitoring))
+        if (!unregistered && !endpoint_is_ready()) {
             obstacle.problem = "the endpoint takes no deliveries: see cxone_sync.sync_status";
-        else if (!is_removed)
-            begin_job(unregistered ? Job::remove : Job::check, obstacle);
+            /* we are told when that is over, but for what readers find by the gauges */
+            obstacle.next_try = in_ms(growing_delay_ms(++obstacles_));
+        } else {
+            obstacles_ = 0;
+            if (!is_removed)
+                begin_job(unregistered ? Job::remove : Job::check, obstacle);
+        }
     }
     if (!thread_.is_busy())
         release_lock();

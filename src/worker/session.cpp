@@ -224,7 +224,9 @@ void check_read_write()
     if (XactReadOnly)
         ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
                         errmsg("transactions of database \"%s\" are read-only", settings::database),
-                        errhint("See default_transaction_read_only, of the server and of the database.")));
+                        errhint("See default_transaction_read_only, of the server and of the database; what "
+                                "ALTER DATABASE changes reaches the worker when it is started again, as by "
+                                "pg_terminate_backend().")));
 }
 
 void end_transaction(Promise promise)

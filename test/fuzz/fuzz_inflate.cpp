@@ -31,7 +31,7 @@ int inflated(std::string &body, std::uint64_t memory_limit)
         MemoryShare memory(budget);
         const std::uint64_t size = body.size();
         require(memory.grow_to(size), "the file itself has no room");
-        const std::optional<Reply> refusal = inflate_body(body, max_size, memory);
+        const std::optional<Reply> refusal = inflate_body(body, {.max_body = max_size}, memory);
         status = refusal ? refusal->status : 0;
         require(status != 0 || body.size() <= max_size, "the body is larger than its limit");
         require(used == size + (status == 0 ? body.size() : 0), "memory is not accounted for");

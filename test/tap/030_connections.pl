@@ -171,6 +171,7 @@ $second->start;
 sql($second, 'CREATE EXTENSION cxone_sync');
 my $in_use = 'could not listen for webhooks on 127.0.0.1, port ' . webhook_port($node) . ': Address already in use';
 wait_for_log($second, qr/WARNING:  cxone_sync: \Q$in_use\E/);
+like(slurp_file($second->logfile), qr/HINT:  Is the port in use by another server\?/, 'with a question');
 is(status_of($second, 'state'), 'waiting', 'a server whose port is in use waits');
 is(status_of($second, 'address'), '', 'listens nowhere');
 is(sql($second, q(SELECT cxone_sync.ingest('{"events":[{"id":"x"}]}')->>'applied')), '1', 'and works otherwise');
@@ -224,7 +225,10 @@ set_settings($node, time_zone => 'Europe/Nowhere');
 wait_for_log($node, qr/invalid value for parameter "cxone_sync.time_zone": "Europe\/Nowhere"/, $position);
 is(counts_of(deliver($node, body())), '1 0 0', 'a time zone that does not exist is refused');
 
-set_settings($node, max_body_size => '1kB');
+set_settings($node, max_body_size => '16MB', queue_size => '1MB');
+poll(sub { my $reply = deliver($node, '{"events":[],"x":"' . 'x' x 300_000 . '"}'); return $reply->{status} == 413 && $reply->{body} =~ /larger than a quarter of cxone_sync.queue_size/ },
+	'a body that the queue could not hold: the reply names the setting');
+set_settings($node, max_body_size => '1kB', queue_size => '32MB');
 poll(sub { deliver($node, '{"events":[],"x":"' . 'x' x 2000 . '"}')->{status} == 413 }, 'a smaller body after a reload');
 is(counts_of(deliver($node, body())), '1 0 0', 'what is small enough is taken');
 $kept->deliver(body()); # made its limits before the reload
@@ -234,6 +238,14 @@ $position = log_position($node);
 set_settings($node, metrics_port => webhook_port($node));
 wait_for_log($node, qr/could not listen for metrics/, $position);
 is(counts_of(deliver($node, body())), '1 0 0', 'one port for both is refused, and the webhook stays');
+SKIP:
+{
+	skip 'every port can be had here', 1 unless slurp_file('/proc/sys/net/ipv4/ip_unprivileged_port_start') > 1;
+	$position = log_position($node);
+	set_settings($node, metrics_port => 1);
+	wait_for_log($node, qr/could not listen for metrics on 127\.0\.0\.1, port 1: Permission denied/, $position);
+	like(slurp_file($node->logfile, $position), qr/HINT:  Ports below 1024 need a privilege/, 'a port that needs a privilege: the hint says so');
+}
 
 stop_and_check($_) foreach $node, $second;
 done_testing();

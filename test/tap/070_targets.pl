@@ -127,6 +127,7 @@ is(sql($node, "SELECT count(DISTINCT p) FROM ann.pairs WHERE id LIKE 'pair-%'"),
 # Deliveries, timed.
 sub timed { my $start = time; my $reply = deliver_events(@_); return ($reply, time - $start); }
 
+wait_for_log($node, qr/deliveries are taken from now on/); # of the time before the extension was there
 my $position = log_position($node);
 $session->run('BEGIN; LOCK TABLE ann.orders IN ACCESS EXCLUSIVE MODE');
 my ($reply, $took) = timed(event_of('order', 'locked1', v => 'l'));
@@ -579,6 +580,52 @@ release_worker($node, $holder);
 retry_is($senders[0]->reply, 'what its trigger takes for unconfirmed');
 is(counts_of($senders[1]->reply), '1 0 0', 'concerns no other delivery of the batch');
 is(status_of($node, 'not_ready_because'), '', 'and not the worker');
+
+# ---- a letter that cannot be written, and what the log has of many reasons ----
+
+sub commits { return sql($node, "SELECT sum(total) FROM cxone_sync.sync_counters WHERE counter = 'commits'"); }
+
+sql($node, 'CREATE TRIGGER raise_ours BEFORE INSERT ON cxone_sync.dead_letters FOR EACH ROW EXECUTE FUNCTION public.raise_ours()');
+my $commits = commits();
+my @unready;
+foreach (1 .. 3)
+{
+	retry_is(deliver_events(event_of('nobody takes it', 'unwritten')), 'a letter that a trigger of others may see');
+	push @unready, grep { $_ ne '' } status_of($node, 'not_ready_because');
+	is(counts_of(deliver_events(event_of('note', 'beside the letter'))) =~ /^1 0 0$|^0 1 0$/, 1, 'concerns no other delivery');
+}
+is("@unready", '', 'and not the worker');
+like(status_of($node, 'last_error'), qr/^trigger "raise_ours" on table "cxone_sync.dead_letters" may run code of others/, 'which says why');
+is(commits(), $commits + 3, 'only what was committed counts as a commit');
+sql($node, 'DROP TRIGGER raise_ours ON cxone_sync.dead_letters');
+
+$session->run("BEGIN; SELECT FROM cyd.notes WHERE id = 'beside the letter' FOR UPDATE");
+$commits = commits();
+retry_is(deliver_events(event_of('note', 'beside the letter', v => 'locked')), 'a row that stays locked');
+is(commits(), $commits, 'nor does a try count that has met a lock');
+$session->run('ROLLBACK');
+
+$position = log_position($node);
+sql($node, <<'SQL');
+CREATE TABLE public.keyed (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE FUNCTION public.raise_key() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now, %', NEW.id USING ERRCODE = '57014'; END $$;
+CREATE TRIGGER raise_key BEFORE INSERT ON public.keyed FOR EACH ROW EXECUTE FUNCTION public.raise_key();
+ALTER TABLE public.keyed OWNER TO cxone_sync;
+SELECT cxone_sync.add_target('keyed', 'public.keyed', '{id}', event_types => '{keyed}');
+SQL
+foreach my $key (1 .. 80)
+{
+	retry_is(deliver_events(event_of('keyed', "key$key")), "a reason that names its row, $key");
+}
+my $told = () = slurp_file($node->logfile, $position) =~ /answered with 503: not now, key/g;
+cmp_ok($told, '>=', 1, 'the log has some of them');
+cmp_ok($told, '<', 20, 'and not each');
+my $free = open_session($node);
+$free->run('BEGIN; LOCK TABLE cyd.notes IN ACCESS EXCLUSIVE MODE');
+retry_is(deliver_events(event_of('note', 'after many')), 'another reason');
+wait_for_log($node, qr/answered with 503: the table of target "notes" is locked/, $position);
+$free->close;
+sql($node, "SELECT cxone_sync.remove_target('keyed')");
 
 # ---- what the log tells of an error shows nothing of an event ----
 

@@ -458,6 +458,7 @@ foreach my $where (sort keys %read_only)
 	retry_is(deliver($node, contact('read-only')), "read-only by default, $where");
 	is(status_of($node, 'state') . ': ' . status_of($node, 'last_error'), 'waiting: transactions of database "postgres" are read-only', "$where: sync_status says why");
 	is(scalar(() = slurp_file($node->logfile, $position) =~ /503: transactions of database "postgres" are read-only/g), 1, "$where: and the log, once");
+	like(slurp_file($node->logfile, $position), qr/HINT: .*ALTER DATABASE.*reaches the worker when it is started again/, "$where: with what to do");
 	$node->reload;
 	retry_is(deliver($node, contact('read-only')), "read-only by default, $where, after a reload");
 	is(status_of($node, 'state'), 'waiting', 'a reload does not show it as over');

@@ -193,18 +193,29 @@ wait_for_registration($node, 'registered');
 like($cxone->routes, qr/^(token )?list$/, 'then it is');
 
 # the endpoint
-$session = open_session($node);
-$session->run('BEGIN; LOCK TABLE cxone_sync.contact_records IN EXCLUSIVE MODE');
-retry_is(deliver($node, events_json({ id => 'locked' })), 'a delivery while the table is locked');
+$node->append_conf('postgresql.conf', "default_transaction_read_only = on\n");
+$node->reload;
+poll(sub { status_of($node, 'ready') eq 'false' }, 'the database cannot be written');
 $cxone->delete('/_sim/actions');
-sql($node, 'SELECT cxone_sync.register_data_action()');
+sql($node, 'SET default_transaction_read_only = off; SELECT cxone_sync.register_data_action()');
 wait_for_registration($node, 'waiting');
 like(registration_of($node, 'last_error'), qr/endpoint takes no deliveries/, 'an endpoint that takes no deliveries');
 is($cxone->ids, '', 'is not registered');
-$session->close;
-poll(sub { deliver($node, events_json({ id => 'locked' }))->{status} == 200 }, 'deliveries are taken again');
+$node->append_conf('postgresql.conf', "default_transaction_read_only = off\n");
+$node->reload;
 wait_for_registration($node, 'registered');
 is(scalar($cxone->actions), 1, 'until it does');
+
+# a lock on one table concerns nobody else: what is not registered would get no delivery that shows it to be over
+$session = open_session($node);
+$session->run('BEGIN; LOCK TABLE cxone_sync.contact_records IN EXCLUSIVE MODE');
+retry_is(deliver($node, events_json({ id => 'locked' })), 'a delivery while the table is locked');
+is(status_of($node, 'ready') . ' ' . status_of($node, 'state'), 'true waiting', 'which the worker notes, and is ready');
+$cxone->delete('/_sim/actions');
+is(check(), 'registered', 'an endpoint that has sent a delivery back is registered');
+is(scalar($cxone->actions), 1, 'once');
+$session->close;
+poll(sub { deliver($node, events_json({ id => 'locked' }))->{status} == 200 }, 'deliveries are taken again');
 
 # the extension
 sql($node, 'DROP EXTENSION cxone_sync');

@@ -138,13 +138,21 @@ sub timestamp
 
 # ---- servers that take their time, which passes while the rest is tested ----
 
-# Its commits wait for a standby that does not come.
-my $slow = start_node('slow', allows_streaming => 1);
+# Its commits wait for a standby that does not come, also that of a delivery which has waited for a row.
+my $slow = start_node('slow', allows_streaming => 1, lock_timeout => '60s');
+is(counts_of(deliver($slow, events_json({ id => 'row' }))), '1 0 0', 'a row');
+my $slow_session = open_session($slow);
+$slow_session->run("BEGIN; SELECT FROM cxone_sync.contact_records WHERE id = 'row' FOR UPDATE");
+my $slow_sender = connect_to($slow);
+$slow_sender->send(delivery_text(events_json({ id => 'row', email => 'a@b.c' })));
+my $slow_waiting = "SELECT oldest_waiting IS NOT NULL FROM cxone_sync.sync_status";
+poll(sub { sql($slow, $slow_waiting) eq 't' }, 'a delivery waits for a row');
 $slow->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'\n");
 $slow->reload;
-# the worker has read that when a delivery gets no answer at once
-my $slow_sender = connect_to($slow);
-poll(sub { $slow_sender->send(delivery_text(body())); $slow_sender->reply(timeout => 0.3)->{status} == 0 }, 'a delivery waits for its commit');
+poll(sub { sql($slow, 'SHOW synchronous_standby_names') eq 'nobody' }, 'commits wait for a standby');
+$slow_session->close;
+poll(sub { sql($slow, "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'cxone_sync'") eq 'SyncRep' }, 'the delivery waits for its commit');
+ok(!$slow_sender->has_reply, 'and is not answered yet');
 my $slow_since = time;
 is(not_ready($slow), '', 'a batch that has just begun is no problem');
 

@@ -362,6 +362,53 @@ foreach my $name (qw(standard_webhooks nexus))
 	is(counter('repeated'), '0', 'as a new one');
 }
 
+# ---- a worker that ends while a delivery is tried by itself ----
+
+# What a trigger refuses is tried in a transaction of its own, and those behind it wait meanwhile. The first batch counts the tries,
+# and the last one of the second batch goes on until its worker ends.
+use_method('standard_webhooks', flush_interval => '500ms', batch_size => 1000);
+{
+	sql($node, <<'SQL');
+CREATE SEQUENCE public.tries;
+CREATE TABLE public.picky (id text PRIMARY KEY, updated_ts timestamptz);
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+	IF nextval('tries') = current_setting('picky.sleeps_at', true)::bigint THEN
+		PERFORM pg_sleep(600);
+	END IF;
+	RAISE EXCEPTION 'refused';
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON public.picky FOR EACH ROW EXECUTE FUNCTION public.refuse();
+ALTER TABLE public.picky OWNER TO cxone_sync;
+GRANT ALL ON SEQUENCE public.tries TO cxone_sync;
+SELECT cxone_sync.add_target('picky', 'public.picky', '{id}', event_types => '{picky}');
+SQL
+	my $send_batch = sub {
+		my $name = shift;
+		my @deliveries = map { my $body = events_json({ eventType => $_ ? 'contact' : 'picky', id => "$name $_", email => 'x' x 1000 }); [ $body, proof($body, id => "msg_$name$_") ] } 0 .. 3;
+		my @senders = map { my $sender = connect_to($node); $sender->send(delivery_text(@$_)); $sender } @deliveries;
+		return (\@deliveries, \@senders);
+	};
+	my (undef, $senders) = $send_batch->('counted');
+	is(join(',', map { counts_of($_->reply) } @$senders), '0 0 1,1 0 0,1 0 0,1 0 0', 'a batch of one that is refused, and others');
+	my $tries = sql($node, 'SELECT last_value FROM public.tries');
+	cmp_ok($tries, '>', 1, 'that one is tried by itself');
+	sql($node, "SELECT setval('public.tries', 1, false); ALTER FUNCTION public.refuse() SET picky.sleeps_at = '$tries'");
+	my $pid = worker_pid($node);
+	(my $deliveries, $senders) = $send_batch->('ended');
+	poll(sub { sql($node, "SELECT wait_event FROM pg_stat_activity WHERE pid = $pid") eq 'PgSleep' }, 'it is tried by itself');
+	is(sql($node, "SELECT last_value FROM public.tries"), $tries, 'for the last time');
+	sql($node, "SELECT pg_terminate_backend($pid)");
+	sql($node, "SELECT pg_terminate_backend($pid)") if poll(sub { status_of($node, 'not_ready_because') =~ /stopping/ }, 'the worker is asked to end, twice');
+	retry_is($senders->[$_]->reply, "delivery $_ of the batch of a worker that ends") for 0 .. 3;
+	poll(sub { my $new = worker_pid($node); return $new && $new ne $pid; }, 'another worker');
+	wait_for_state($node, 'running');
+	is(sql($node, 'SELECT queued_deliveries, queued_bytes, oldest_waiting IS NULL FROM cxone_sync.sync_status'), '0|0|t', 'nothing of the old one is left');
+	is(join(',', map { counts_of(deliver($node, @$_)) } @$deliveries), '0 0 1,1 0 0,1 0 0,1 0 0', 'each is taken when it is sent again');
+	sql($node, "SELECT cxone_sync.remove_target('picky')");
+}
+set_settings($node, flush_interval => 0);
+
 # ---- rotation ----
 
 foreach my $name (qw(cxone_signature bearer))

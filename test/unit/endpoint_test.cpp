@@ -260,14 +260,14 @@ protected:
     /* On a free port. */
     int listen(std::shared_ptr<Service> service)
     {
-        std::string problem;
+        std::error_code problem;
         for (int attempt = 0; attempt < 5; attempt++) {
             const int port = HeldPort().number();
             problem = endpoint_.listen(service, "127.0.0.1", port);
-            if (problem.empty())
+            if (!problem)
                 return port;
         }
-        ADD_FAILURE() << problem;
+        ADD_FAILURE() << problem.message();
         return 0;
     }
 
@@ -814,9 +814,10 @@ TEST_P(EndpointTest, ATakenPort)
 {
     Sender before(admin_port_);
     const HeldPort taken;
-    EXPECT_NE(endpoint_.listen(admin_, "127.0.0.1", taken.number()), "");
-    EXPECT_NE(endpoint_.listen(admin_, "127.0.0.1", webhook_port_), "") << "not even with itself";
-    EXPECT_NE(endpoint_.listen(admin_, "no address", HeldPort().number()), "");
+    EXPECT_EQ(endpoint_.listen(admin_, "127.0.0.1", taken.number()), std::errc::address_in_use);
+    EXPECT_EQ(endpoint_.listen(admin_, "127.0.0.1", webhook_port_), std::errc::address_in_use)
+        << "not even with itself";
+    EXPECT_EQ(endpoint_.listen(admin_, "no address", HeldPort().number()), std::errc::address_not_available);
     EXPECT_EQ(before.ask(get_metrics).status, 200);
     EXPECT_EQ(Sender(admin_port_).ask(get_metrics).status, 200);
 }

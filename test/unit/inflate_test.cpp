@@ -30,7 +30,7 @@ Inflated inflated(const std::string &file, std::size_t max_size = 1 << 20,
         MemoryShare memory(budget);
         EXPECT_TRUE(memory.grow_to(file.size()));
         result.body = file;
-        if (const std::optional<Reply> refusal = inflate_body(result.body, max_size, memory)) {
+        if (const std::optional<Reply> refusal = inflate_body(result.body, {.max_body = max_size}, memory)) {
             result.status = refusal->status;
             result.reason = refusal->body;
             result.header = refusal->header;

@@ -30,7 +30,10 @@ struct RecentDeliveriesTest : testing::Test {
     RecentDeliveries &recent = *memory;
     DeliveryCounts counts;
 
-    Seen begin(unsigned number, Timestamp now = 0) { return recent.begin(key_of(number), now, 100, counts); }
+    Seen begin(unsigned number, Timestamp now = 0)
+    {
+        return recent.begin(key_of(number), 1, now, 100, counts);
+    }
     void end(unsigned number, bool committed, std::uint32_t applied = 0)
     {
         recent.end(key_of(number), committed, {.received = applied, .applied = applied});
@@ -54,6 +57,18 @@ TEST_F(RecentDeliveriesTest, OneThatWasNotCommittedIsWrittenAgain)
     end(1, false);
     EXPECT_EQ(begin(1), Seen::no);
     EXPECT_EQ(recent.size(), 1u);
+}
+
+TEST_F(RecentDeliveriesTest, WhatAWorkerHadUnderWayEndsWithIt)
+{
+    EXPECT_EQ(begin(1), Seen::no);
+    EXPECT_EQ(begin(2), Seen::no);
+    EXPECT_EQ(recent.begin(key_of(3), 2, 0, 100, counts), Seen::no);
+    end(1, true, 7);
+    recent.end_all_of(1);
+    EXPECT_EQ(begin(1), Seen::committed);
+    EXPECT_EQ(begin(2), Seen::no);
+    EXPECT_EQ(begin(3), Seen::under_way) << "another worker has it";
 }
 
 TEST_F(RecentDeliveriesTest, ItIsForgottenAfterItsTime)
@@ -95,7 +110,7 @@ TEST_F(RecentDeliveriesTest, OneOfManyThreadsIsTheFirst)
         threads.emplace_back([&] {
             for (unsigned number = 0; number < 5000; number++) {
                 DeliveryCounts seen;
-                first += recent.begin(key_of(number), 0, 100, seen) == Seen::no;
+                first += recent.begin(key_of(number), 0, 0, 100, seen) == Seen::no;
             }
         });
     for (std::thread &thread : threads)
@@ -153,14 +168,14 @@ TEST_F(RecentDeliveriesTest, AllProcessesHaveOne)
     auto *of_all = new (shared) RecentDeliveries;
     const pid_t child = fork();
     if (child == 0) {
-        const Seen seen = of_all->begin(key_of(1), 0, 100, counts);
+        const Seen seen = of_all->begin(key_of(1), 0, 0, 100, counts);
         of_all->end(key_of(1), true, {.received = 3, .applied = 3});
         _exit(seen == Seen::no ? 0 : 1);
     }
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
     EXPECT_EQ(status, 0);
-    EXPECT_EQ(of_all->begin(key_of(1), 0, 100, counts), Seen::committed);
+    EXPECT_EQ(of_all->begin(key_of(1), 0, 0, 100, counts), Seen::committed);
     EXPECT_EQ(counts.applied, 3u);
     munmap(shared, size);
 }
