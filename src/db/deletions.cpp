@@ -1,5 +1,6 @@
 #include "core/delivery.h"
 
+#include "db/by_index.h"
 #include "db/deletions.h"
 #include "db/extension.h"
 #include "db/identity.h"
@@ -159,9 +160,9 @@ void settle_by_tombstones(const Target *target, const List *key, Row *const *row
     const SavedIdentity saved = as_owner(own_table("tombstones", AccessShareLock).owner);
     if (plan == nullptr)
         plan = prepare_spi(find_statement, 3, tombstone_types, Planning::once);
-    const int level = begin_by_index(plan, Planning::once);
+    plan_by_index(plan);
     run_spi(plan, values, nullptr, SPI_OK_SELECT);
-    AtEOXact_GUC(false, level);
+    plan_by_index(nullptr);
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool is_null;
         HeapTuple found = SPI_tuptable->vals[i];

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "db/by_index.h"
 #include "db/catalog.h"
 #include "db/identity.h"
 #include "db/insert_triggers.h"
@@ -638,9 +639,9 @@ RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText stateme
 
     if (*plan == nullptr)
         *plan = prepare_for(target, rows[0], statement, form, !form.is_single, planning_of(target));
-    const int level = begin_by_index(*plan, planning_of(target));
+    plan_by_index(*plan);
     const RowReceiver receiver = run_for_rows(*plan, target, rows, count, parameters, receive, expected);
-    AtEOXact_GUC(false, level);
+    plan_by_index(nullptr);
     free_parameters(parameters);
     return receiver;
 }
@@ -796,26 +797,6 @@ bool share_lock_statement(const Row *a, const Row *b)
 
 } // namespace
 
-int begin_by_index(SPIPlanPtr plan, Planning planning)
-{
-    const int level = NewGUCNestLevel();
-
-    pin_setting("enable_nestloop", "on");
-    pin_setting("enable_indexscan", "on");
-    pin_setting("enable_hashjoin", "off");
-    pin_setting("enable_mergejoin", "off");
-    pin_setting("enable_seqscan", "off");
-    /* what counts is how many rows are looked at */
-    pin_setting("random_page_cost", "0");
-    pin_setting("cpu_operator_cost", "0");
-    if (planning == Planning::each_time)
-        return level;
-    if (CachedPlan *kept = SPI_plan_get_cached_plan(plan))
-        ReleaseCachedPlan(kept, CurrentResourceOwner);
-    AtEOXact_GUC(false, level);
-    return NewGUCNestLevel();
-}
-
 std::string_view time_text_of(Shape shape, std::int64_t time, char (&buffer)[32]) noexcept
 {
     return {buffer, format_time(*time_kind(shape), time, buffer)};
@@ -968,10 +949,10 @@ void run_for_keys(Target *target, KeyPlans *plans, char *(*statement)(const Targ
 
     if (*plan == nullptr)
         *plan = prepare_for_keys(target, statement, is_single);
-    const int level = begin_by_index(*plan, planning_of(target));
+    plan_by_index(*plan);
     run_for_rows(*plan, target, rows, count, parameters,
                  statement == present_statement ? receive_standing : receive_number, expected);
-    AtEOXact_GUC(false, level);
+    plan_by_index(nullptr);
     free_parameters(parameters);
 }
 

@@ -110,14 +110,6 @@ bool feed_same_columns(const Row *a, const Row *b);
 void run_for_keys(Target *target, KeyPlans *plans, char *(*statement)(const Target *, bool is_single),
                   Row *const *rows, int count, int expected);
 
-/*
- * A plan that is kept may have been made when the table was smaller (renew_plans()). So it is to find rows by
- * their index. To be called before each execution: should the plan
- * be out of date, it is made here, and what triggers run is planned as ever. A plan that is made each time is
- * made while it is executed. AtEOXact_GUC() for the level that is returned ends it.
- */
-int begin_by_index(SPIPlanPtr plan, Planning planning);
-
 /* Copies the rows for which `test` holds to `chosen`; returns how many. */
 template <typename Test> int choose(Row *const *rows, int count, Row **chosen, Test test)
 {
