@@ -46,7 +46,9 @@ CREATE UNIQUE INDEX ON partial_key (id) WHERE id > 0;
 CREATE UNIQUE INDEX ON partial_key ((id + 0));
 CREATE TABLE deferrable_key (id bigint PRIMARY KEY DEFERRABLE, updated_ts timestamptz);
 CREATE TABLE wide_key (id bigint, region text, updated_ts timestamptz, PRIMARY KEY (id, region));
-CREATE TABLE odd_key (id json, b box, c bytea, g bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, updated_ts timestamptz);
+CREATE TYPE kind AS ENUM ('a', 'b');
+CREATE DOMAIN kind_of AS kind;
+CREATE TABLE odd_key (id json, b box, c bytea, e kind_of UNIQUE, g bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, updated_ts timestamptz);
 CREATE TABLE local_time (id bigint PRIMARY KEY, updated_ts timestamp, at date, "time" text);
 CREATE TABLE "Odd ""name" ("the Key" text PRIMARY KEY, "the Time" timestamptz, note text);
 RESET ROLE;
@@ -71,7 +73,7 @@ SELECT c.relname, try(format('add_target(''t'', ''cxone_sync.%s'', ''{id}'')', c
 FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.objid AND c.relkind = 'r'
 WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cxone_sync') ORDER BY 1;
 SELECT try(format('add_target(''t'', ''cases'', %L)', k)) FROM unnest('{"{nowhere}","{ID}","{id,nowhere}","{id,status}","{updated_ts}","{ctid}","{id,id}","{}","{NULL}"}'::text[]) AS k;
-SELECT try(format('add_target(''t'', ''odd_key'', ARRAY[%L])', k)) FROM unnest('{id,b,c,g}'::text[]) AS k;
+SELECT try(format('add_target(''t'', ''odd_key'', ARRAY[%L])', k)) FROM unnest('{id,b,c,e,g}'::text[]) AS k;
 SELECT try(format('add_target(''t'', ''local_time'', ''{id}'', %L)', c)) FROM unnest('{updated_ts,at,time,id,nowhere,""}'::text[]) AS c;
 SELECT try($$add_target('t', 'cases', '{id}', mark_column => 'status', delete_types => '{Gone}')$$);
 SELECT try($$add_target('t', 'cases', '{id}', mark_column => 'nowhere', delete_types => '{Gone}')$$);

@@ -419,7 +419,9 @@ bool describe_key(Target *target, Relation relation)
         const TypeCacheEntry *type =
             column.cast_in_statement ? nullptr
                                      : lookup_type_cache(column.type, TYPECACHE_CMP_PROC | TYPECACHE_EQ_OPR);
-        if (type == nullptr || !OidIsValid(type->cmp_proc) || !OidIsValid(type->eq_opr))
+        /* the operators of enums take no domain */
+        const bool is_enum = column.type != column.base_type && type_is_enum(column.base_type);
+        if (type == nullptr || !OidIsValid(type->cmp_proc) || !OidIsValid(type->eq_opr) || is_enum)
             return refuse(target, ERRCODE_WRONG_OBJECT_TYPE, "Keys are numbers, texts, uuids and the like.",
                           "column \"%s\" of table %s has a type that cannot be a key", name, target->table);
         key->equals = type->eq_opr;

@@ -356,8 +356,8 @@ foreach my $function (@functions)
 	my @arguments = map { (/\[\]$/ ? "'{}'" : $values{$_} || 'NULL') . "::$_" } split /,\s*/, $types;
 	$arguments[-1] = "VARIADIC $arguments[-1]" if $is_variadic eq 't';
 	my ($code, $out, $err) = session_of('evil_nobody', ($kind eq 'p' ? 'CALL ' : 'SELECT ') . "$name(" . join(', ', @arguments) . ')');
-	# what the owners' upserts are made of computes, and does nothing else
-	next if $volatility eq 'i';
+	# what the owners' upserts are made of computes, or tells the one that runs of a row, and does nothing else
+	next if $volatility eq 'i' || $name =~ /^cxone_sync\.note_row/;
 	push @open, "$signature: $out $err" unless $code && $err =~ /permission denied for (?:function|procedure)|must be owner of table contact_records|trigger functions can only be called as triggers/;
 }
 is(join("\n", @open), '', 'nobody without a grant calls any that is more than arithmetic');
