@@ -41,9 +41,9 @@ public:
         std::vector<std::uint16_t> keys{}; /* indexes of the key columns */
         std::string order_column = "updated_ts";
         std::vector<std::string> time_paths{}; /* where the event's time stands: the first that is there */
-        int extra_column = -1;  /* index of the column for members that no other takes */
-        int mark_column = -1;   /* index of the column with the time of a deletion */
-        bool is_usable = true;  /* false: its events are only told apart, not mapped */
+        int extra_column = -1;                 /* index of the column for members that no other takes */
+        int mark_column = -1;                  /* index of the column with the time of a deletion */
+        bool is_usable = true;                 /* false: its events are only told apart, not mapped */
     };
 
     static constexpr std::uint32_t no_place = UINT32_MAX;
