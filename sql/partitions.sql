@@ -178,6 +178,21 @@ COMMIT;
 SELECT * FROM many; SELECT * FROM hashed;
 SELECT cxone_sync.remove_target('many'), cxone_sync.remove_target('hashed');
 
+-- What triggers run is planned as ever, whatever the statements around it are planned by.
+CREATE TABLE planned (id integer PRIMARY KEY, plan text, updated_ts timestamptz) PARTITION BY LIST (id);
+CREATE TABLE planned_1 PARTITION OF planned DEFAULT;
+CREATE FUNCTION show_plan() RETURNS trigger LANGUAGE plpgsql SET search_path = test AS $$
+BEGIN
+    NEW.plan := concat_ws(' ', current_setting('enable_hashjoin'), current_setting('enable_seqscan'), current_setting('random_page_cost'), current_setting('cpu_operator_cost'));
+    RETURN NEW;
+END $$;
+CREATE TRIGGER show_plan BEFORE INSERT OR UPDATE ON planned FOR EACH ROW EXECUTE FUNCTION show_plan();
+ALTER TABLE planned OWNER TO regress_owner;
+ALTER TABLE planned_1 OWNER TO regress_owner;
+SELECT cxone_sync.add_target('planned', 'planned', '{id}', event_types => '{Planned}');
+SELECT deliver('{"eventType": "Planned", "id": 1, "timestamp": "2026-01-01T00:00:00Z"}'), deliver('{"eventType": "Planned", "id": 1, "timestamp": "2026-01-02T00:00:00Z"}', '{"eventType": "Planned", "id": 2, "timestamp": "2026-01-02T00:00:00Z"}');
+SELECT id, plan FROM planned ORDER BY id;
+
 DROP SCHEMA test CASCADE;
 DROP OWNED BY regress_owner;
 DROP EXTENSION cxone_sync;
