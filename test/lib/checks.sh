@@ -124,7 +124,8 @@ tap_file() {
 check_tap() {
   local file name log ok bad rc start
   heading 'TAP tests'
-  [ -e "$(pgxs_tests)/perl/PostgreSQL/Test/Cluster.pm" ] && has_perl_module IPC::Run || { say '   skipped: they need libipc-run-perl'; return 0; }
+  [ -e "$(pgxs_tests)/perl/PostgreSQL/Test/Cluster.pm" ] && has_perl_module IPC::Run && has_perl_module IO::Socket::SSL ||
+    { say '   skipped: they need libipc-run-perl and libio-socket-ssl-perl'; return 0; }
   build_corpus || fail 1
   for file in "$work"/src/test/tap/*.pl; do
     [ -e "$file" ] || { say '   no tests in test/tap/'; return 0; }
