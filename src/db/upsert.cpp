@@ -173,9 +173,10 @@ void add_pruning_types(const Target *target, bool prunes, Oid *types)
     }
 }
 
-SPIPlanPtr prepare_for(const Target *target, const Row *row, StatementText statement, Form form, bool prunes,
+SPIPlanPtr prepare_for(const Target *target, const Row *row, StatementText statement, Form form,
                        Planning planning)
 {
+    const bool prunes = planning == Planning::each_time && !form.is_single;
     const Event *event = row->event;
     const int count = event->field_count + 1;
     const int all = count + count_pruning(target, prunes);
@@ -405,7 +406,7 @@ struct RowReceiver {
     const Target *target;
     Row *const *rows;
     int count;
-    bool by_key;    /* it tells keys, by which the rows are sorted, not numbers */
+    bool by_key;    /* an INSERT: it tells keys, by which the rows are sorted, not numbers */
     int next;       /* where the next key is looked for first */
     int unexpected; /* keys of no row */
     bool other_time;
@@ -607,11 +608,13 @@ void run_and_receive(SPIPlanPtr plan, const Parameters &parameters, RowReceiver 
     PG_TRY();
     {
         current_receiver = receiver;
+        plan_by_index(receiver->by_key ? nullptr : plan);
         check_spi(SPI_execute_plan_extended(plan, &options), expected, "a prepared statement");
     }
     PG_FINALLY();
     {
         current_receiver = outer;
+        plan_by_index(nullptr);
     }
     PG_END_TRY();
     MemoryContextSwitchTo(caller_context);
@@ -638,10 +641,8 @@ RowReceiver run_by_index(SPIPlanPtr *plan, Target *target, StatementText stateme
     const Parameters parameters = make_parameters(target, rows, count, !form.is_single);
 
     if (*plan == nullptr)
-        *plan = prepare_for(target, rows[0], statement, form, !form.is_single, planning_of(target));
-    plan_by_index(*plan);
+        *plan = prepare_for(target, rows[0], statement, form, planning_of(target));
     const RowReceiver receiver = run_for_rows(*plan, target, rows, count, parameters, receive, expected);
-    plan_by_index(nullptr);
     free_parameters(parameters);
     return receiver;
 }
@@ -759,7 +760,7 @@ void run_upsert(Target *target, SavedPlan *plan, Row *const *rows, int count)
 
     forget_standing(rows, count);
     if (plan->upsert == nullptr)
-        plan->upsert = prepare_for(target, rows[0], upsert_statement, plan->form, false, Planning::once);
+        plan->upsert = prepare_for(target, rows[0], upsert_statement, plan->form, Planning::once);
     const RowReceiver receiver =
         run_for_rows(plan->upsert, target, rows, count, parameters, returns ? receive_key : nullptr,
                      returns ? SPI_OK_INSERT_RETURNING : SPI_OK_INSERT);
@@ -949,10 +950,8 @@ void run_for_keys(Target *target, KeyPlans *plans, char *(*statement)(const Targ
 
     if (*plan == nullptr)
         *plan = prepare_for_keys(target, statement, is_single);
-    plan_by_index(*plan);
     run_for_rows(*plan, target, rows, count, parameters,
                  statement == present_statement ? receive_standing : receive_number, expected);
-    plan_by_index(nullptr);
     free_parameters(parameters);
 }
 

@@ -847,8 +847,8 @@ PgError lock_met_in(const Batch *batch, int begin, int end, const PgError &error
     for (int i = begin; i < end; i++) {
         if (!is_pending(&batch->rows[i]))
             continue;
-        lock = lock_on("what an event of target \"%s\" needs is locked", batch->rows[i].target,
-                       hint_for_row_locks);
+        lock = lock_on("a lock that an event of target \"%s\" needs is held by another transaction",
+                       batch->rows[i].target, hint_for_row_locks);
         strlcpy(lock.detail, error.detail, sizeof(lock.detail));
         break;
     }
@@ -1206,9 +1206,7 @@ void postpone_table(Batch *batch, Oid relation)
 
         if (target->config.relation == relation && needs_tombstones(batch, i))
             postpone_target(batch, i,
-                            lock_on("events of target \"%s\" wait for a deletion, or for events that it has "
-                                    "to follow, in another transaction",
-                                    target,
+                            lock_on("another open transaction has applied events of target \"%s\"", target,
                                     "Look in pg_stat_activity for an open transaction that has called "
                                     "cxone_sync.ingest()."));
     }
@@ -1242,13 +1240,17 @@ void check_tombstones(Batch *batch)
 {
     OwnTable tombstones;
     PgError error;
+    int first = 0;
 
-    for (int i = 0; i < batch->catalog->count; i++) {
-        if (!needs_tombstones(batch, i) || find_own_table("tombstones", NoLock, tombstones, error))
-            continue;
-        if (batch->pace == Pace::waiting)
-            raise(error);
-        postpone_target(batch, i, error, &Delivery::needs_repair);
+    while (first < batch->catalog->count && !needs_tombstones(batch, first))
+        first++;
+    if (first == batch->catalog->count || find_own_table("tombstones", NoLock, tombstones, error))
+        return;
+    if (batch->pace == Pace::waiting)
+        raise(error);
+    for (int i = first; i < batch->catalog->count; i++) {
+        if (needs_tombstones(batch, i))
+            postpone_target(batch, i, error, &Delivery::needs_repair);
     }
 }
 
