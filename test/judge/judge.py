@@ -76,10 +76,13 @@ class Judge:
             return True
         text = '---- seed %s, case %d, step %d, %s: %s\n' % (self.options.seed, number, difference.step,
                                                            'over HTTP' if http else 'ingest', difference.kind)
+        shown = script(case, run, difference)
         if not self.options.no_shrink:
             case, difference = shrink(again, case, difference)
             difference, run = again(case)
-        print(text + (script(case, run, difference) if difference else 'It did not happen again.\n'))
+            # what depends on how workers meet is shown as it was seen
+            shown = script(case, run, difference) if difference else '-- It did not happen again.\n' + shown
+        print(text + shown)
         sys.stdout.flush()
         return False
 
