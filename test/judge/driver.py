@@ -107,7 +107,8 @@ class Clock:
         if observed is None or observed < CLOCK:
             return False
         known = self.known.setdefault(modelled, observed)
-        return known == observed and all((a < modelled) == (b < observed) for a, b in self.known.items() if a != modelled)
+        return known == observed and all(a == modelled or (a < modelled, a > modelled) == (b < observed, b > observed)
+                                         for a, b in self.known.items())
 
 
 class Comparison:

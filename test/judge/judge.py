@@ -27,6 +27,7 @@ def arguments():
     parser.add_argument('--cases', type=int, default=3000)
     parser.add_argument('--seconds', type=float, help='go on so long, instead of for a number of cases')
     parser.add_argument('--case', type=int, help='only the case of this number')
+    parser.add_argument('--repeat', type=int, default=1, help='run it so often')
     parser.add_argument('--most', type=int, default=10, help='stop after so many differences')
     parser.add_argument('--without', default='', help='features to leave out, of: ' + ', '.join(schema.FEATURES))
     parser.add_argument('--ignore', default='', help='kinds of differences to pass over: counts, tombstones, touched, letters, rows')
@@ -49,7 +50,7 @@ class Judge:
     def numbers(self):
         options, start = self.options, time.monotonic()
         if options.case is not None:
-            yield from [options.case] * (options.case % self.share == self.index)
+            yield from [options.case] * (options.repeat if options.case % self.share == self.index else 0)
             return
         number = self.index
         while self.failed < options.most and \
