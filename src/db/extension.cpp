@@ -83,22 +83,24 @@ int compare_with_library(const char *version)
 }
 
 /*
- * The lock keeps DROP EXTENSION away until the transaction ends. It may have come first, so the extension is
- * looked up once more when the lock is ours.
+ * The lock on its table keeps DROP EXTENSION away until the transaction ends. That on the extension itself
+ * would do so as well, but anybody can hold that one, by ALTER FUNCTION ... DEPENDS ON EXTENSION.
  */
 void lock_present_extension()
 {
-    const Oid seen = find_extension();
+    OwnTable config;
+    PgError error;
 
-    if (OidIsValid(seen))
-        LockDatabaseObject(ExtensionRelationId, seen, 0, AccessShareLock);
-    if (!OidIsValid(seen) || find_extension() != seen)
+    const bool is_sound = find_own_table("target_config", AccessShareLock, config, error);
+    if (!OidIsValid(find_extension()))
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("extension \"%s\" does not exist in database \"%s\"", extension_name,
                                get_database_name(MyDatabaseId)),
                         errhint("Run CREATE EXTENSION cxone_sync there, or set cxone_sync.database.")));
     if (strcmp(extension_version, library_version) != 0)
         refuse_version();
+    if (!is_sound)
+        raise(error);
 }
 
 /* JSON is UTF-8 (RFC 8259 section 8.1), and values go into tables byte for byte. */

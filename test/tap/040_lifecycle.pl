@@ -180,7 +180,7 @@ is(sql($node, 'SELECT id FROM prepared'), 'p', 'a target of a prepared transacti
 sql($node, "BEGIN; DROP EXTENSION cxone_sync; PREPARE TRANSACTION 'drop'");
 # it has locked sync_status as well
 sub readiness { return connect_to($node, metrics_port($node))->exchange(request_text(method => 'GET', path => '/readyz'))->{body}; }
-poll(sub { readiness() =~ /lock timeout/ }, 'a DROP EXTENSION that is prepared is in the way', 10);
+poll(sub { readiness() =~ /target_config\\" is locked/ }, 'a DROP EXTENSION that is prepared is in the way', 10);
 sql($node, "COMMIT PREPARED 'drop'");
 poll(sub { readiness() =~ /does not exist/ }, 'and its commit is noticed without a delivery', 10);
 set_settings($node, auto_upgrade => 'on');

@@ -154,6 +154,26 @@ is(counts_of(deliver_events(event_of('order', 'locked1', v => 'l'), event_of('ca
 wait_for_log($node, qr/deliveries are taken from now on/, $position);
 wait_for_state($node, 'running');
 
+# ---- the extension itself, which anybody may lock ----
+
+sql($node, 'CREATE ROLE guest');
+{
+	my $guest = open_session($node);
+	$guest->run('SET ROLE guest; BEGIN; CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql RETURN 1; ALTER FUNCTION pg_temp.f() DEPENDS ON EXTENSION cxone_sync');
+	is(sql($node, "SELECT mode FROM pg_locks WHERE locktype = 'object' AND classid = 'pg_extension'::regclass AND granted"), 'AccessExclusiveLock', 'a guest holds a lock on the extension');
+	is(counts_of(deliver_events(event_of('order', 'guest'), event_of('note', 'guest'))), '2 0 0', 'which holds up no delivery');
+	is(sql($node, 'SELECT count(*) > 0 FROM cxone_sync.targets'), 't', 'nor a look at the targets');
+	$guest->close;
+	my $user = open_session($node);
+	$user->run("BEGIN; " . ingest_sql(event_of('note', 'user')));
+	my $dropper = IPC::Run::start([ $node->installed_command('psql'), '-X', '-d', $node->connstr('postgres'), '-c', "SET lock_timeout = '60s'", '-c', 'BEGIN', '-c', 'DROP EXTENSION cxone_sync', '-c', 'ROLLBACK' ], '>', \my $dropped, '2>', \my $refused);
+	poll(sub { sql($node, "SELECT count(*) FROM pg_locks WHERE NOT granted") > 0 }, 'DROP EXTENSION waits for who uses it');
+	$user->run('ROLLBACK');
+	$dropper->finish;
+	like($dropped, qr/DROP EXTENSION/, 'and no longer');
+	$user->close;
+}
+
 # ---- a table that is locked when a session first looks at it ----
 
 # Statements in a session of their own that go on after an error: what they print, and their errors.
