@@ -107,31 +107,24 @@ void list_tables(ForeignKeys *all, const List *targets)
     all->tables = {oids, static_cast<int>(std::unique(oids, oids + count) - oids)};
 }
 
-int *label_of(const ForeignKeys *all, Oid table)
+/* The table that stands for all that is connected with this one; the way to it gets shorter each time. */
+int label_of(const ForeignKeys *all, Oid table)
 {
     const Oid *begin = all->tables.oids;
+    int label = static_cast<int>(std::lower_bound(begin, begin + all->tables.count, table) - begin);
 
-    return all->labels + (std::lower_bound(begin, begin + all->tables.count, table) - begin);
+    while (all->labels[label] != label)
+        label = all->labels[label] = all->labels[all->labels[label]];
+    return label;
 }
 
-/* The lowest label spreads over all that is connected. */
 void find_labels(ForeignKeys *all)
 {
-    bool goes_on = true;
-
     all->labels = static_cast<int *>(palloc((all->tables.count + 1) * sizeof(int)));
     for (int i = 0; i < all->tables.count; i++)
         all->labels[i] = i;
-    while (goes_on) {
-        goes_on = false;
-        for (int i = 0; i < all->count; i++) {
-            int *a = label_of(all, all->keys[i].referencing);
-            int *b = label_of(all, all->keys[i].referenced);
-
-            goes_on |= *a != *b;
-            *a = *b = std::min(*a, *b);
-        }
-    }
+    for (int i = 0; i < all->count; i++)
+        all->labels[label_of(all, all->keys[i].referencing)] = label_of(all, all->keys[i].referenced);
 }
 
 /* ---- targets ---- */
@@ -190,7 +183,7 @@ void group_by_label(const ForeignKeys *all, const List *targets)
         for (int j = 0; j < i; j++) {
             auto *b = static_cast<Target *>(list_nth(targets, j));
 
-            if (*label_of(all, table_of(a)) != *label_of(all, table_of(b)))
+            if (label_of(all, table_of(a)) != label_of(all, table_of(b)))
                 continue;
             a->group = b->group;
             a->takes_turns = b->takes_turns = true;
@@ -255,7 +248,8 @@ Tables connected_tables(const ForeignKeys *all, const List *targets)
         bool is_connected = false;
 
         foreach (cell, targets)
-            is_connected |= *label_of(all, table_of(static_cast<Target *>(lfirst(cell)))) == all->labels[i];
+            is_connected |= label_of(all, table_of(static_cast<Target *>(lfirst(cell)))) ==
+                            label_of(all, all->tables.oids[i]);
         if (is_connected)
             oids[connected.count++] = all->tables.oids[i];
     }
