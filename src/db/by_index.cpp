@@ -24,6 +24,8 @@ void pin_index_settings()
     /* what counts is how many rows are looked at */
     pin_setting("random_page_cost", "0");
     pin_setting("cpu_operator_cost", "0");
+    /* where there is no index to use, the cost of a disabled plan would have each run of it compiled */
+    pin_setting("jit", "off");
 }
 
 /* Since 19 there is one more parameter. */
