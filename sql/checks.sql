@@ -437,6 +437,23 @@ SELECT warning, try($$remove_target('t')$$) FROM cxone_sync.targets;
 TRUNCATE cxone_sync.dead_letters;
 DROP TABLE t;
 
+---- what PostgreSQL cannot read of one table is no other target's problem
+SET ROLE regress_owner;
+CREATE TABLE t (id text PRIMARY KEY, v text, updated_ts timestamptz);
+CREATE TABLE deep (LIKE t INCLUDING ALL);
+DO $$ BEGIN EXECUTE format('ALTER TABLE deep ADD COLUMN n integer DEFAULT 1%s', repeat('+1', 3000)); END $$;
+RESET ROLE;
+SELECT try($$add_target('t', 't', '{id}', event_types => '{T}')$$), try($$add_target('deep', 'deep', '{id}', event_types => '{Deep}')$$);
+SET max_stack_depth = '400kB';
+ALTER TABLE deep ADD COLUMN w text;
+SELECT deliver('{"id": 1, "eventType": "T"}', '{"id": 2, "eventType": "Deep"}');
+SELECT name, problem, (SELECT d.message = t.problem FROM cxone_sync.dead_letters AS d) AS is_told FROM cxone_sync.targets AS t ORDER BY name;
+RESET max_stack_depth;
+ALTER TABLE deep ALTER COLUMN n DROP DEFAULT;
+SELECT outcome FROM cxone_sync.replay_dead_letters();
+SELECT try($$remove_target('t')$$), try($$remove_target('deep')$$);
+DROP TABLE t, deep;
+
 -- two tables change places
 SET client_min_messages = warning;
 SET ROLE regress_owner;

@@ -72,8 +72,27 @@ SELECT id, email FROM cxone_sync.contact_records WHERE id OPERATOR(pg_catalog.=)
 DROP DOMAIN pg_temp.text;
 DROP OPERATOR test.= (text, text);
 DROP FUNCTION test.now(), test.unnest(text[]), test.texteq(text, text);
+-- what the caller, who has not the owner's rights, has there is no owner's to take for its own
+SET ROLE regress_sender;
+SELECT cxone_sync.ingest('{"events": [{"id": "9"}]}');
+RESET ROLE;
+SELECT id FROM cxone_sync.contact_records WHERE id = '9';
 DROP TABLE pg_temp.contact_records, pg_temp.dead_letters;
-
+DELETE FROM cxone_sync.dead_letters;
+-- nor is there anything of the owner's for the session, or the next owner, to take for its own
+SELECT deliver('{"id": 11, "attempt": "CREATE DOMAIN pg_temp.text AS pg_catalog.text"}', '{"id": 12, "attempt": "CREATE TYPE pg_temp.jsonb AS ENUM ()"}',
+    '{"id": 13, "attempt": "CREATE TYPE pg_temp.r AS RANGE (subtype = integer)"}', '{"id": 14, "attempt": "CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql RETURN 1"}',
+    '{"id": 15, "attempt": "CREATE TYPE pg_temp.c AS (a integer)"}', '{"id": 16, "attempt": "CREATE VIEW pg_temp.v AS SELECT 1"}');
+SELECT * FROM dead;
+DELETE FROM cxone_sync.dead_letters;
+SELECT to_regtype('pg_temp.text'), to_regtype('pg_temp.jsonb');
+-- what converts the values of extra is the owner's as well
+CREATE DOMAIN checked AS integer;
+ALTER TABLE cxone_sync.contact_records ADD COLUMN c checked;
+CREATE FUNCTION who_checks(integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'checked as %, search_path %', current_user, current_setting('search_path'); RETURN true; END $$;
+ALTER DOMAIN checked ADD CHECK (test.who_checks(VALUE)) NOT VALID;
+SELECT * FROM cxone_sync.value_from_extra('contact_records', 'c', '{"c": 5}');
+ALTER TABLE cxone_sync.contact_records DROP COLUMN c;
 -- the caller's deferred triggers run as the caller
 SET ROLE regress_sender;
 CREATE TABLE mine (who text);

@@ -312,6 +312,32 @@ SELECT deliver(e('Dropped', 1, '{"id": "2"}'));
 SELECT id FROM dropped;
 SELECT event_key, sqlstate FROM dead;
 
+---- a trigger cannot give the tables that are being written to other names, as it cannot alter them
+TRUNCATE cxone_sync.dead_letters;
+SELECT cxone_sync.remove_target('dropped');
+GRANT CREATE ON DATABASE :DBNAME TO regress_owner;
+SET ROLE regress_owner;
+CREATE SCHEMA regress_names CREATE TABLE rows (id text PRIMARY KEY, v text, updated_ts timestamptz);
+CREATE TABLE doers (id text PRIMARY KEY, act text, updated_ts timestamptz);
+CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE NEW.act; RETURN NEW; END $$;
+CREATE TRIGGER act BEFORE INSERT ON doers FOR EACH ROW EXECUTE FUNCTION act();
+RESET ROLE;
+SELECT cxone_sync.add_target('doers', 'doers', '{id}', event_types => '{Do}'), cxone_sync.add_target('rows', 'regress_names.rows', '{id}', event_types => '{Row}');
+SELECT deliver(e('Do', 1, '{"id": "1", "act": "ALTER TABLE regress_names.rows RENAME TO old; CREATE TABLE regress_names.rows (LIKE regress_names.old INCLUDING ALL)"}'), e('Row', 1, '{"id": "a", "v": "x"}')),
+    deliver(e('Do', 1, '{"id": "2", "act": "ALTER TABLE regress_names.rows RENAME v TO w"}'), e('Row', 1, '{"id": "b", "v": "x"}')),
+    deliver(e('Do', 1, '{"id": "3", "act": "ALTER SCHEMA regress_names RENAME TO regress_old"}'), e('Row', 1, '{"id": "c", "v": "x"}')),
+    deliver(e('Do', 1, '{"id": "4", "act": "ALTER TABLE regress_names.rows SET SCHEMA test"}'), e('Row', 1, '{"id": "d", "v": "x"}')),
+    deliver(e('Do', 1, '{"id": "5", "act": "ALTER TABLE test.doers RENAME act TO acted"}')),
+    -- that of no table that is needed is no matter
+    deliver(e('Do', 1, '{"id": "6", "act": "CREATE TABLE test.other (a integer); ALTER TABLE test.other RENAME TO another"}'), e('Row', 1, '{"id": "e", "v": "x"}')),
+    deliver(e('Do', 1, '{"id": "7", "act": "ALTER TABLE regress_names.rows RENAME v TO w"}'));
+SELECT event_key, sqlstate, message FROM cxone_sync.dead_letters ORDER BY id;
+SELECT * FROM regress_names.rows ORDER BY id;
+SELECT deliver(e('Row', 1, '{"id": "f", "w": "x"}'));
+SELECT id, w FROM regress_names.rows WHERE id = 'f';
+DROP SCHEMA regress_names CASCADE;
+REVOKE CREATE ON DATABASE :DBNAME FROM regress_owner;
+
 DROP SCHEMA test CASCADE;
 DROP EXTENSION cxone_sync;
 DROP TABLE cxone_sync.contact_records;

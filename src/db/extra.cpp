@@ -209,7 +209,7 @@ void fill_what_can_be(Fill *fill, int *rows, PageResult *page)
         }
         ereport(WARNING, (errcode(error.sqlerrcode), errmsg("a value stays in extra: %s", error.message)));
         fill->failed++;
-        fill_page(fill, 0, page);
+        apart_from_session([fill, page] { fill_page(fill, 0, page); });
         return;
     }
 }
@@ -304,7 +304,12 @@ Datum cxone_sync_value_from_extra(PG_FUNCTION_ARGS)
                                event.refusal.message.data())));
     const Field *field = field_of(event, column);
     const Field *rest = field_of(event, target->extra);
-    char *value = field != nullptr ? value_text(&target->columns[column], *field) : nullptr;
+    char *value = nullptr;
+    apart_from_session([target, column, field, &value] {
+        const SavedIdentity saved = as_owner(target->owner);
+        value = field != nullptr ? value_text(&target->columns[column], *field) : nullptr;
+        back_to(saved);
+    });
     Datum values[] = {BoolGetDatum(field != nullptr), value != nullptr ? CStringGetTextDatum(value) : 0, 0};
     bool nulls[] = {false, value == nullptr, rest == nullptr};
 

@@ -2,6 +2,10 @@
 
 #include "db/identity.h"
 extern "C" {
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_depend.h"
 #include "commands/trigger.h"
 #include "libpq/be-fsstubs.h"
 #include "utils/array.h"
@@ -87,10 +91,63 @@ bool can_be_hidden(PortalStatus status)
     return status == PORTAL_READY || status == PORTAL_DONE || status == PORTAL_FAILED;
 }
 
+/* Without a snapshot, which would not show it yet. */
+bool is_in_temporary_schema(Oid catalog, Oid object)
+{
+    ScanKeyData key;
+    bool is_null = true;
+    bool result = false;
+
+    if (!is_objectclass_supported(catalog) || get_object_attnum_namespace(catalog) == InvalidAttrNumber)
+        return false;
+    Relation relation = table_open(catalog, AccessShareLock);
+    ScanKeyInit(&key, get_object_attnum_oid(catalog), BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(object));
+    SysScanDesc scan =
+        systable_beginscan(relation, get_object_oid_index(catalog), true, SnapshotSelf, 1, &key);
+    HeapTuple tuple = systable_getnext(scan);
+    if (HeapTupleIsValid(tuple)) {
+        const Datum schema =
+            heap_getattr(tuple, get_object_attnum_namespace(catalog), RelationGetDescr(relation), &is_null);
+        result = !is_null && isTempNamespace(DatumGetObjectId(schema));
+    }
+    systable_endscan(scan);
+    table_close(relation, AccessShareLock);
+    return result;
+}
+
+object_access_hook_type next_access_hook = nullptr;
+
+/*
+ * In a security-restricted operation PostgreSQL refuses temporary tables, but not types, which the session,
+ * or the next owner's code in it, would take for what it means by their name: they come before pg_catalog's.
+ */
+void refuse_temporary_object(ObjectAccessType access, Oid catalog, Oid object, int part, void *argument)
+{
+    if (next_access_hook != nullptr)
+        next_access_hook(access, catalog, object, part, argument);
+    if (access == OAT_POST_CREATE && part == 0 && current_apart != nullptr && is_restricted() &&
+        is_in_temporary_schema(catalog, object))
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("cannot create temporary objects while events are written")));
+}
+
+void watch_access()
+{
+    static bool watching = false;
+
+    if (watching)
+        return;
+    next_access_hook = object_access_hook;
+    object_access_hook = refuse_temporary_object;
+    watching = true;
+}
+
 void begin_apart(Apart *apart)
 {
     int count = 0;
 
+    watch_access();
     for_each_portal([&count](Portal) { count++; });
     apart->portals = static_cast<KnownPortal *>(palloc(Max(count, 1) * sizeof(KnownPortal)));
     apart->portal_count = 0;
@@ -145,6 +202,30 @@ void run_apart_from_session(void (*work)(void *), void *argument)
         end_apart(&apart);
     }
     PG_END_TRY();
+}
+
+bool has_temporary_objects()
+{
+    const Oid schema = LookupNamespaceNoError("pg_temp");
+    ScanKeyData keys[2];
+
+    if (!OidIsValid(schema))
+        return false;
+    Relation catalog = table_open(DependRelationId, AccessShareLock);
+    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(NamespaceRelationId));
+    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+    SysScanDesc scan =
+        systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, lengthof(keys), keys);
+    const bool any = HeapTupleIsValid(systable_getnext(scan));
+    systable_endscan(scan);
+    table_close(catalog, AccessShareLock);
+    return any;
+}
+
+bool caller_has_rights_of(Oid owner)
+{
+    return has_privs_of_role(GetUserId(), owner) && has_privs_of_role(GetSessionUserId(), owner);
 }
 
 void pin_setting(const char *name, const char *value)

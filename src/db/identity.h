@@ -37,6 +37,13 @@ template <typename Work> void apart_from_session(Work work)
     run_apart_from_session([](void *argument) { (*static_cast<Work *>(argument))(); }, &work);
 }
 
+/* Whether the session's pg_temp, which comes before all others where a search_path does not name it, holds
+ * anything. */
+bool has_temporary_objects();
+
+/* Of the session's user as well, whose objects these may be. */
+bool caller_has_rights_of(Oid owner);
+
 /* Sets it until AtEOXact_GUC() for the level of NewGUCNestLevel() under way. */
 void pin_setting(const char *name, const char *value);
 

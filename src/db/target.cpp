@@ -7,6 +7,7 @@
 #include <cstdarg>
 
 #include "db/catalog_scan.h"
+#include "db/errors.h"
 #include "db/extension.h"
 #include "db/guard.h"
 #include "db/identity.h"
@@ -16,6 +17,7 @@ extern "C" {
 #include "catalog/partition.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
+#include "common/hashfn.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/ruleutils.h"
@@ -782,9 +784,10 @@ void describe_table(Target *target, Relation relation)
 
     target->owner = relation->rd_rel->relowner;
     target->owner_hash = GetSysCacheHashValue1(AUTHOID, ObjectIdGetDatum(target->owner));
+    target->schema = MemoryContextStrdup(target->context, get_namespace_name(RelationGetNamespace(relation)));
     target->table = MemoryContextStrdup(
-        target->context, quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-                                                    RelationGetRelationName(relation)));
+        target->context, quote_qualified_identifier(target->schema, RelationGetRelationName(relation)));
+    target->names_hash = hash_names(relation);
     if (relation->rd_rel->relispartition)
         target->ancestors = get_partition_ancestors(RelationGetRelid(relation));
     target->has_insert_triggers = relation->trigdesc != nullptr && relation->trigdesc->trig_insert_before_row;
@@ -826,13 +829,12 @@ void describe_present(Target *target)
     relation_close(relation, NoLock);
 }
 
-/* What was found of it before a lock was in the way. */
+/* What was found of it before an error was in the way. */
 void forget_description(Target *target)
 {
     target->column_count = target->key_count = target->part_count = 0;
     target->extra = target->mark = -1;
     target->table = target->config.name;
-    target->is_locked = true;
     target->blocker = InvalidOid;
 }
 
@@ -853,6 +855,19 @@ bool is_field_times(Form_pg_attribute attribute)
 {
     return is_named(attribute, contract::field_times_column) && attribute->atttypid == JSONBOID &&
            !is_computed(attribute);
+}
+
+uint32 hash_names(Relation relation)
+{
+    const auto add = [](uint32 hash, const char *name) {
+        return hash_combine(hash, string_hash(name, NAMEDATALEN));
+    };
+    TupleDesc row = RelationGetDescr(relation);
+    uint32 hash = add(RelationGetNamespace(relation), RelationGetRelationName(relation));
+
+    for (int i = 0; i < row->natts; i++)
+        hash = add(hash, NameStr(TupleDescAttr(row, i)->attname));
+    return hash;
 }
 
 bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
@@ -887,7 +902,8 @@ void check_slip(const Target *target)
 
 /*
  * Nor are other locks waited for, as on a row type that a default uses: a millisecond is the least that
- * lock_timeout can be. It is the subtransaction that lets go of what a look has opened.
+ * lock_timeout can be. It is the subtransaction that lets go of what a look has opened. What PostgreSQL
+ * cannot read of a table, such as an expression that is too deep, is this target's problem and no other's.
  */
 void describe_target(Target *target)
 {
@@ -901,9 +917,15 @@ void describe_target(Target *target)
     });
     if (ok)
         return;
-    if (error.sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-        raise(error);
     forget_description(target);
+    target->is_locked = error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+    if (target->is_locked)
+        return;
+    if (concerns_everything(error.sqlerrcode) || is_transient(error.sqlerrcode))
+        raise(error);
+    refuse(target, error.sqlerrcode,
+           error.hint[0] != '\0' ? error.hint : "See what its columns, defaults and constraints are made of.",
+           "the table of target \"%s\" cannot be described: %s", target->config.name, error.message);
 }
 
 } // namespace cxone_sync

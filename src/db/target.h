@@ -92,6 +92,8 @@ struct Target {
     Oid owner;
     uint32 owner_hash; /* by which the cache of roles tells of a change */
     char *table;       /* schema-qualified and quoted */
+    char *schema;      /* its name alone */
+    uint32 names_hash; /* hash_names() */
     int column_count;  /* as Mapping's, in the same order */
     TargetColumn *columns;
     int key_count;
@@ -193,6 +195,9 @@ enum TableLock : uint16 { lock_of_deletions = 1, lock_of_writers = 2 };
  * definition, if it exists. What makes it unusable is in target->problem.
  */
 void describe_target(Target *target);
+
+/* Of the names by which statements know the table in its schema: its own and its columns'. */
+uint32 hash_names(Relation relation);
 
 /* Notes what is wrong, if it is the first thing. */
 void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint);

@@ -551,6 +551,46 @@ void write_run(const Batch *batch, Row **rows, int count)
     raise_other_key(target);
 }
 
+/* Of a schema that has not got the name that it had: nothing keeps another session from that. */
+bool is_renamed_by_others(Oid schema)
+{
+    HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const bool by_us = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+    ReleaseSysCache(tuple);
+    return !by_us;
+}
+
+/*
+ * PostgreSQL lets nobody alter a table that is in use, but rename it. What a trigger has renamed later
+ * statements would not find, or find another table in its place.
+ */
+void check_names(const Batch *batch)
+{
+    for (int i = 0; i < batch->catalog->count; i++) {
+        const Target *target = batch->catalog->targets[i];
+        Relation relation = batch->relations[i];
+
+        if (relation == nullptr)
+            continue;
+        const char *schema = get_namespace_name(RelationGetNamespace(relation));
+        const bool in_schema = schema != nullptr && strcmp(schema, target->schema) == 0;
+        if (hash_names(relation) != target->names_hash ||
+            (!in_schema && !is_renamed_by_others(RelationGetNamespace(relation))))
+            ereport(ERROR,
+                    (errcode(ERRCODE_OBJECT_IN_USE),
+                     errmsg("a trigger has renamed table %s, its schema or a column of it, while events "
+                            "are written to it",
+                            target->table),
+                     errhint("Have it done by a job of its own.")));
+        if (!in_schema)
+            ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                            errmsg("the schema of table %s was renamed meanwhile", target->table)));
+    }
+}
+
 /* Writes the rows that arrange_rows() has collected, or raises the first error. */
 void write_rows(Batch *batch, int count)
 {
@@ -568,6 +608,8 @@ void write_rows(Batch *batch, int count)
             check_constraints_at_once();
         last = rows[first]->target;
         write_run(batch, rows + first, next - first);
+        if (catalog_is_stale())
+            check_names(batch);
     }
 }
 
@@ -1256,6 +1298,26 @@ void check_tombstones(Batch *batch)
 
 /* ---- the batch ---- */
 
+/* They come first by their names, also where an owner's function sets a search_path of its own. */
+void refuse_temporary_objects(const Batch *batch)
+{
+    if (!has_temporary_objects())
+        return;
+    for (int i = 0; i < batch->catalog->count; i++) {
+        const Target *target = batch->catalog->targets[i];
+
+        if (!batch->needs[i] || target->problem.sqlerrcode != 0 || caller_has_rights_of(target->owner))
+            continue;
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+             errmsg("events of target \"%s\" cannot be taken in a session that has temporary objects",
+                    target->config.name),
+             errdetail("Code of the owner of table %s could take these for what it means.", target->table),
+             errhint("Use a session that has created none, or a role with the rights of the owner.")));
+    }
+}
+
 bool needs_triggers(const Batch *batch)
 {
     for (int i = 0; i < batch->catalog->count; i++) {
@@ -1462,8 +1524,11 @@ void prepare_and_write(Batch *batch)
     MemoryContext context = batch->context;
 
     prepare_targets(batch);
-    if (batch->pace == Pace::waiting && needs_triggers(batch))
-        refuse_deferred_triggers();
+    if (batch->pace == Pace::waiting) {
+        refuse_temporary_objects(batch);
+        if (needs_triggers(batch))
+            refuse_deferred_triggers();
+    }
     hold_tables(batch);
     connect_spi();
     MemoryContextSwitchTo(context);
