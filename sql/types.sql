@@ -120,6 +120,10 @@ SELECT * FROM try('test.pair', '{"a": 5.0, "b": 5.0}', '{"a": 5.5}', '{"a": "5.0
 SELECT * FROM try('test.positive', '5.0', '-0.0');
 SELECT * FROM try('test.positive[]', '[5.0]', '[0.0]');
 SELECT * FROM try('test.pair_of_positive[]', '[{"a": 5.0}, null]', '[{"a": 0.0}]');
+CREATE DOMAIN pairs AS pair[] CHECK (cardinality(VALUE) < 3);
+CREATE DOMAIN some_pairs AS pairs NOT NULL;
+SELECT * FROM try('test.pairs', '[{"a": 5.0}, null]', '[]', '[{"b": "a longer text than four bytes"}]', '"{\"(1,x)\"}"', '[{}, {}, {}]', '[{"a": "x"}]');
+SELECT * FROM try('test.some_pairs', '[{"a": 1}]', '[[{"a": 1}], [{"a": 2}]]');
 -- times in arrays and in composite types are read by the rules of times, and not by PostgreSQL, which takes more
 SELECT * FROM try('timestamptz[]', '["2026-01-01 12:00:00+0100", 1767225600000, {"date": "2026-01-01 00:00:00.000000", "timezone": "UTC"}, null]', '[["2026-01-01T00:00:00Z"]]', '[]', '["now"]', '["infinity"]', '["2026-01-01T00:00:00"]', '"{now}"', '{}', 'null');
 SELECT * FROM try('timestamp[]', '["2026-01-01T12:00:00+01:00"]', '["tomorrow"]');

@@ -56,10 +56,10 @@ Datum row_with_null(const TargetColumn *column)
 }
 
 /*
- * A JSON object, or an array of them, for a column of a row type: json_populate_record() knows how, if it is
- * to fill a row with that column. Returns the value's text.
+ * The text of a JSON object, or of an array of them, for a column of a row type: json_populate_record() knows
+ * how, if it is to fill a row with that column.
  */
-Datum convert_json(const TargetColumn *column, std::string_view json)
+char *text_of_json(const TargetColumn *column, std::string_view json)
 {
     FmgrInfo populate;
     Oid output;
@@ -77,7 +77,7 @@ Datum convert_json(const TargetColumn *column, std::string_view json)
         FunctionCall3(&populate, row_with_null(column), CStringGetTextDatum(object), BoolGetDatum(false));
     Datum value = GetAttributeByNum(DatumGetHeapTupleHeader(row), 1, &is_null);
     getTypeOutputInfo(column->type, &output, &is_varlena);
-    return CStringGetTextDatum(OidOutputFunctionCall(output, value));
+    return OidOutputFunctionCall(output, value);
 }
 
 /* Its values are what read_time() gives; else, for a domain or a precision, its input function has a say. */
@@ -97,12 +97,10 @@ Datum convert_value(TargetColumn *column, const Field &field)
                                        : TimestampTzGetDatum(field.time);
     if (field.is_time)
         text = time_text_of(column->shape, field.time, time_text);
-    if (field.is_json)
-        return convert_json(column, text);
     if (column->plain_text)
         return text_datum(text);
 
-    char *terminated = c_string(text);
+    char *terminated = field.is_json ? text_of_json(column, text) : c_string(text);
     Datum value = InputFunctionCall(&column->input, terminated, column->input_parameter, column->typmod);
 
     /* Its statement reads it once more; here it is checked where an error can be told from its neighbours. */
