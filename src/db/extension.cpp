@@ -82,16 +82,42 @@ int compare_with_library(const char *version)
                            extension_version, PG_VERSION_NUM / 10000)));
 }
 
+/* InvalidOid: our schema has none of that name. */
+Oid find_relation(const char *name)
+{
+    const Oid schema = get_namespace_oid(extension_name, true);
+
+    return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+}
+
+/* A lock on one of them holds up the deliveries of all targets: it is told which one it is. */
+void lock_own_table(const char *name, Oid relation, LOCKMODE lock)
+{
+    PgError error;
+
+    if (guarded(error, [relation, lock] { LockRelationOid(relation, lock); }))
+        return;
+    if (error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
+        snprintf(error.message, sizeof(error.message), "table \"cxone_sync.%s\" is locked", name);
+        strlcpy(error.hint, "Look for who holds the lock in pg_locks.", sizeof(error.hint));
+    }
+    raise(error);
+}
+
 /*
  * The lock on its table keeps DROP EXTENSION away until the transaction ends. That on the extension itself
  * would do so as well, but anybody can hold that one, by ALTER FUNCTION ... DEPENDS ON EXTENSION.
  */
 void lock_present_extension()
 {
-    OwnTable config;
-    PgError error;
+    constexpr const char *table = "target_config";
+    Oid locked = InvalidOid;
 
-    const bool is_sound = find_own_table("target_config", AccessShareLock, config, error);
+    /* the extension may have been made anew while the lock was waited for */
+    for (Oid seen; (seen = find_relation(table)) != locked; locked = seen) {
+        if (OidIsValid(seen))
+            lock_own_table(table, seen, AccessShareLock);
+    }
     if (!OidIsValid(find_extension()))
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("extension \"%s\" does not exist in database \"%s\"", extension_name,
@@ -99,8 +125,6 @@ void lock_present_extension()
                         errhint("Run CREATE EXTENSION cxone_sync there, or set cxone_sync.database.")));
     if (strcmp(extension_version, library_version) != 0)
         refuse_version();
-    if (!is_sound)
-        raise(error);
 }
 
 /* JSON is UTF-8 (RFC 8259 section 8.1), and values go into tables byte for byte. */
@@ -264,20 +288,6 @@ void run_made_statements(const char *query, int count, Datum *objects)
     }
 }
 
-/* A lock on one of them holds up the deliveries of all targets: it is told which one it is. */
-void lock_own_table(const char *name, Oid relation, LOCKMODE lock)
-{
-    PgError error;
-
-    if (guarded(error, [relation, lock] { LockRelationOid(relation, lock); }))
-        return;
-    if (error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) {
-        snprintf(error.message, sizeof(error.message), "table \"cxone_sync.%s\" is locked", name);
-        strlcpy(error.hint, "Look for who holds the lock in pg_locks.", sizeof(error.hint));
-    }
-    raise(error);
-}
-
 } // namespace
 
 void lock_extension()
@@ -342,9 +352,7 @@ bool is_member(Oid catalog, Oid object)
 
 bool find_own_table(const char *name, LOCKMODE lock, OwnTable &table, PgError &error)
 {
-    const Oid schema = get_namespace_oid(extension_name, true);
-
-    table.relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+    table.relation = find_relation(name);
     if (OidIsValid(table.relation) && lock != NoLock)
         lock_own_table(name, table.relation, lock);
     Relation relation = OidIsValid(table.relation) ? RelationIdGetRelation(table.relation) : nullptr;
