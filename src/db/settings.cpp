@@ -12,35 +12,6 @@
 
 namespace cxone_sync::settings {
 
-char *database;
-char *listen_address;
-char *metrics_address;
-int port;
-int metrics_port;
-int workers;
-int http_threads;
-int batch_size;
-int flush_interval_ms;
-bool auto_upgrade;
-int queue_size_kb;
-int max_body_size_kb;
-char *events_path;
-int body_format;
-int max_events;
-int max_json_depth;
-int max_connections;
-int max_connections_per_address;
-int max_header_size_kb;
-int max_header_lines;
-int max_queued_events;
-int max_queue_wait_ms;
-int request_timeout_ms;
-int idle_timeout_ms;
-int max_future_skew_s;
-int lock_timeout_ms;
-int statement_timeout_ms;
-int drain_timeout_ms;
-
 namespace {
 
 char *time_zone_name;
