@@ -608,27 +608,19 @@ bool check_part(Target *target, Relation relation, const FormData_pg_class *form
 /* Takes the columns by which one of the partitioned tables sends rows on; columns go by their names. */
 void take_partition_key(Target *target, Relation top, Oid relation)
 {
-    bool is_null;
     HeapTuple tuple = SearchSysCache1(PARTRELID, ObjectIdGetDatum(relation));
 
     if (!HeapTupleIsValid(tuple))
         return;
     const auto *form = reinterpret_cast<Form_pg_partitioned_table>(GETSTRUCT(tuple));
-    const Datum collations =
-        SysCacheGetAttr(PARTRELID, tuple, Anum_pg_partitioned_table_partcollation, &is_null);
     target->hashed_together |= form->partstrat == 'h' && form->partnatts > 1;
     for (int i = 0; i < form->partnatts; i++) {
         const AttrNumber number = form->partattrs.values[i];
         const char *name = number > 0 ? get_attname(relation, number, true) : nullptr;
 
-        if (name == nullptr) {
-            target->partition_exotic = true;
-            continue;
-        }
-        const AttrNumber own = get_attnum(RelationGetRelid(top), name);
-        target->partition_keys = list_append_unique_int(target->partition_keys, own);
-        target->partition_exotic |= reinterpret_cast<oidvector *>(DatumGetPointer(collations))->values[i] !=
-                                    TupleDescAttr(RelationGetDescr(top), own - 1)->attcollation;
+        if (name != nullptr)
+            target->partition_keys =
+                list_append_unique_int(target->partition_keys, get_attnum(RelationGetRelid(top), name));
     }
     ReleaseSysCache(tuple);
 }

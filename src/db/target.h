@@ -124,10 +124,9 @@ struct Target {
     bool other_keys;          /* rows have to be unique, or to exclude others, by more than the key */
     bool cascades;            /* foreign keys of others, or its own, change rows when it does */
     List *references;         /* OIDs of the tables that its foreign keys refer to, perhaps its own */
-    bool is_partitioned;      /* the next three are of all levels: */
+    bool is_partitioned;      /* the next two are of all levels: */
     List *partition_keys;     /* numbers of the columns by which rows find their partition */
     bool hashed_together;     /* by a hash of several of them */
-    bool partition_exotic;    /* also by an expression, or by another collation than the column's */
 
     /* with regard to the other targets */
     int number;          /* its place among them */
