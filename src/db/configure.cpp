@@ -7,9 +7,9 @@
 
 #include "db/catalog.h"
 #include "db/extension.h"
-#include "db/identity.h"
 #include "db/near_miss.h"
 #include "db/shared_state.h"
+#include "db/spi.h"
 extern "C" {
 #include "commands/trigger.h"
 #include "utils/array.h"
@@ -245,47 +245,27 @@ void check_configured(const char *name, bool kept_columns_named)
 
 /* ---- what a change has changed ---- */
 
-struct Shown {
-    int count;
-    char *parameters[target_parameters];
-    char *values[target_parameters];
-    MemoryContext context;
-};
-
-/* Of the rows of show_query. */
-void keep_shown(void *result)
+const SPITupleTable *show(const char *name)
 {
-    auto *shown = static_cast<Shown *>(result);
-    MemoryContext context = MemoryContextSwitchTo(shown->context);
-
-    for (uint64 i = 0; i < SPI_processed && i < target_parameters; i++) {
-        shown->parameters[i] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-        shown->values[i] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2);
-        shown->count++;
-    }
-    MemoryContextSwitchTo(context);
-}
-
-Shown show(const char *name)
-{
-    Shown shown = {.count = 0, .parameters = {}, .values = {}, .context = CurrentMemoryContext};
     Oid type = TEXTOID;
     Datum value = CStringGetTextDatum(name);
 
-    (void)execute_as_owner("target_config", show_query, 1, &type, &value, nullptr, keep_shown, &shown);
-    return shown;
+    return run_as(own_table("target_config", AccessShareLock).owner, show_query, 1, &type, &value);
 }
 
-void tell_changes(const char *name, const Shown &before, const Shown &after)
+void tell_changes(const char *name, const SPITupleTable *before, const SPITupleTable *after)
 {
     bool any = false;
 
-    for (int i = 0; i < before.count && i < after.count; i++) {
-        if (strcmp(before.values[i], after.values[i]) == 0)
+    for (uint64 i = 0; i < before->numvals && i < after->numvals; i++) {
+        const char *was = SPI_getvalue(before->vals[i], before->tupdesc, 2);
+        const char *is = SPI_getvalue(after->vals[i], after->tupdesc, 2);
+
+        if (strcmp(was, is) == 0)
             continue;
         any = true;
-        ereport(NOTICE, (errmsg("target \"%s\": %s was %s, is now %s", name, before.parameters[i],
-                                before.values[i], after.values[i])));
+        ereport(NOTICE, (errmsg("target \"%s\": %s was %s, is now %s", name,
+                                SPI_getvalue(before->vals[i], before->tupdesc, 1), was, is)));
     }
     if (!any)
         ereport(NOTICE, (errmsg("target \"%s\": nothing has changed", name)));
@@ -317,10 +297,12 @@ Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
     (void)require_own_target(name);
     if (!PG_ARGISNULL(1))
         check_caller_owns(PG_GETARG_OID(1));
-    const Shown before = show(name);
+    connect_spi();
+    const SPITupleTable *before = show(name);
     change_configuration(change_statement, &arguments);
     check_configured(name, !PG_ARGISNULL(9));
     tell_changes(name, before, show(name));
+    SPI_finish();
     PG_RETURN_VOID();
 }
 

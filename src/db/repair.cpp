@@ -8,7 +8,6 @@
 #include "db/dead_letters.h"
 #include "db/extension.h"
 #include "db/held_delivery.h"
-#include "db/identity.h"
 #include "db/near_miss.h"
 #include "db/spi.h"
 #include "db/text.h"
@@ -119,15 +118,13 @@ Letters read_letters(FunctionCallInfo fcinfo)
         nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
     }
     connect_spi();
-    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
-    run_spi(select_statement, lengthof(types), types, values, nulls, SPI_OK_SELECT);
+    const SPITupleTable *found =
+        run_as(own_table("dead_letters").owner, select_statement, lengthof(types), types, values, nulls);
     MemoryContext spi_context = MemoryContextSwitchTo(context);
-    letters.deliveries = static_cast<Delivery **>(palloc(Max(SPI_processed, 1) * sizeof(Delivery *)));
-    for (uint64 i = 0; i < SPI_processed; i++)
-        letters.deliveries[letters.count++] =
-            delivery_of_letter(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+    letters.deliveries = static_cast<Delivery **>(palloc(Max(found->numvals, 1) * sizeof(Delivery *)));
+    for (uint64 i = 0; i < found->numvals; i++)
+        letters.deliveries[letters.count++] = delivery_of_letter(found->vals[i], found->tupdesc);
     MemoryContextSwitchTo(spi_context);
-    back_to(saved);
     SPI_finish();
     return letters;
 }
@@ -143,11 +140,7 @@ void delete_applied(const Letters &letters)
             ids[count++] = Int64GetDatum(letters.deliveries[i]->dead_letter);
     }
     Datum array = PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
-    connect_spi();
-    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
-    run_spi(delete_statement, 1, &type, &array, nullptr, SPI_OK_DELETE);
-    back_to(saved);
-    SPI_finish();
+    (void)execute_as_owner("dead_letters", delete_statement, 1, &type, &array);
 }
 
 TimestampTz before(TimestampTz time, Datum interval)
