@@ -8,6 +8,7 @@
 #include "db/catalog.h"
 #include "db/extension.h"
 #include "db/near_miss.h"
+#include "db/output_row.h"
 #include "db/shared_state.h"
 #include "db/spi.h"
 extern "C" {
@@ -368,18 +369,15 @@ Datum cxone_sync_target_states(PG_FUNCTION_ARGS)
     const Catalog &catalog = open_catalog();
     for (int i = 0; i < catalog.count; i++) {
         const Target *target = catalog.targets[i];
-        const bool is_fine = target->problem.sqlerrcode == 0;
-        const char *problem = target->is_locked ? "its table is locked" : target->problem.message;
-        Datum values[] = {CStringGetTextDatum(target->config.name),
-                          BoolGetDatum(target->field_order),
-                          BoolGetDatum(target->extra >= 0),
-                          CStringGetTextDatum(problem),
-                          CStringGetTextDatum(target->problem.hint),
-                          CStringGetTextDatum(target->warning == nullptr ? "" : target->warning)};
-        bool nulls[] = {false,   target->is_locked,         target->is_locked, is_fine && !target->is_locked,
-                        is_fine, target->warning == nullptr};
+        OutputRow row;
 
-        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+        row.add_text(target->config.name);
+        row.add(BoolGetDatum(target->field_order), target->is_locked);
+        row.add(BoolGetDatum(target->extra >= 0), target->is_locked);
+        row.add_text(target->is_locked ? "its table is locked" : target->problem.message);
+        row.add_text(target->problem.hint);
+        row.add_text(target->warning == nullptr ? "" : target->warning);
+        row.put(result);
     }
     return 0;
 }

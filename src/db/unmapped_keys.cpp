@@ -1,6 +1,7 @@
 #include "core/delivery.h"
 #include "core/monitoring.h"
 
+#include "db/output_row.h"
 #include "db/shared_state.h"
 #include "db/text.h"
 #include "db/unmapped_keys.h"
@@ -91,15 +92,15 @@ Datum cxone_sync_unmapped_keys(PG_FUNCTION_ARGS)
         const UnmappedKeySlot &slot = keys->slots[i];
         if (slot.database != MyDatabaseId)
             continue;
-        Datum values[] = {CStringGetTextDatum(slot.target),
-                          CStringGetTextDatum(slot.key),
-                          Int64GetDatum(static_cast<int64>(slot.events)),
-                          CStringGetTextDatum(slot.example),
-                          TimestampTzGetDatum(slot.first_seen),
-                          TimestampTzGetDatum(slot.last_seen)};
-        bool nulls[lengthof(values)] = {};
+        OutputRow row;
 
-        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+        row.add_text(slot.target);
+        row.add(CStringGetTextDatum(slot.key)); /* that may be empty */
+        row.add_integer(slot.events);
+        row.add_text(slot.example);
+        row.add_time(slot.first_seen);
+        row.add_time(slot.last_seen);
+        row.put(result);
     }
     return 0;
 }
