@@ -57,8 +57,7 @@ std::shared_ptr<const Mapping> &mapping_of_catalog() noexcept
 
 bool concerns_target(const Target *target, Oid relation)
 {
-    return target->config.relation == relation || list_member_oid(target->row_types, relation) ||
-           list_member_oid(target->sequences, relation) ||
+    return target->config.relation == relation || list_member_oid(target->relations, relation) ||
            std::binary_search(target->parts, target->parts + target->part_count, relation);
 }
 
@@ -88,32 +87,17 @@ void on_name_change(Datum, int, uint32)
     doubt_catalog();
 }
 
-/* An owner may have become a superuser, or be one no more; `hash` tells who has changed, 0 that all have. */
-void on_role_change(Datum, int, uint32 hash)
+/*
+ * An owner may have become a superuser, or be one no more, or a type is another now; `hash` tells which one,
+ * 0 that all may be. Each table that anybody makes, a temporary one too, brings types of its own, so only
+ * those that targets watch count.
+ */
+void on_object_change(Datum, int, uint32 hash)
 {
     bool concerns_us = hash == 0 || is_reading;
 
     for (int i = 0; !concerns_us && catalog != nullptr && i < catalog->count; i++)
-        concerns_us = catalog->targets[i]->owner_hash == hash;
-    if (concerns_us)
-        doubt_catalog();
-}
-
-/*
- * The same of a type. Each table that anybody makes, a temporary one too, brings types of its own, so only
- * those of our columns count.
- */
-void on_type_change(Datum, int, uint32 hash)
-{
-    bool concerns_us = hash == 0 || is_reading;
-
-    for (int i = 0; !concerns_us && catalog != nullptr && i < catalog->count; i++) {
-        const Target *target = catalog->targets[i];
-
-        for (int c = 0; !concerns_us && c < target->column_count; c++)
-            concerns_us = target->columns[c].type_hash == hash;
-        concerns_us = concerns_us || list_member_int(target->domain_hashes, static_cast<int>(hash));
-    }
+        concerns_us = list_member_int(catalog->targets[i]->hashes, static_cast<int>(hash));
     if (concerns_us)
         doubt_catalog();
 }
@@ -717,8 +701,8 @@ void watch_catalog()
         CacheRegisterSyscacheCallback(NAMESPACEOID, on_name_change, 0);
         CacheRegisterSyscacheCallback(PROCOID, on_name_change, 0);
         CacheRegisterSyscacheCallback(ENUMOID, on_name_change, 0);
-        CacheRegisterSyscacheCallback(TYPEOID, on_type_change, 0);
-        CacheRegisterSyscacheCallback(AUTHOID, on_role_change, 0);
+        CacheRegisterSyscacheCallback(TYPEOID, on_object_change, 0);
+        CacheRegisterSyscacheCallback(AUTHOID, on_object_change, 0);
         CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_name_change, 0);
     }
     watching = true;

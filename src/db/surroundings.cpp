@@ -352,7 +352,7 @@ bool check_calls(Target *target, Node *expression, const char *whose)
 
     (void)look_at_calls(expression, &calls);
     target->is_ordered |= calls.act_on_tables;
-    target->sequences = list_concat_unique_oid(target->sequences, calls.sequences);
+    target->relations = list_concat_unique_oid(target->relations, calls.sequences);
     const char *owner = quote_identifier(GetUserNameFromId(target->owner, false));
     if (OidIsValid(calls.forbidden))
         return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,

@@ -121,7 +121,7 @@ List *inner_values_of_row(Target *target, Oid row_type)
     }
     TupleDesc row = lookup_rowtype_tupdesc(row_type, -1);
     UnlockRelationOid(relation, AccessShareLock);
-    target->row_types = list_append_unique_oid(target->row_types, relation);
+    target->relations = list_append_unique_oid(target->relations, relation);
     for (int i = 0; i < row->natts; i++) {
         Form_pg_attribute attribute = TupleDescAttr(row, i);
         InnerValuesOfType *inner =
@@ -168,6 +168,14 @@ List *paths_for(const TargetConfig &config, const char *column)
     return NIL;
 }
 
+/* Has the catalog read anew when what is in that cache under this OID changes. */
+void watch(Target *target, int cache, Oid object)
+{
+    const auto hash = static_cast<int>(GetSysCacheHashValue1(cache, ObjectIdGetDatum(object)));
+
+    target->hashes = list_append_unique_int(target->hashes, hash);
+}
+
 /* Whether the type is a domain that refuses nulls, or stands on one that does. Their changes concern us. */
 bool is_domain_without_nulls(Target *target, Oid type)
 {
@@ -178,8 +186,7 @@ bool is_domain_without_nulls(Target *target, Oid type)
 
         if (!HeapTupleIsValid(tuple))
             break;
-        const auto hash = static_cast<int>(GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(type)));
-        target->domain_hashes = list_append_unique_int(target->domain_hashes, hash);
+        watch(target, TYPEOID, type);
         refuses |= reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typnotnull;
         type = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typbasetype;
         ReleaseSysCache(tuple);
@@ -213,7 +220,7 @@ void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *
     column->number = attribute->attnum;
     column->type = attribute->atttypid;
     column->base_type = getBaseType(attribute->atttypid);
-    column->type_hash = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(column->type));
+    watch(target, TYPEOID, column->type);
     column->collation = attribute->attcollation;
     column->typmod = attribute->atttypmod;
     column->not_null = refuses_null(target, attribute);
@@ -783,7 +790,7 @@ void describe_table(Target *target, Relation relation)
     TupleDesc row = RelationGetDescr(relation);
 
     target->owner = relation->rd_rel->relowner;
-    target->owner_hash = GetSysCacheHashValue1(AUTHOID, ObjectIdGetDatum(target->owner));
+    watch(target, AUTHOID, target->owner);
     target->schema = MemoryContextStrdup(target->context, get_namespace_name(RelationGetNamespace(relation)));
     target->table = MemoryContextStrdup(
         target->context, quote_qualified_identifier(target->schema, RelationGetRelationName(relation)));

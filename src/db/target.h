@@ -11,8 +11,7 @@ struct TargetColumn {
     NameData name;
     AttrNumber number;
     Oid type;
-    Oid base_type;    /* of a domain; else the type itself */
-    uint32 type_hash; /* by which the cache of types tells of a change */
+    Oid base_type; /* of a domain; else the type itself */
     Oid collation;
     int32 typmod;
     int16 length;
@@ -90,7 +89,6 @@ struct Target {
     TargetConfig config;
     TargetProblem problem;
     Oid owner;
-    uint32 owner_hash; /* by which the cache of roles tells of a change */
     char *table;       /* schema-qualified and quoted */
     char *schema;      /* its name alone */
     uint32 names_hash; /* hash_names() */
@@ -107,11 +105,12 @@ struct Target {
     List *kept_names;    /* lasting names of the columns that no event writes: char * */
     bool is_distributed; /* Citus keeps its rows, on other servers */
     List *ancestors;     /* OIDs of the tables whose partition the table is */
-    List *row_types;     /* OIDs of the relations behind its columns' row types */
-    List *sequences;     /* OIDs of those that its defaults draw from */
-    List *domain_hashes; /* of its columns' domains, at each level, as TargetColumn::type_hash */
-    Oid blocker;         /* while is_locked: the table whose lock is in the way; 0: it is not known which */
-    Oid *parts;          /* partitions, or tables that inherit from it, at any depth: sorted */
+    /* their changes concern it: relations behind row types, sequences of defaults; and owner, types, domains
+     */
+    List *relations; /* OIDs */
+    List *hashes;    /* by which caches tell of a change */
+    Oid blocker;     /* while is_locked: the table whose lock is in the way; 0: it is not known which */
+    Oid *parts;      /* partitions, or tables that inherit from it, at any depth: sorted */
     int part_count;
     char *warning;            /* what its owner should know though it stops nothing; null: nothing */
     TargetProblem slip;       /* what is refused when it is configured, and a mere warning later */
