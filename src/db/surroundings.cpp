@@ -17,7 +17,6 @@ extern "C" {
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/readfuncs.h"
-#include "optimizer/optimizer.h"
 #include "rewrite/rewriteDefine.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rowsecurity.h"
@@ -310,8 +309,9 @@ bool acts_on_tables(Oid function, bool is_of_trigger)
 struct Calls {
     Oid owner;
     bool act_on_tables;
-    Oid forbidden;   /* a function that the owner may not execute; 0: there is none */
-    List *sequences; /* whose next numbers are taken */
+    bool have_effects; /* though no row comes of them: a number that is drawn from a sequence is gone */
+    Oid forbidden;     /* a function that the owner may not execute; 0: there is none */
+    List *sequences;   /* whose next numbers are taken */
 };
 
 bool look_at_call(Oid function, void *context)
@@ -319,6 +319,9 @@ bool look_at_call(Oid function, void *context)
     auto *calls = static_cast<Calls *>(context);
 
     calls->act_on_tables |= acts_on_tables(function, false);
+    /* a function of PostgreSQL's without arguments, as gen_random_uuid(), knows no sequence */
+    calls->have_effects |= func_volatile(function) == PROVOLATILE_VOLATILE &&
+                           (function >= FirstNormalObjectId || get_func_nargs(function) > 0);
     if (compat::function_aclcheck(function, calls->owner) != ACLCHECK_OK)
         calls->forbidden = function;
     return false;
@@ -329,6 +332,7 @@ bool look_at_calls(Node *node, void *calls)
     if (node == nullptr)
         return false;
     (void)check_functions_in_node(node, look_at_call, calls);
+    static_cast<Calls *>(calls)->have_effects |= IsA(node, NextValueExpr); /* of an identity column */
     if (IsA(node, FuncExpr)) {
         const auto *call = reinterpret_cast<FuncExpr *>(node);
         const auto *argument =
@@ -347,11 +351,12 @@ bool look_at_calls(Node *node, void *calls)
 /* `whose` is a column or a constraint. */
 bool check_calls(Target *target, Node *expression, const char *whose)
 {
-    Calls calls = {.owner = target->owner, .act_on_tables = false, .forbidden = InvalidOid, .sequences = NIL};
+    Calls calls = {.owner = target->owner};
     ListCell *cell;
 
     (void)look_at_calls(expression, &calls);
     target->is_ordered |= calls.act_on_tables;
+    target->inserts_cost |= calls.have_effects;
     target->relations = list_concat_unique_oid(target->relations, calls.sequences);
     const char *owner = quote_identifier(GetUserNameFromId(target->owner, false));
     if (OidIsValid(calls.forbidden))
@@ -666,33 +671,6 @@ void check_references(Target *target)
     }
 }
 
-/* ---- columns ---- */
-
-/* What a row that is proposed draws from a sequence is gone, also if there was a row already. */
-bool may_draw_number(Relation relation, const FormData_pg_attribute *attribute)
-{
-    if (attribute->attgenerated != '\0' || attribute->attisdropped)
-        return false;
-    if (attribute->attidentity != '\0')
-        return true;
-    Node *expression = build_column_default(relation, attribute->attnum);
-    /* a function of PostgreSQL's without arguments, as gen_random_uuid(), knows no sequence */
-    if (expression != nullptr && IsA(expression, FuncExpr)) {
-        const auto *call = reinterpret_cast<FuncExpr *>(expression);
-        if (call->args == NIL && call->funcid < FirstNormalObjectId)
-            return false;
-    }
-    return expression != nullptr && contain_volatile_functions(expression);
-}
-
-void look_at_columns(Target *target, Relation relation)
-{
-    TupleDesc row = RelationGetDescr(relation);
-
-    for (int i = 0; i < row->natts; i++)
-        target->inserts_cost |= may_draw_number(relation, TupleDescAttr(row, i));
-}
-
 } // namespace
 
 void warn(Target *target, const char *format, ...)
@@ -871,7 +849,6 @@ void describe_surroundings(Target *target, Relation relation)
     target->is_partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
     take_partition_key(target, relation, relid);
     look_at_triggers(target, relid, false);
-    look_at_columns(target, relation);
     for (int i = 0; i < target->part_count; i++)
         look_at_part(target, relation, target->parts[i]);
     if (target->is_partitioned && target->part_count == 0)
