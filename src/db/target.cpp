@@ -699,28 +699,6 @@ bool check_paths(Target *target)
 
 /* ---- deletions ---- */
 
-/* Whether equal keys have the same text: tombstones are found by that. */
-bool has_one_text(const TargetColumn &column)
-{
-    switch (column.base_type) {
-    case TEXTOID:
-    case VARCHAROID:
-        return get_collation_isdeterministic(column.collation);
-    case BOOLOID:
-    case INT2OID:
-    case INT4OID:
-    case INT8OID:
-    case OIDOID:
-    case DATEOID:
-    case TIMESTAMPOID:
-    case TIMESTAMPTZOID:
-    case UUIDOID:
-        return true;
-    default:
-        return type_is_enum(column.base_type);
-    }
-}
-
 /* In field order what a deletion finds of an older time becomes what it is in a new row. */
 bool check_resets(Target *target)
 {
@@ -742,7 +720,7 @@ bool check_deletions(Target *target)
     if (!deletes_rows(target))
         return true;
     for (int i = 0; i < target->key_count; i++) {
-        if (!has_one_text(key_column(target, i)))
+        if (!has_one_form(key_column(target, i)))
             return refuse(
                 target, ERRCODE_WRONG_OBJECT_TYPE,
                 "Use a key of integers, texts, uuids, dates, timestamps or enums, or a mark_column.",
@@ -856,6 +834,27 @@ bool is_in(const List *names, const char *name)
             return true;
     }
     return false;
+}
+
+bool has_one_form(const TargetColumn &column)
+{
+    switch (column.base_type) {
+    case TEXTOID:
+    case VARCHAROID:
+        return get_collation_isdeterministic(column.collation);
+    case BOOLOID:
+    case INT2OID:
+    case INT4OID:
+    case INT8OID:
+    case OIDOID:
+    case DATEOID:
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID:
+    case UUIDOID:
+        return true;
+    default:
+        return type_is_enum(column.base_type);
+    }
 }
 
 bool is_field_times(Form_pg_attribute attribute)

@@ -182,6 +182,9 @@ inline bool deletes_rows(const Target *target)
 /* Whether a list of names, of char *, has this one. */
 bool is_in(const List *names, const char *name);
 
+/* Whether equal values of the column are the same bytes, and have the same text. */
+bool has_one_form(const TargetColumn &column);
+
 /* Whether the column holds the times of fields: one of that name that is something else is as any other. */
 bool is_field_times(Form_pg_attribute attribute);
 
