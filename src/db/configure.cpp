@@ -32,7 +32,7 @@ namespace {
 
 /* name, relation, key_columns, order_column, event_types, root_path, type_path, delete_types, mark_column,
  * kept_columns: in the order of the functions' parameters */
-constexpr int target_parameters = 10;
+constexpr int most_arguments = 10;
 
 constexpr const char *add_statement =
     "INSERT INTO cxone_sync.target_config (name, relation, key_columns, order_column, event_types, "
@@ -68,9 +68,9 @@ constexpr const char *unmap_statement =
 /* The arguments of a call as parameters of a statement. */
 struct Arguments {
     int count;
-    Datum values[target_parameters];
-    char nulls[target_parameters];
-    Oid types[target_parameters];
+    Datum values[most_arguments];
+    char nulls[most_arguments];
+    Oid types[most_arguments];
 };
 
 Arguments arguments_of(FunctionCallInfo fcinfo)
@@ -118,7 +118,7 @@ struct Parameter {
     const char *if_empty; /* what to do instead; null: it may be empty */
 };
 
-constexpr Parameter add_parameters[target_parameters] = {
+constexpr Parameter target_parameters[] = {
     {.name = "name", .if_empty = "Give the target a name."},
     {.name = "relation"},
     {.name = "key_columns",
@@ -131,24 +131,6 @@ constexpr Parameter add_parameters[target_parameters] = {
     {.name = "delete_types", .may_be_null = true, .is_array = true, .if_empty = "Leave it out for none."},
     {.name = "mark_column", .may_be_null = true},
     {.name = "kept_columns", .is_array = true}};
-
-/* Null keeps what is set, and what is empty clears it. */
-constexpr Parameter change_parameters[target_parameters] = {
-    {.name = "name"},
-    {.name = "relation", .may_be_null = true},
-    {.name = "key_columns",
-     .may_be_null = true,
-     .is_array = true,
-     .if_empty = "Name the columns of the table's primary key, or of a unique constraint."},
-    {.name = "order_column", .may_be_null = true},
-    {.name = "event_types", .may_be_null = true, .is_array = true},
-    {.name = "root_path", .may_be_null = true},
-    {.name = "type_path", .may_be_null = true},
-    {.name = "delete_types", .may_be_null = true, .is_array = true},
-    {.name = "mark_column", .may_be_null = true},
-    {.name = "kept_columns", .may_be_null = true, .is_array = true}};
-
-constexpr Parameter remove_parameters[] = {{.name = "name"}};
 
 /* unmap_field() has the first two */
 constexpr Parameter map_parameters[] = {
@@ -183,23 +165,28 @@ void check_elements(const Parameter &parameter, ArrayType *array)
     }
 }
 
-/* The one rule for the arguments of all these functions, by their place. */
-void check_arguments(FunctionCallInfo fcinfo, const Parameter *parameters)
+/*
+ * The one rule for the arguments of all these functions, by their place. Of those for a target that is there,
+ * which the first one names, null keeps what is set, and what is empty clears what may be null.
+ */
+void check_arguments(FunctionCallInfo fcinfo, const Parameter *parameters, bool of_present = false)
 {
     for (int i = 0; i < PG_NARGS(); i++) {
         const Parameter &parameter = parameters[i];
+        const bool may_be_null = of_present ? i > 0 : parameter.may_be_null;
+        const bool may_be_empty =
+            parameter.if_empty == nullptr || (of_present && (i == 0 || parameter.may_be_null));
 
         if (PG_ARGISNULL(i)) {
-            if (!parameter.may_be_null)
+            if (!may_be_null)
                 ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                                 errmsg("\"%s\" must not be null", parameter.name)));
             continue;
         }
         if (parameter.is_array)
             check_elements(parameter, PG_GETARG_ARRAYTYPE_P(i));
-        if (parameter.if_empty != nullptr &&
-            (parameter.is_array ? ARR_NDIM(PG_GETARG_ARRAYTYPE_P(i)) == 0
-                                : VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(i)) == 0))
+        if (!may_be_empty && (parameter.is_array ? ARR_NDIM(PG_GETARG_ARRAYTYPE_P(i)) == 0
+                                                 : VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(i)) == 0))
             refuse_argument(psprintf("\"%s\" must not be empty", parameter.name), parameter.if_empty);
     }
 }
@@ -276,7 +263,7 @@ void tell_changes(const char *name, const SPITupleTable *before, const SPITupleT
 
 Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
 {
-    check_arguments(fcinfo, add_parameters);
+    check_arguments(fcinfo, target_parameters);
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
@@ -291,7 +278,7 @@ Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
 
 Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
 {
-    check_arguments(fcinfo, change_parameters);
+    check_arguments(fcinfo, target_parameters, true);
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
@@ -309,7 +296,7 @@ Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
 
 Datum cxone_sync_remove_target(PG_FUNCTION_ARGS)
 {
-    check_arguments(fcinfo, remove_parameters);
+    check_arguments(fcinfo, target_parameters, true);
     Arguments arguments = arguments_of(fcinfo);
 
     (void)require_own_target(text_to_cstring(PG_GETARG_TEXT_PP(0)));
