@@ -452,7 +452,8 @@ bool decide_otherwise(const char *name, const char *other)
     return name == nullptr || other == nullptr ? name != other : strcmp(name, other) != 0;
 }
 
-bool conflict(const Target *target, const Target *other, TargetProblem &problem)
+/* Notes what keeps the target from standing beside the other one. */
+void note_conflict(const Target *target, const Target *other, TargetProblem &problem)
 {
     const bool share_rows = target->config.relation == other->config.relation;
     const char *message = nullptr;
@@ -479,28 +480,20 @@ bool conflict(const Target *target, const Target *other, TargetProblem &problem)
         message = "the tables of target \"%s\" and target \"%s\" are a partition and its parent";
         hint = "Use the parent for both.";
     }
-    if (message == nullptr)
-        return false;
-    problem.sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
-    clip_text(problem.message, sizeof(problem.message),
-              psprintf(message, target->config.name, other->config.name));
-    clip_text(problem.hint, sizeof(problem.hint), hint);
-    return true;
+    if (message != nullptr)
+        set_problem(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+                    psprintf(message, target->config.name, other->config.name), hint);
 }
 
 /* Of two that do not go together the later one is to blame. */
-void check_conflicts(const List *targets, Target *target)
+void note_conflicts(const List *targets, Target *target)
 {
-    TargetProblem problem;
     ListCell *cell;
 
     foreach (cell, targets) {
-        auto *other = static_cast<Target *>(lfirst(cell));
-
-        if (other == target)
+        if (lfirst(cell) == target)
             return;
-        if (conflict(target, other, problem))
-            set_problem(target, problem.sqlerrcode, problem.message, problem.hint);
+        note_conflict(target, static_cast<Target *>(lfirst(cell)), target->problem);
     }
 }
 
@@ -665,7 +658,7 @@ void read_catalog()
 
         describe_if_unlocked(target);
         MemoryContextSwitchTo(context);
-        check_conflicts(targets, target);
+        note_conflicts(targets, target);
     }
     const Tables connected = find_groups(targets);
     replace_catalog(targets, connected, context, tombstones_locked);
@@ -747,15 +740,17 @@ void doubt_catalog() noexcept
     changes_seen++;
 }
 
-bool find_conflict(const Target *target, TargetProblem &problem)
+void check_conflicts(const Target *target)
 {
+    TargetProblem problem;
+
     for (int i = 0; i < target->catalog->count; i++) {
         const Target *other = target->catalog->targets[i];
 
-        if (other != target && conflict(target, other, problem))
-            return true;
+        if (other != target)
+            note_conflict(target, other, problem);
     }
-    return false;
+    raise_problem(problem);
 }
 
 Target *find_target(const char *name)
@@ -785,9 +780,7 @@ void check_usable(const Target *target)
         ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
                         errmsg("the table of target \"%s\" is locked", target->config.name),
                         errhint("Try again later.")));
-    if (target->problem.sqlerrcode != 0)
-        ereport(ERROR, (errcode(target->problem.sqlerrcode), errmsg("%s", target->problem.message),
-                        errhint("%s", target->problem.hint)));
+    raise_problem(target->problem);
 }
 
 void check_caller_owns(Oid relation)

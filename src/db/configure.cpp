@@ -218,17 +218,14 @@ void check_configured(const char *name, bool kept_columns_named)
 {
     CommandCounterIncrement();
     const Target *target = require_target(name);
-    TargetProblem problem;
 
     check_mark(target);
     check_usable(target);
     if (kept_columns_named)
-        check_slip(target);
+        raise_problem(target->slip);
     if (target->warning != nullptr)
         ereport(WARNING, (errmsg("%s", target->warning)));
-    if (find_conflict(target, problem))
-        ereport(ERROR,
-                (errcode(problem.sqlerrcode), errmsg("%s", problem.message), errhint("%s", problem.hint)));
+    check_conflicts(target);
 }
 
 /* ---- what a change has changed ---- */

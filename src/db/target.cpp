@@ -601,12 +601,12 @@ void check_kept_columns(Target *target, Relation relation)
         const Form_pg_attribute attribute = attribute_named(relation, name);
 
         if (attribute == nullptr) {
-            target->slip.sqlerrcode = ERRCODE_UNDEFINED_COLUMN;
-            clip_text(target->slip.message, sizeof(target->slip.message),
-                      psprintf("kept column \"%s\" of table %s does not exist", name, target->table));
-            clip_text(target->slip.hint, sizeof(target->slip.hint),
-                      meant_or(relation, name, "Take it out of kept_columns, or add it."));
-            warn(target, "%s", target->slip.message);
+            const char *message =
+                psprintf("kept column \"%s\" of table %s does not exist", name, target->table);
+
+            set_problem(target->slip, ERRCODE_UNDEFINED_COLUMN, message,
+                        meant_or(relation, name, "Take it out of kept_columns, or add it."));
+            warn(target, "%s", message);
         } else if (refuses_null(target, attribute) && !target->inserts_cost && !is_computed(attribute) &&
                    build_column_default(relation, attribute->attnum) == nullptr) {
             warn(target,
@@ -884,14 +884,12 @@ bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    set_problem(target, sqlerrcode, text, hint);
+    set_problem(target->problem, sqlerrcode, text, hint);
     return false;
 }
 
-void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint)
+void set_problem(TargetProblem &problem, int sqlerrcode, const char *message, const char *hint)
 {
-    TargetProblem &problem = target->problem;
-
     if (problem.sqlerrcode != 0)
         return;
     problem.sqlerrcode = sqlerrcode;
@@ -899,11 +897,11 @@ void set_problem(Target *target, int sqlerrcode, const char *message, const char
     clip_text(problem.hint, sizeof(problem.hint), hint);
 }
 
-void check_slip(const Target *target)
+void raise_problem(const TargetProblem &problem)
 {
-    if (target->slip.sqlerrcode != 0)
-        ereport(ERROR, (errcode(target->slip.sqlerrcode), errmsg("%s", target->slip.message),
-                        errhint("%s", target->slip.hint)));
+    if (problem.sqlerrcode != 0)
+        ereport(ERROR,
+                (errcode(problem.sqlerrcode), errmsg("%s", problem.message), errhint("%s", problem.hint)));
 }
 
 /*

@@ -201,13 +201,13 @@ void describe_target(Target *target);
 uint32 hash_names(Relation relation);
 
 /* Notes what is wrong, if it is the first thing. */
-void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint);
+void set_problem(TargetProblem &problem, int sqlerrcode, const char *message, const char *hint);
 
-/* The same with a format; returns false. */
+/* Raises it, if there is one. */
+void raise_problem(const TargetProblem &problem);
+
+/* Sets the target's problem; returns false. */
 bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
     pg_attribute_printf(4, 5);
-
-/* Raises what is refused only when it is configured. */
-void check_slip(const Target *target);
 
 } // namespace cxone_sync
