@@ -305,13 +305,9 @@ int column_named(const Target *target, const char *name)
 /* Null: there is none. */
 Form_pg_attribute attribute_named(Relation relation, const char *name)
 {
-    TupleDesc row = RelationGetDescr(relation);
+    const AttrNumber number = get_attnum(RelationGetRelid(relation), name);
 
-    for (int i = 0; i < row->natts; i++) {
-        if (!TupleDescAttr(row, i)->attisdropped && is_named(TupleDescAttr(row, i), name))
-            return TupleDescAttr(row, i);
-    }
-    return nullptr;
+    return number > 0 ? TupleDescAttr(RelationGetDescr(relation), number - 1) : nullptr;
 }
 
 /* A hint with the column that somebody may have meant who wrote `name`; else `otherwise`. */
