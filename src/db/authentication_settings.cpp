@@ -3,6 +3,7 @@
 #include "core/ascii.h"
 
 #include <algorithm>
+#include <array>
 
 #include "db/define_setting.h"
 #include "db/secret_setting.h"
@@ -10,32 +11,6 @@
 namespace cxone_sync::settings {
 
 namespace {
-
-/* The methods, and the signatures that are known (CXONE.md, Delivery). */
-enum Authentication {
-    authentication_none,
-    authentication_bearer,
-    authentication_basic,
-    authentication_header,
-    authentication_standard_webhooks,
-    authentication_nexus,
-    authentication_cxone_signature,
-    authentication_nice_webhook_signature,
-    authentication_request_signature,
-    authentication_custom,
-};
-const config_enum_entry authentications[] = {
-    {"none", authentication_none, false},
-    {"bearer", authentication_bearer, false},
-    {"basic", authentication_basic, false},
-    {"header", authentication_header, false},
-    {"standard_webhooks", authentication_standard_webhooks, false},
-    {"nexus", authentication_nexus, false},
-    {"cxone_signature", authentication_cxone_signature, false},
-    {"nice_webhook_signature", authentication_nice_webhook_signature, false},
-    {"request_signature", authentication_request_signature, false},
-    {"custom", authentication_custom, false},
-    {nullptr, 0, false}};
 
 const config_enum_entry encodings[] = {{"hex", static_cast<int>(SignatureScheme::Encoding::hex), false},
                                        {"base64", static_cast<int>(SignatureScheme::Encoding::base64), false},
@@ -74,44 +49,40 @@ bool check_signed_content(char **value, void **, GucSource)
     return false;
 }
 
-SignatureScheme scheme()
+SignatureScheme custom_scheme()
 {
-    switch (authentication) {
-    case authentication_standard_webhooks:
-        return standard_webhooks_scheme();
-    case authentication_nexus:
-        return nexus_scheme();
-    case authentication_cxone_signature:
-        return cxone_signature_scheme();
-    case authentication_nice_webhook_signature:
-        return nice_webhook_signature_scheme();
-    case authentication_request_signature:
-        return request_signature_scheme();
-    default:
-        return {.header = signature_header,
-                .encoding = static_cast<SignatureScheme::Encoding>(signature_encoding),
-                .prefix = signature_prefix,
-                .content = signed_content,
-                .timestamp_header = timestamp_header,
-                .id_header = id_header};
-    }
+    return {.header = signature_header,
+            .encoding = static_cast<SignatureScheme::Encoding>(signature_encoding),
+            .prefix = signature_prefix,
+            .content = signed_content,
+            .timestamp_header = timestamp_header,
+            .id_header = id_header};
 }
 
-AuthenticationMethod method()
-{
-    switch (authentication) {
-    case authentication_none:
-        return AuthenticationMethod::none;
-    case authentication_bearer:
-        return AuthenticationMethod::bearer;
-    case authentication_basic:
-        return AuthenticationMethod::basic;
-    case authentication_header:
-        return AuthenticationMethod::header;
-    default:
-        return AuthenticationMethod::signature;
-    }
-}
+/* The methods, and the signatures that are known (CXONE.md, Delivery). The setting is a place in it. */
+constexpr struct {
+    const char *name;
+    AuthenticationMethod method;
+    SignatureScheme (*scheme)();
+} known[] = {{"none", AuthenticationMethod::none, nullptr},
+             {"bearer", AuthenticationMethod::bearer, nullptr},
+             {"basic", AuthenticationMethod::basic, nullptr},
+             {"header", AuthenticationMethod::header, nullptr},
+             {"standard_webhooks", AuthenticationMethod::signature, standard_webhooks_scheme},
+             {"nexus", AuthenticationMethod::signature, nexus_scheme},
+             {"cxone_signature", AuthenticationMethod::signature, cxone_signature_scheme},
+             {"nice_webhook_signature", AuthenticationMethod::signature, nice_webhook_signature_scheme},
+             {"request_signature", AuthenticationMethod::signature, request_signature_scheme},
+             {"custom", AuthenticationMethod::signature, custom_scheme}};
+
+/* The last one ends the list. */
+constexpr auto authentications = [] {
+    std::array<config_enum_entry, lengthof(known) + 1> entries = {};
+
+    for (std::size_t i = 0; i < lengthof(known); i++)
+        entries[i] = {known[i].name, static_cast<int>(i), false};
+    return entries;
+}();
 
 /* One on each line: the first is the one in use, further ones are going out of use or coming into it. */
 void add_secrets(const Secret &lines, std::vector<Secret> &secrets)
@@ -132,7 +103,7 @@ void add_secrets(const Secret &lines, std::vector<Secret> &secrets)
 void define_authentication_settings()
 {
     define_enum("cxone_sync.authentication", "How senders prove who they are.", &authentication,
-                authentications);
+                authentications.data());
     define_secret<webhook_secret>("cxone_sync.webhook_secret",
                                   "What senders sign with, or show: key, token, password or value.");
     define_string("cxone_sync.webhook_secret_file", "File with such secrets, one on each line.",
@@ -163,10 +134,11 @@ std::string load_authentication(AuthenticationConfig &config, std::string &hint)
 {
     Secret secrets;
 
-    config.method = method();
+    config.method = known[authentication].method;
     if (config.method == AuthenticationMethod::none)
         return {};
-    config.signature = scheme();
+    if (known[authentication].scheme != nullptr)
+        config.signature = known[authentication].scheme();
     config.header = authentication_header_name;
     config.user = authentication_user;
     config.tolerance_us = signature_tolerance_s * us_per_second;

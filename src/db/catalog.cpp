@@ -57,8 +57,7 @@ std::shared_ptr<const Mapping> &mapping_of_catalog() noexcept
 
 bool concerns_target(const Target *target, Oid relation)
 {
-    return target->config.relation == relation || list_member_oid(target->row_types, relation) ||
-           list_member_oid(target->sequences, relation) ||
+    return target->config.relation == relation || list_member_oid(target->relations, relation) ||
            std::binary_search(target->parts, target->parts + target->part_count, relation);
 }
 
@@ -88,32 +87,17 @@ void on_name_change(Datum, int, uint32)
     doubt_catalog();
 }
 
-/* An owner may have become a superuser, or be one no more; `hash` tells who has changed, 0 that all have. */
-void on_role_change(Datum, int, uint32 hash)
+/*
+ * An owner may have become a superuser, or be one no more, or a type is another now; `hash` tells which one,
+ * 0 that all may be. Each table that anybody makes, a temporary one too, brings types of its own, so only
+ * those that targets watch count.
+ */
+void on_object_change(Datum, int, uint32 hash)
 {
     bool concerns_us = hash == 0 || is_reading;
 
     for (int i = 0; !concerns_us && catalog != nullptr && i < catalog->count; i++)
-        concerns_us = catalog->targets[i]->owner_hash == hash;
-    if (concerns_us)
-        doubt_catalog();
-}
-
-/*
- * The same of a type. Each table that anybody makes, a temporary one too, brings types of its own, so only
- * those of our columns count.
- */
-void on_type_change(Datum, int, uint32 hash)
-{
-    bool concerns_us = hash == 0 || is_reading;
-
-    for (int i = 0; !concerns_us && catalog != nullptr && i < catalog->count; i++) {
-        const Target *target = catalog->targets[i];
-
-        for (int c = 0; !concerns_us && c < target->column_count; c++)
-            concerns_us = target->columns[c].type_hash == hash;
-        concerns_us = concerns_us || list_member_int(target->domain_hashes, static_cast<int>(hash));
-    }
+        concerns_us = list_member_int(catalog->targets[i]->hashes, static_cast<int>(hash));
     if (concerns_us)
         doubt_catalog();
 }
@@ -468,7 +452,8 @@ bool decide_otherwise(const char *name, const char *other)
     return name == nullptr || other == nullptr ? name != other : strcmp(name, other) != 0;
 }
 
-bool conflict(const Target *target, const Target *other, TargetProblem &problem)
+/* Notes what keeps the target from standing beside the other one. */
+void note_conflict(const Target *target, const Target *other, TargetProblem &problem)
 {
     const bool share_rows = target->config.relation == other->config.relation;
     const char *message = nullptr;
@@ -495,28 +480,20 @@ bool conflict(const Target *target, const Target *other, TargetProblem &problem)
         message = "the tables of target \"%s\" and target \"%s\" are a partition and its parent";
         hint = "Use the parent for both.";
     }
-    if (message == nullptr)
-        return false;
-    problem.sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
-    clip_text(problem.message, sizeof(problem.message),
-              psprintf(message, target->config.name, other->config.name));
-    clip_text(problem.hint, sizeof(problem.hint), hint);
-    return true;
+    if (message != nullptr)
+        set_problem(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+                    psprintf(message, target->config.name, other->config.name), hint);
 }
 
 /* Of two that do not go together the later one is to blame. */
-void check_conflicts(const List *targets, Target *target)
+void note_conflicts(const List *targets, Target *target)
 {
-    TargetProblem problem;
     ListCell *cell;
 
     foreach (cell, targets) {
-        auto *other = static_cast<Target *>(lfirst(cell));
-
-        if (other == target)
+        if (lfirst(cell) == target)
             return;
-        if (conflict(target, other, problem))
-            set_problem(target, problem.sqlerrcode, problem.message, problem.hint);
+        note_conflict(target, static_cast<Target *>(lfirst(cell)), target->problem);
     }
 }
 
@@ -681,7 +658,7 @@ void read_catalog()
 
         describe_if_unlocked(target);
         MemoryContextSwitchTo(context);
-        check_conflicts(targets, target);
+        note_conflicts(targets, target);
     }
     const Tables connected = find_groups(targets);
     replace_catalog(targets, connected, context, tombstones_locked);
@@ -717,8 +694,8 @@ void watch_catalog()
         CacheRegisterSyscacheCallback(NAMESPACEOID, on_name_change, 0);
         CacheRegisterSyscacheCallback(PROCOID, on_name_change, 0);
         CacheRegisterSyscacheCallback(ENUMOID, on_name_change, 0);
-        CacheRegisterSyscacheCallback(TYPEOID, on_type_change, 0);
-        CacheRegisterSyscacheCallback(AUTHOID, on_role_change, 0);
+        CacheRegisterSyscacheCallback(TYPEOID, on_object_change, 0);
+        CacheRegisterSyscacheCallback(AUTHOID, on_object_change, 0);
         CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_name_change, 0);
     }
     watching = true;
@@ -763,15 +740,17 @@ void doubt_catalog() noexcept
     changes_seen++;
 }
 
-bool find_conflict(const Target *target, TargetProblem &problem)
+void check_conflicts(const Target *target)
 {
+    TargetProblem problem;
+
     for (int i = 0; i < target->catalog->count; i++) {
         const Target *other = target->catalog->targets[i];
 
-        if (other != target && conflict(target, other, problem))
-            return true;
+        if (other != target)
+            note_conflict(target, other, problem);
     }
-    return false;
+    raise_problem(problem);
 }
 
 Target *find_target(const char *name)
@@ -801,9 +780,7 @@ void check_usable(const Target *target)
         ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
                         errmsg("the table of target \"%s\" is locked", target->config.name),
                         errhint("Try again later.")));
-    if (target->problem.sqlerrcode != 0)
-        ereport(ERROR, (errcode(target->problem.sqlerrcode), errmsg("%s", target->problem.message),
-                        errhint("%s", target->problem.hint)));
+    raise_problem(target->problem);
 }
 
 void check_caller_owns(Oid relation)

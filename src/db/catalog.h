@@ -51,8 +51,8 @@ void doubt_catalog() noexcept;
 /* A write by the catalog last opened begins; it ends with the current memory context. */
 void begin_write();
 
-/* What keeps the target from standing beside another one; false if nothing does. */
-bool find_conflict(const Target *target, TargetProblem &problem);
+/* Raises what keeps the target from standing beside another one. */
+void check_conflicts(const Target *target);
 
 /* Opens the catalog and looks for the target by name; null if there is none. */
 Target *find_target(const char *name);

@@ -7,9 +7,10 @@
 
 #include "db/catalog.h"
 #include "db/extension.h"
-#include "db/identity.h"
 #include "db/near_miss.h"
+#include "db/output_row.h"
 #include "db/shared_state.h"
+#include "db/spi.h"
 extern "C" {
 #include "commands/trigger.h"
 #include "utils/array.h"
@@ -31,7 +32,7 @@ namespace {
 
 /* name, relation, key_columns, order_column, event_types, root_path, type_path, delete_types, mark_column,
  * kept_columns: in the order of the functions' parameters */
-constexpr int target_parameters = 10;
+constexpr int most_arguments = 10;
 
 constexpr const char *add_statement =
     "INSERT INTO cxone_sync.target_config (name, relation, key_columns, order_column, event_types, "
@@ -67,9 +68,9 @@ constexpr const char *unmap_statement =
 /* The arguments of a call as parameters of a statement. */
 struct Arguments {
     int count;
-    Datum values[target_parameters];
-    char nulls[target_parameters];
-    Oid types[target_parameters];
+    Datum values[most_arguments];
+    char nulls[most_arguments];
+    Oid types[most_arguments];
 };
 
 Arguments arguments_of(FunctionCallInfo fcinfo)
@@ -117,7 +118,7 @@ struct Parameter {
     const char *if_empty; /* what to do instead; null: it may be empty */
 };
 
-constexpr Parameter add_parameters[target_parameters] = {
+constexpr Parameter target_parameters[] = {
     {.name = "name", .if_empty = "Give the target a name."},
     {.name = "relation"},
     {.name = "key_columns",
@@ -130,24 +131,6 @@ constexpr Parameter add_parameters[target_parameters] = {
     {.name = "delete_types", .may_be_null = true, .is_array = true, .if_empty = "Leave it out for none."},
     {.name = "mark_column", .may_be_null = true},
     {.name = "kept_columns", .is_array = true}};
-
-/* Null keeps what is set, and what is empty clears it. */
-constexpr Parameter change_parameters[target_parameters] = {
-    {.name = "name"},
-    {.name = "relation", .may_be_null = true},
-    {.name = "key_columns",
-     .may_be_null = true,
-     .is_array = true,
-     .if_empty = "Name the columns of the table's primary key, or of a unique constraint."},
-    {.name = "order_column", .may_be_null = true},
-    {.name = "event_types", .may_be_null = true, .is_array = true},
-    {.name = "root_path", .may_be_null = true},
-    {.name = "type_path", .may_be_null = true},
-    {.name = "delete_types", .may_be_null = true, .is_array = true},
-    {.name = "mark_column", .may_be_null = true},
-    {.name = "kept_columns", .may_be_null = true, .is_array = true}};
-
-constexpr Parameter remove_parameters[] = {{.name = "name"}};
 
 /* unmap_field() has the first two */
 constexpr Parameter map_parameters[] = {
@@ -182,23 +165,28 @@ void check_elements(const Parameter &parameter, ArrayType *array)
     }
 }
 
-/* The one rule for the arguments of all these functions, by their place. */
-void check_arguments(FunctionCallInfo fcinfo, const Parameter *parameters)
+/*
+ * The one rule for the arguments of all these functions, by their place. Of those for a target that is there,
+ * which the first one names, null keeps what is set, and what is empty clears what may be null.
+ */
+void check_arguments(FunctionCallInfo fcinfo, const Parameter *parameters, bool of_present = false)
 {
     for (int i = 0; i < PG_NARGS(); i++) {
         const Parameter &parameter = parameters[i];
+        const bool may_be_null = of_present ? i > 0 : parameter.may_be_null;
+        const bool may_be_empty =
+            parameter.if_empty == nullptr || (of_present && (i == 0 || parameter.may_be_null));
 
         if (PG_ARGISNULL(i)) {
-            if (!parameter.may_be_null)
+            if (!may_be_null)
                 ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                                 errmsg("\"%s\" must not be null", parameter.name)));
             continue;
         }
         if (parameter.is_array)
             check_elements(parameter, PG_GETARG_ARRAYTYPE_P(i));
-        if (parameter.if_empty != nullptr &&
-            (parameter.is_array ? ARR_NDIM(PG_GETARG_ARRAYTYPE_P(i)) == 0
-                                : VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(i)) == 0))
+        if (!may_be_empty && (parameter.is_array ? ARR_NDIM(PG_GETARG_ARRAYTYPE_P(i)) == 0
+                                                 : VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(i)) == 0))
             refuse_argument(psprintf("\"%s\" must not be empty", parameter.name), parameter.if_empty);
     }
 }
@@ -230,62 +218,39 @@ void check_configured(const char *name, bool kept_columns_named)
 {
     CommandCounterIncrement();
     const Target *target = require_target(name);
-    TargetProblem problem;
 
     check_mark(target);
     check_usable(target);
     if (kept_columns_named)
-        check_slip(target);
+        raise_problem(target->slip);
     if (target->warning != nullptr)
         ereport(WARNING, (errmsg("%s", target->warning)));
-    if (find_conflict(target, problem))
-        ereport(ERROR,
-                (errcode(problem.sqlerrcode), errmsg("%s", problem.message), errhint("%s", problem.hint)));
+    check_conflicts(target);
 }
 
 /* ---- what a change has changed ---- */
 
-struct Shown {
-    int count;
-    char *parameters[target_parameters];
-    char *values[target_parameters];
-    MemoryContext context;
-};
-
-/* Of the rows of show_query. */
-void keep_shown(void *result)
+const SPITupleTable *show(const char *name)
 {
-    auto *shown = static_cast<Shown *>(result);
-    MemoryContext context = MemoryContextSwitchTo(shown->context);
-
-    for (uint64 i = 0; i < SPI_processed && i < target_parameters; i++) {
-        shown->parameters[i] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-        shown->values[i] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2);
-        shown->count++;
-    }
-    MemoryContextSwitchTo(context);
-}
-
-Shown show(const char *name)
-{
-    Shown shown = {.count = 0, .parameters = {}, .values = {}, .context = CurrentMemoryContext};
     Oid type = TEXTOID;
     Datum value = CStringGetTextDatum(name);
 
-    (void)execute_as_owner("target_config", show_query, 1, &type, &value, nullptr, keep_shown, &shown);
-    return shown;
+    return run_as(own_table("target_config", AccessShareLock).owner, show_query, 1, &type, &value);
 }
 
-void tell_changes(const char *name, const Shown &before, const Shown &after)
+void tell_changes(const char *name, const SPITupleTable *before, const SPITupleTable *after)
 {
     bool any = false;
 
-    for (int i = 0; i < before.count && i < after.count; i++) {
-        if (strcmp(before.values[i], after.values[i]) == 0)
+    for (uint64 i = 0; i < before->numvals && i < after->numvals; i++) {
+        const char *was = SPI_getvalue(before->vals[i], before->tupdesc, 2);
+        const char *is = SPI_getvalue(after->vals[i], after->tupdesc, 2);
+
+        if (strcmp(was, is) == 0)
             continue;
         any = true;
-        ereport(NOTICE, (errmsg("target \"%s\": %s was %s, is now %s", name, before.parameters[i],
-                                before.values[i], after.values[i])));
+        ereport(NOTICE, (errmsg("target \"%s\": %s was %s, is now %s", name,
+                                SPI_getvalue(before->vals[i], before->tupdesc, 1), was, is)));
     }
     if (!any)
         ereport(NOTICE, (errmsg("target \"%s\": nothing has changed", name)));
@@ -295,7 +260,7 @@ void tell_changes(const char *name, const Shown &before, const Shown &after)
 
 Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
 {
-    check_arguments(fcinfo, add_parameters);
+    check_arguments(fcinfo, target_parameters);
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
@@ -310,23 +275,25 @@ Datum cxone_sync_add_target(PG_FUNCTION_ARGS)
 
 Datum cxone_sync_change_target(PG_FUNCTION_ARGS)
 {
-    check_arguments(fcinfo, change_parameters);
+    check_arguments(fcinfo, target_parameters, true);
     const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     Arguments arguments = arguments_of(fcinfo);
 
     (void)require_own_target(name);
     if (!PG_ARGISNULL(1))
         check_caller_owns(PG_GETARG_OID(1));
-    const Shown before = show(name);
+    connect_spi();
+    const SPITupleTable *before = show(name);
     change_configuration(change_statement, &arguments);
     check_configured(name, !PG_ARGISNULL(9));
     tell_changes(name, before, show(name));
+    SPI_finish();
     PG_RETURN_VOID();
 }
 
 Datum cxone_sync_remove_target(PG_FUNCTION_ARGS)
 {
-    check_arguments(fcinfo, remove_parameters);
+    check_arguments(fcinfo, target_parameters, true);
     Arguments arguments = arguments_of(fcinfo);
 
     (void)require_own_target(text_to_cstring(PG_GETARG_TEXT_PP(0)));
@@ -386,18 +353,15 @@ Datum cxone_sync_target_states(PG_FUNCTION_ARGS)
     const Catalog &catalog = open_catalog();
     for (int i = 0; i < catalog.count; i++) {
         const Target *target = catalog.targets[i];
-        const bool is_fine = target->problem.sqlerrcode == 0;
-        const char *problem = target->is_locked ? "its table is locked" : target->problem.message;
-        Datum values[] = {CStringGetTextDatum(target->config.name),
-                          BoolGetDatum(target->field_order),
-                          BoolGetDatum(target->extra >= 0),
-                          CStringGetTextDatum(problem),
-                          CStringGetTextDatum(target->problem.hint),
-                          CStringGetTextDatum(target->warning == nullptr ? "" : target->warning)};
-        bool nulls[] = {false,   target->is_locked,         target->is_locked, is_fine && !target->is_locked,
-                        is_fine, target->warning == nullptr};
+        OutputRow row;
 
-        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+        row.add_text(target->config.name);
+        row.add(BoolGetDatum(target->field_order), target->is_locked);
+        row.add(BoolGetDatum(target->extra >= 0), target->is_locked);
+        row.add_text(target->is_locked ? "its table is locked" : target->problem.message);
+        row.add_text(target->problem.hint);
+        row.add_text(target->warning == nullptr ? "" : target->warning);
+        row.put(result);
     }
     return 0;
 }

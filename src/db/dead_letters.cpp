@@ -180,20 +180,6 @@ bool has_lost_its_target(const Row *row)
            row->delivery->envelope.is_event;
 }
 
-/* Of rows with an SQLSTATE and how many letters have it. */
-void add_counts(void *sum)
-{
-    auto *counts = static_cast<DeadLetterCounts *>(sum);
-
-    for (uint64 i = 0; i < SPI_processed; i++) {
-        bool is_null;
-        HeapTuple row = SPI_tuptable->vals[i];
-        const DeadLetterReason reason = dead_letter_reason(SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
-        const Datum letters = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &is_null);
-        counts->open[static_cast<int>(reason)] += static_cast<std::uint64_t>(DatumGetInt64(letters));
-    }
-}
-
 } // namespace
 
 void write_dead_letters(Row *const *rows, int count)
@@ -252,7 +238,16 @@ DeadLetterCounts count_open_dead_letters()
              "SELECT sqlstate, count(*) FROM (SELECT sqlstate FROM cxone_sync.dead_letters LIMIT %lld) AS l "
              "GROUP BY sqlstate",
              static_cast<long long>(DeadLetterCounts::limit));
-    (void)execute_as_owner("dead_letters", statement, 0, nullptr, nullptr, nullptr, add_counts, &counts);
+    connect_spi();
+    const SPITupleTable *found = run_as(own_table("dead_letters", AccessShareLock).owner, statement);
+    for (uint64 i = 0; i < found->numvals; i++) {
+        bool is_null;
+        const DeadLetterReason reason = dead_letter_reason(SPI_getvalue(found->vals[i], found->tupdesc, 1));
+        const Datum letters = SPI_getbinval(found->vals[i], found->tupdesc, 2, &is_null);
+
+        counts.open[static_cast<int>(reason)] += static_cast<std::uint64_t>(DatumGetInt64(letters));
+    }
+    SPI_finish();
     counts.counted_at = GetCurrentTimestamp();
     return counts;
 }

@@ -45,14 +45,8 @@ Datum key_columns(const Target *target, const List *key)
 }
 
 /* What the event says of a column; false if that is nothing, or null. */
-bool find_value(const Target *target, const Row *row, int column, Datum *value)
+bool find_value(const Row *row, int column, Datum *value)
 {
-    for (int k = 0; k < target->key_count; k++) {
-        if (target->keys[k].column == column) {
-            *value = row->keys[k];
-            return true;
-        }
-    }
     for (int i = 0; i < row->event->field_count; i++) {
         if (row->event->fields[i].column == column) {
             *value = row->values[i];
@@ -62,13 +56,13 @@ bool find_value(const Target *target, const Row *row, int column, Datum *value)
     return false;
 }
 
-bool has_key(const Target *target, const Row *row, const List *key)
+bool has_key(const Row *row, const List *key)
 {
     const ListCell *cell;
     Datum value;
 
     foreach (cell, key) {
-        if (!find_value(target, row, lfirst_int(cell), &value))
+        if (!find_value(row, lfirst_int(cell), &value))
             return false;
     }
     return true;
@@ -86,7 +80,7 @@ Datum key_text(const Target *target, const List *key, const Row *row)
         Oid output;
         bool is_varlena;
 
-        (void)find_value(target, row, column, &value);
+        (void)find_value(row, column, &value);
         getTypeOutputInfo(target->columns[column].type, &output, &is_varlena);
         texts[k] = CStringGetTextDatum(OidOutputFunctionCall(output, value));
     }
@@ -188,8 +182,8 @@ void settle_by_other_keys(const Target *target, Row *const *rows, int count)
 
     for (int i = 1; i < list_length(target->deletion_keys); i++) {
         const auto *key = static_cast<const List *>(list_nth(target->deletion_keys, i));
-        const int chosen_count = choose(rows, count, chosen, [target, key](const Row *row) {
-            return !is_settled(row) && !is_removal(row) && has_key(target, row, key);
+        const int chosen_count = choose(rows, count, chosen, [key](const Row *row) {
+            return !is_settled(row) && !is_removal(row) && has_key(row, key);
         });
 
         if (chosen_count > 0)

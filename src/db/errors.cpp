@@ -24,26 +24,16 @@ template <std::size_t Count> bool comes_from(const ErrorData *error, const char 
 
 bool is_transient(int sqlerrcode)
 {
-    switch (kind_of(sqlerrcode)) {
-    case ErrorKind::race:
-    case ErrorKind::passing:
-    case ErrorKind::server:
-        return true;
-    default:
-        return false;
-    }
+    const ErrorKind kind = kind_of(sqlerrcode);
+
+    return kind == ErrorKind::race || kind == ErrorKind::passing || kind == ErrorKind::server;
 }
 
 bool concerns_everything(int sqlerrcode)
 {
-    switch (kind_of(sqlerrcode)) {
-    case ErrorKind::extension:
-    case ErrorKind::server:
-    case ErrorKind::internal:
-        return true;
-    default:
-        return false;
-    }
+    const ErrorKind kind = kind_of(sqlerrcode);
+
+    return kind == ErrorKind::extension || kind == ErrorKind::server || kind == ErrorKind::internal;
 }
 
 bool is_lost_race(int sqlerrcode)

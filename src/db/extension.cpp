@@ -375,18 +375,26 @@ OwnTable own_table(const char *name, LOCKMODE lock)
     return table;
 }
 
-uint64 execute_as_owner(const char *table, const char *statement, int count, Oid *types, Datum *values,
-                        const char *nulls, void (*read)(void *), void *result_of_read)
+const SPITupleTable *run_as(Oid owner, const char *statement, int count, Oid *types, Datum *values,
+                            const char *nulls)
 {
-    connect_spi();
-    const SavedIdentity saved = as_owner(own_table(table, read ? AccessShareLock : RowExclusiveLock).owner);
+    MemoryContext caller_context = CurrentMemoryContext;
+    const SavedIdentity saved = as_owner(owner);
     const int result = SPI_execute_with_args(statement, count, types, values, nulls, false, 0);
+
     if (result < 0)
         elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
-    const uint64 rows = SPI_processed;
-    if (read)
-        read(result_of_read);
     back_to(saved);
+    MemoryContextSwitchTo(caller_context);
+    return SPI_tuptable;
+}
+
+uint64 execute_as_owner(const char *table, const char *statement, int count, Oid *types, Datum *values,
+                        const char *nulls)
+{
+    connect_spi();
+    (void)run_as(own_table(table).owner, statement, count, types, values, nulls);
+    const uint64 rows = SPI_processed;
     SPI_finish();
     return rows;
 }
@@ -400,21 +408,18 @@ Datum cxone_sync_check_schema(PG_FUNCTION_ARGS)
 
     check_own_tables();
     connect_spi();
-    const SavedIdentity saved = as_owner(GetUserId());
-    run_spi(others_query, 0, nullptr, nullptr, nullptr, SPI_OK_SELECT);
-    if (SPI_processed > 0) {
-        HeapTuple row = SPI_tuptable->vals[0];
-        ereport(
-            ERROR,
-            (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-             errmsg("%s belongs to role \"%s\", who is no superuser",
-                    SPI_getvalue(row, SPI_tuptable->tupdesc, 1), SPI_getvalue(row, SPI_tuptable->tupdesc, 2)),
-             errdetail("The scripts of the extension run as a superuser, and what others create in "
-                       "its schema could be taken for what they mean."),
-             errhint("Drop it or move it to another schema, or make a superuser its owner who has "
-                     "looked at it; and see who may create objects in schema cxone_sync.")));
+    const SPITupleTable *others = run_as(GetUserId(), others_query);
+    if (others->numvals > 0) {
+        ereport(ERROR,
+                (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                 errmsg("%s belongs to role \"%s\", who is no superuser",
+                        SPI_getvalue(others->vals[0], others->tupdesc, 1),
+                        SPI_getvalue(others->vals[0], others->tupdesc, 2)),
+                 errdetail("The scripts of the extension run as a superuser, and what others create in "
+                           "its schema could be taken for what they mean."),
+                 errhint("Drop it or move it to another schema, or make a superuser its owner who has "
+                         "looked at it; and see who may create objects in schema cxone_sync.")));
     }
-    back_to(saved);
     SPI_finish();
     PG_RETURN_VOID();
 }

@@ -48,12 +48,16 @@ OwnTable own_table(const char *name, LOCKMODE lock = RowExclusiveLock);
 bool find_own_table(const char *name, LOCKMODE lock, OwnTable &table, PgError &error);
 
 /*
- * Runs a statement as the owner of the extension's own `table`, in a security-restricted operation; returns
- * how many rows it has found or changed. With `read`, that gets what it has found, in SPI_tuptable.
+ * Runs a statement as `owner`, that of one of these tables, in a security-restricted operation. SPI has to be
+ * connected; what the statement has found stays until SPI_finish().
+ */
+const SPITupleTable *run_as(Oid owner, const char *statement, int count = 0, Oid *types = nullptr,
+                            Datum *values = nullptr, const char *nulls = nullptr);
+
+/* The same as the owner of that table, with SPI connected for it; returns how many rows it found or changed.
  */
 uint64 execute_as_owner(const char *table, const char *statement, int count = 0, Oid *types = nullptr,
-                        Datum *values = nullptr, const char *nulls = nullptr, void (*read)(void *) = nullptr,
-                        void *result_of_read = nullptr);
+                        Datum *values = nullptr, const char *nulls = nullptr);
 
 /* The owner of a relation that exists. */
 Oid owner_of(Oid relation);

@@ -1,15 +1,14 @@
 #include "db/guard.h"
+#include "db/text.h"
 
 namespace cxone_sync {
 
-void clip_text(char *target, std::size_t size, const char *source)
+void clip_text(char *target, std::size_t size, std::string_view source)
 {
-    if (source == nullptr) {
-        target[0] = '\0';
-        return;
-    }
-    const int length = pg_mbcliplen(source, static_cast<int>(strlen(source)), static_cast<int>(size) - 1);
-    memcpy(target, source, length);
+    const int length =
+        pg_mbcliplen(bytes_of(source), static_cast<int>(source.size()), static_cast<int>(size) - 1);
+
+    memcpy(target, bytes_of(source), length);
     target[length] = '\0';
 }
 

@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <new>
+#include <string_view>
 #include <type_traits>
 
 #include "db/errors.h"
@@ -32,7 +33,11 @@ struct PgError {
 };
 
 /* Copies at most `size` - 1 bytes, never half a character. */
-void clip_text(char *target, std::size_t size, const char *source);
+void clip_text(char *target, std::size_t size, std::string_view source);
+inline void clip_text(char *target, std::size_t size, const char *source)
+{
+    clip_text(target, size, std::string_view(source != nullptr ? source : ""));
+}
 
 /*
  * Fills `error` from the error being caught and ends PostgreSQL's handling of it. To be called in PG_CATCH.

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "db/output_row.h"
 #include "db/shared_state.h"
 extern "C" {
 #include "access/xlog.h"
@@ -32,41 +33,6 @@ const Overview &overview()
     return *overview;
 }
 
-/* The columns of a row, one after the other. */
-class Row {
-public:
-    void add(Datum value, bool is_null = false)
-    {
-        Assert(count_ < static_cast<int>(lengthof(values_)));
-        values_[count_] = value;
-        nulls_[count_++] = is_null;
-    }
-    void add_integer(std::uint64_t number) { add(Int64GetDatum(static_cast<std::int64_t>(number))); }
-    /* null if empty */
-    void add_text(const char *text) { add(*text ? CStringGetTextDatum(text) : 0, *text == '\0'); }
-    /* null if it has not come */
-    void add_time(std::int64_t time) { add(TimestampTzGetDatum(time), time == 0); }
-    void add_interval(std::int64_t microseconds, bool is_null = false)
-    {
-        auto *interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
-
-        interval->time = microseconds;
-        add(IntervalPGetDatum(interval), is_null);
-    }
-    /* The function's declaration may be an earlier version's, with fewer columns: those come first. */
-    void put(ReturnSetInfo *result)
-    {
-        Assert(result->setDesc->natts <= count_);
-        tuplestore_putvalues(result->setResult, result->setDesc, values_, nulls_);
-        count_ = 0;
-    }
-
-private:
-    Datum values_[24];
-    bool nulls_[24];
-    int count_ = 0;
-};
-
 Datum show_lag(FunctionCallInfo fcinfo, const LagHistogram::Snapshot LagSnapshot::*which)
 {
     ReturnSetInfo *result = compat::begin_result_set(fcinfo);
@@ -75,7 +41,7 @@ Datum show_lag(FunctionCallInfo fcinfo, const LagHistogram::Snapshot LagSnapshot
     for (const LagSnapshot *lags : {&statistics.success, &statistics.failure}) {
         const LagHistogram::Snapshot &lag = lags->*which;
         const bool none = lag.count == 0;
-        Row row;
+        OutputRow row;
 
         row.add_text(lags == &statistics.success ? "success" : "failure");
         row.add_integer(lag.count);
@@ -96,7 +62,7 @@ Datum show_buckets(FunctionCallInfo fcinfo, const LagHistogram::Snapshot LagSnap
     for (const LagSnapshot *lags : {&statistics.success, &statistics.failure}) {
         const LagHistogram::Snapshot &lag = lags->*which;
         const auto put = [result, lags, &statistics](double bound, std::uint64_t events) {
-            Row row;
+            OutputRow row;
             row.add_text(lags == &statistics.success ? "success" : "failure");
             row.add(Float8GetDatum(bound));
             row.add_integer(events);
@@ -160,7 +126,7 @@ Datum cxone_sync_sync_counters(PG_FUNCTION_ARGS)
 
     for (std::size_t i = 0; i < counter_count; i++) {
         const CounterName &name = counter_name(static_cast<Counter>(i));
-        Row row;
+        OutputRow row;
 
         row.add_text(name.name);
         row.add_text(name.outcome);
@@ -178,7 +144,7 @@ Datum cxone_sync_dead_letters_open(PG_FUNCTION_ARGS)
     const DeadLetterCounts counts = require_shared_state().monitoring.dead_letters.get();
 
     for (int i = 0; i < dead_letter_reason_count; i++) {
-        Row row;
+        OutputRow row;
 
         row.add_text(dead_letter_reason_name(i));
         row.add(Int64GetDatum(static_cast<std::int64_t>(counts.open[i])), counts.counted_at == 0);
@@ -197,7 +163,7 @@ Datum cxone_sync_sync_status(PG_FUNCTION_ARGS)
         const WorkerOverview &worker = shown.workers[i];
         const bool is_down = worker.pid == 0;
         const bool never_ran = worker.started_at == 0 && worker.info.last_error[0] == '\0';
-        Row row;
+        OutputRow row;
 
         row.add(Int32GetDatum(i + 1));
         row.add(Int32GetDatum(worker.pid), is_down);

@@ -7,6 +7,7 @@
 #include "db/registration.h"
 
 #include "db/extension.h"
+#include "db/output_row.h"
 #include "db/shared_state.h"
 extern "C" {
 #include "access/xlog.h"
@@ -52,22 +53,6 @@ const char *why_stopped()
     return RecoveryInProgress() ? "a standby registers nothing before its promotion"
                                 : "the registrar does not run: the server's log says why, or "
                                   "max_worker_processes is too small";
-}
-
-/* Empty texts and times that have not come are null. */
-struct Column {
-    Datum value;
-    bool is_null;
-};
-
-Column text_column(const char *text)
-{
-    return {*text ? CStringGetTextDatum(text) : 0, *text == '\0'};
-}
-
-Column time_column(std::int64_t time)
-{
-    return {TimestampTzGetDatum(time), time == 0};
 }
 
 } // namespace
@@ -118,24 +103,19 @@ Datum cxone_sync_data_action(PG_FUNCTION_ARGS)
         strlcpy(info.last_error, why_stopped(), sizeof(info.last_error));
     if (get_call_result_type(fcinfo, nullptr, &row) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");
-    const Column columns[] = {text_column(registration_state_name(info.state)),
-                              text_column(info.name),
-                              text_column(info.remote_id),
-                              text_column(info.endpoint_url),
-                              text_column(info.remote_status),
-                              {Int32GetDatum(info.duplicates), false},
-                              {Int32GetDatum(info.others), false},
-                              time_column(info.last_check),
-                              time_column(info.next_try),
-                              text_column(info.last_error),
-                              text_column(info.hint),
-                              time_column(info.last_error_at)};
-    Datum values[lengthof(columns)];
-    bool nulls[lengthof(columns)];
 
-    for (std::size_t i = 0; i < lengthof(columns); i++) {
-        values[i] = columns[i].value;
-        nulls[i] = columns[i].is_null;
-    }
-    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls));
+    OutputRow columns;
+    columns.add_text(registration_state_name(info.state));
+    columns.add_text(info.name);
+    columns.add_text(info.remote_id);
+    columns.add_text(info.endpoint_url);
+    columns.add_text(info.remote_status);
+    columns.add(Int32GetDatum(info.duplicates));
+    columns.add(Int32GetDatum(info.others));
+    columns.add_time(info.last_check);
+    columns.add_time(info.next_try);
+    columns.add_text(info.last_error);
+    columns.add_text(info.hint);
+    columns.add_time(info.last_error_at);
+    return columns.make(row);
 }

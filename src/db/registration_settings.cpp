@@ -10,12 +10,6 @@
 
 namespace cxone_sync::settings {
 
-char *api_url;
-char *endpoint_url;
-char *data_action_name;
-int registration_interval_s;
-int max_retries;
-
 namespace {
 
 char *token_url;

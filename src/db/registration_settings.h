@@ -11,11 +11,11 @@ namespace cxone_sync::settings {
 inline constexpr std::size_t max_data_action_name = 200;
 inline constexpr std::size_t max_endpoint_url = 1000;
 
-extern char *api_url;
-extern char *endpoint_url;
-extern char *data_action_name;
-extern int registration_interval_s;
-extern int max_retries;
+inline char *api_url;
+inline char *endpoint_url;
+inline char *data_action_name;
+inline int registration_interval_s;
+inline int max_retries;
 
 /* To be called by define(). */
 void define_registration_settings();

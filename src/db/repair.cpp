@@ -8,8 +8,8 @@
 #include "db/dead_letters.h"
 #include "db/extension.h"
 #include "db/held_delivery.h"
-#include "db/identity.h"
 #include "db/near_miss.h"
+#include "db/output_row.h"
 #include "db/spi.h"
 #include "db/text.h"
 #include "db/upsert.h"
@@ -119,15 +119,13 @@ Letters read_letters(FunctionCallInfo fcinfo)
         nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
     }
     connect_spi();
-    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
-    run_spi(select_statement, lengthof(types), types, values, nulls, SPI_OK_SELECT);
+    const SPITupleTable *found =
+        run_as(own_table("dead_letters").owner, select_statement, lengthof(types), types, values, nulls);
     MemoryContext spi_context = MemoryContextSwitchTo(context);
-    letters.deliveries = static_cast<Delivery **>(palloc(Max(SPI_processed, 1) * sizeof(Delivery *)));
-    for (uint64 i = 0; i < SPI_processed; i++)
-        letters.deliveries[letters.count++] =
-            delivery_of_letter(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+    letters.deliveries = static_cast<Delivery **>(palloc(Max(found->numvals, 1) * sizeof(Delivery *)));
+    for (uint64 i = 0; i < found->numvals; i++)
+        letters.deliveries[letters.count++] = delivery_of_letter(found->vals[i], found->tupdesc);
     MemoryContextSwitchTo(spi_context);
-    back_to(saved);
     SPI_finish();
     return letters;
 }
@@ -143,11 +141,7 @@ void delete_applied(const Letters &letters)
             ids[count++] = Int64GetDatum(letters.deliveries[i]->dead_letter);
     }
     Datum array = PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
-    connect_spi();
-    const SavedIdentity saved = as_owner(own_table("dead_letters").owner);
-    run_spi(delete_statement, 1, &type, &array, nullptr, SPI_OK_DELETE);
-    back_to(saved);
-    SPI_finish();
+    (void)execute_as_owner("dead_letters", delete_statement, 1, &type, &array);
 }
 
 TimestampTz before(TimestampTz time, Datum interval)
@@ -223,55 +217,50 @@ const Refusal *fault_of(const Delivery *delivery)
 /* The columns that the event feeds, with the texts that their input functions get. */
 Datum fields_of(const Mapping::Target &target, const Event &event)
 {
-    JsonbParseState *state = nullptr;
+    auto *names = static_cast<Datum *>(palloc(event.field_count * sizeof(Datum)));
+    auto *texts = static_cast<Datum *>(palloc(event.field_count * sizeof(Datum)));
+    auto *nulls = static_cast<bool *>(palloc(event.field_count * sizeof(bool)));
+    int count = event.field_count;
+    int lower_bound = 1;
 
-    pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
-    for (int i = 0; i < event.field_count; i++) {
+    for (int i = 0; i < count; i++) {
         const Field &field = event.fields[i];
-        const char *name = target.columns[field.column].name.c_str();
-        JsonbValue key = {};
-        JsonbValue value = {};
+        const Mapping::Column &column = target.columns[field.column];
         char time_text[32];
-        const std::string_view text =
-            field.is_time ? time_text_of(target.columns[field.column].shape, field.time, time_text)
-                          : field.text;
 
-        key.type = jbvString;
-        key.val.string = {static_cast<int>(strlen(name)), const_cast<char *>(name)};
-        pushJsonbValue(&state, WJB_KEY, &key);
-        value.type = field.is_null ? jbvNull : jbvString;
-        value.val.string = {static_cast<int>(text.size()), c_string(text)};
-        pushJsonbValue(&state, WJB_VALUE, &value);
+        names[i] = text_datum(column.name);
+        texts[i] = text_datum(field.is_time ? time_text_of(column.shape, field.time, time_text) : field.text);
+        nulls[i] = field.is_null;
     }
-    return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
+    const auto array = [&](Datum *values, bool *are_null) {
+        return PointerGetDatum(
+            construct_md_array(values, are_null, 1, &count, &lower_bound, TEXTOID, -1, false, TYPALIGN_INT));
+    };
+    return DirectFunctionCall2(jsonb_object_two_arg, array(names, nullptr), array(texts, nulls));
+}
+
+void add_fault(OutputRow &row, const Refusal *fault)
+{
+    row.add_text(fault != nullptr ? fault->sqlstate : "");
+    row.add(fault != nullptr ? text_datum(fault->message) : 0, fault == nullptr);
 }
 
 void put_simulated(ReturnSetInfo *result, const Delivery *delivery, const Event &event)
 {
     const bool has_target = event.target != Event::no_target;
     const bool has_fields = has_target && event.field_count > 0;
-    const Refusal *fault = event.fault;
     const Mapping::Target *target = has_target ? &delivery->mapping->targets()[event.target] : nullptr;
-    Datum values[] = {Int32GetDatum(static_cast<int32>(event.number) + 1),
-                      CStringGetTextDatum(has_target ? target->name.c_str() : ""),
-                      CStringGetTextDatum(outcome_name(event)),
-                      text_datum(event.key),
-                      TimestampTzGetDatum(event.time),
-                      has_fields ? fields_of(*target, event) : 0,
-                      fault ? CStringGetTextDatum(fault->sqlstate) : 0,
-                      fault ? text_datum(fault->message) : 0,
-                      fault ? text_datum(fault->column) : 0};
-    bool nulls[] = {false,
-                    !has_target,
-                    false,
-                    event.key.empty(),
-                    !has_target,
-                    !has_fields,
-                    fault == nullptr,
-                    fault == nullptr,
-                    fault == nullptr || fault->column.empty()};
+    OutputRow row;
 
-    tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    row.add(Int32GetDatum(static_cast<int32>(event.number) + 1));
+    row.add_text(has_target ? target->name : std::string_view());
+    row.add_text(outcome_name(event));
+    row.add_text(event.key);
+    row.add(TimestampTzGetDatum(event.time), !has_target);
+    row.add(has_fields ? fields_of(*target, event) : 0, !has_fields);
+    add_fault(row, event.fault);
+    row.add_text(event.fault != nullptr ? event.fault->column : "");
+    row.put(result);
 }
 
 } // namespace
@@ -290,13 +279,12 @@ Datum cxone_sync_replay_dead_letters(PG_FUNCTION_ARGS)
     delete_applied(letters);
     for (int i = 0; i < letters.count; i++) {
         const Delivery *delivery = letters.deliveries[i];
-        const Refusal *fault = fault_of(delivery);
-        Datum values[] = {Int64GetDatum(delivery->dead_letter), CStringGetTextDatum(outcome_name(delivery)),
-                          fault ? CStringGetTextDatum(fault->sqlstate) : 0,
-                          fault ? text_datum(fault->message) : 0};
-        bool nulls[] = {false, false, fault == nullptr, fault == nullptr};
+        OutputRow row;
 
-        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+        row.add(Int64GetDatum(delivery->dead_letter));
+        row.add_text(outcome_name(delivery));
+        add_fault(row, fault_of(delivery));
+        row.put(result);
     }
     return 0;
 }

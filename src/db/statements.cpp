@@ -10,29 +10,6 @@ namespace cxone_sync {
 
 namespace {
 
-/*
- * True if two equal values of the column are the same bytes. Where they need not be (1.0 and 1.00, citext), a
- * row counts as changed when its bytes change.
- */
-bool equal_means_identical(const TargetColumn *column)
-{
-    switch (column->type) {
-    case TEXTOID:
-    case VARCHAROID:
-        return get_collation_isdeterministic(column->collation);
-    case BOOLOID:
-    case INT2OID:
-    case INT4OID:
-    case INT8OID:
-    case DATEOID:
-    case TIMESTAMPTZOID:
-    case UUIDOID:
-        return true;
-    default:
-        return false;
-    }
-}
-
 const char *name_of(const TargetColumn *column)
 {
     return quote_identifier(NameStr(column->name));
@@ -611,11 +588,14 @@ void append_difference(StringInfo sql, const Target *target, const TargetColumn 
                        const TargetColumn *const *columns, int count)
 {
     /*
+     * Where equal values need not be the same bytes (1.0 and 1.00, citext), a row counts as changed when its
+     * bytes change. A domain is not compared by its own operators: enums have none for one.
+     *
      * Not by their operators *<> and *>: the parser compares rows of one column by the column type's own,
      * unless a cast keeps it from that, and the cast is lost where a statement is sent on as text, as Citus
      * does.
      */
-    if (equal_means_identical(column))
+    if (column->type == column->base_type && has_one_form(*column))
         appendStringInfo(sql, "t.%s IS DISTINCT FROM excluded.%s", name_of(column), name_of(column));
     else
         appendStringInfo(sql, "pg_catalog.record_image_ne(ROW(t.%s), ROW(%s))", name_of(column),

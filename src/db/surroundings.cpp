@@ -17,7 +17,6 @@ extern "C" {
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/readfuncs.h"
-#include "optimizer/optimizer.h"
 #include "rewrite/rewriteDefine.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rowsecurity.h"
@@ -310,8 +309,9 @@ bool acts_on_tables(Oid function, bool is_of_trigger)
 struct Calls {
     Oid owner;
     bool act_on_tables;
-    Oid forbidden;   /* a function that the owner may not execute; 0: there is none */
-    List *sequences; /* whose next numbers are taken */
+    bool have_effects; /* though no row comes of them: a number that is drawn from a sequence is gone */
+    Oid forbidden;     /* a function that the owner may not execute; 0: there is none */
+    List *sequences;   /* whose next numbers are taken */
 };
 
 bool look_at_call(Oid function, void *context)
@@ -319,6 +319,9 @@ bool look_at_call(Oid function, void *context)
     auto *calls = static_cast<Calls *>(context);
 
     calls->act_on_tables |= acts_on_tables(function, false);
+    /* a function of PostgreSQL's without arguments, as gen_random_uuid(), knows no sequence */
+    calls->have_effects |= func_volatile(function) == PROVOLATILE_VOLATILE &&
+                           (function >= FirstNormalObjectId || get_func_nargs(function) > 0);
     if (compat::function_aclcheck(function, calls->owner) != ACLCHECK_OK)
         calls->forbidden = function;
     return false;
@@ -329,6 +332,7 @@ bool look_at_calls(Node *node, void *calls)
     if (node == nullptr)
         return false;
     (void)check_functions_in_node(node, look_at_call, calls);
+    static_cast<Calls *>(calls)->have_effects |= IsA(node, NextValueExpr); /* of an identity column */
     if (IsA(node, FuncExpr)) {
         const auto *call = reinterpret_cast<FuncExpr *>(node);
         const auto *argument =
@@ -347,12 +351,13 @@ bool look_at_calls(Node *node, void *calls)
 /* `whose` is a column or a constraint. */
 bool check_calls(Target *target, Node *expression, const char *whose)
 {
-    Calls calls = {.owner = target->owner, .act_on_tables = false, .forbidden = InvalidOid, .sequences = NIL};
+    Calls calls = {.owner = target->owner};
     ListCell *cell;
 
     (void)look_at_calls(expression, &calls);
     target->is_ordered |= calls.act_on_tables;
-    target->sequences = list_concat_unique_oid(target->sequences, calls.sequences);
+    target->inserts_cost |= calls.have_effects;
+    target->relations = list_concat_unique_oid(target->relations, calls.sequences);
     const char *owner = quote_identifier(GetUserNameFromId(target->owner, false));
     if (OidIsValid(calls.forbidden))
         return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -608,27 +613,19 @@ bool check_part(Target *target, Relation relation, const FormData_pg_class *form
 /* Takes the columns by which one of the partitioned tables sends rows on; columns go by their names. */
 void take_partition_key(Target *target, Relation top, Oid relation)
 {
-    bool is_null;
     HeapTuple tuple = SearchSysCache1(PARTRELID, ObjectIdGetDatum(relation));
 
     if (!HeapTupleIsValid(tuple))
         return;
     const auto *form = reinterpret_cast<Form_pg_partitioned_table>(GETSTRUCT(tuple));
-    const Datum collations =
-        SysCacheGetAttr(PARTRELID, tuple, Anum_pg_partitioned_table_partcollation, &is_null);
     target->hashed_together |= form->partstrat == 'h' && form->partnatts > 1;
     for (int i = 0; i < form->partnatts; i++) {
         const AttrNumber number = form->partattrs.values[i];
         const char *name = number > 0 ? get_attname(relation, number, true) : nullptr;
 
-        if (name == nullptr) {
-            target->partition_exotic = true;
-            continue;
-        }
-        const AttrNumber own = get_attnum(RelationGetRelid(top), name);
-        target->partition_keys = list_append_unique_int(target->partition_keys, own);
-        target->partition_exotic |= reinterpret_cast<oidvector *>(DatumGetPointer(collations))->values[i] !=
-                                    TupleDescAttr(RelationGetDescr(top), own - 1)->attcollation;
+        if (name != nullptr)
+            target->partition_keys =
+                list_append_unique_int(target->partition_keys, get_attnum(RelationGetRelid(top), name));
     }
     ReleaseSysCache(tuple);
 }
@@ -672,33 +669,6 @@ void check_references(Target *target)
                    "the owner of table %s, which table %s refers to, may not use its schema",
                    name_of(lfirst_oid(cell)), target->table);
     }
-}
-
-/* ---- columns ---- */
-
-/* What a row that is proposed draws from a sequence is gone, also if there was a row already. */
-bool may_draw_number(Relation relation, const FormData_pg_attribute *attribute)
-{
-    if (attribute->attgenerated != '\0' || attribute->attisdropped)
-        return false;
-    if (attribute->attidentity != '\0')
-        return true;
-    Node *expression = build_column_default(relation, attribute->attnum);
-    /* a function of PostgreSQL's without arguments, as gen_random_uuid(), knows no sequence */
-    if (expression != nullptr && IsA(expression, FuncExpr)) {
-        const auto *call = reinterpret_cast<FuncExpr *>(expression);
-        if (call->args == NIL && call->funcid < FirstNormalObjectId)
-            return false;
-    }
-    return expression != nullptr && contain_volatile_functions(expression);
-}
-
-void look_at_columns(Target *target, Relation relation)
-{
-    TupleDesc row = RelationGetDescr(relation);
-
-    for (int i = 0; i < row->natts; i++)
-        target->inserts_cost |= may_draw_number(relation, TupleDescAttr(row, i));
 }
 
 } // namespace
@@ -879,7 +849,6 @@ void describe_surroundings(Target *target, Relation relation)
     target->is_partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
     take_partition_key(target, relation, relid);
     look_at_triggers(target, relid, false);
-    look_at_columns(target, relation);
     for (int i = 0; i < target->part_count; i++)
         look_at_part(target, relation, target->parts[i]);
     if (target->is_partitioned && target->part_count == 0)

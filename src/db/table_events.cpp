@@ -5,7 +5,6 @@
 
 #include "db/extension.h"
 #include "db/guard.h"
-#include "db/identity.h"
 #include "db/spi.h"
 #include "db/target.h"
 extern "C" {
@@ -112,55 +111,18 @@ void forget_in(const char *name, const char *statement)
         !ConditionalLockRelationOid(table.relation, RowExclusiveLock) ||
         !find_own_table(name, NoLock, table, error))
         return;
-    const SavedIdentity saved = as_owner(table.owner);
-    run_spi(statement, 0, nullptr, nullptr, nullptr, SPI_OK_DELETE);
-    back_to(saved);
+    (void)run_as(table.owner, statement);
 }
 
 /* ---- columns are dropped or renamed ---- */
 
-/* A column of a table that it was dropped from, or that it has another name in. */
-struct Column {
-    Oid relation;
-    Datum name;
-};
-
-struct Columns {
-    int count;
-    Column *columns;
-};
-
-/* By one of the queries above, in SPI's memory context. */
-Columns find_columns(Oid owner, const char *query, int count, Oid *types, Datum *values)
-{
-    bool is_null;
-
-    const SavedIdentity saved = as_owner(owner);
-    run_spi(query, count, types, values, nullptr, SPI_OK_SELECT);
-    back_to(saved);
-    Columns found = {.count = static_cast<int>(SPI_processed),
-                     .columns = static_cast<Column *>(palloc(Max(SPI_processed, 1) * sizeof(Column)))};
-    for (int i = 0; i < found.count; i++) {
-        HeapTuple tuple = SPI_tuptable->vals[i];
-        TupleDesc row = SPI_tuptable->tupdesc;
-
-        found.columns[i] = {DatumGetObjectId(SPI_getbinval(tuple, row, 1, &is_null)),
-                            CStringGetTextDatum(SPI_getvalue(tuple, row, 2))};
-    }
-    SPI_freetuptable(SPI_tuptable);
-    return found;
-}
-
 /* Whether a query with the table as its parameter finds anything. */
 bool finds_any(Oid owner, const char *query, Oid relation)
 {
-    Oid types[] = {REGCLASSOID};
-    Datum values[] = {ObjectIdGetDatum(relation)};
+    Oid type = REGCLASSOID;
+    Datum value = ObjectIdGetDatum(relation);
 
-    const SavedIdentity saved = as_owner(owner);
-    run_spi(query, lengthof(values), types, values, nullptr, SPI_OK_SELECT);
-    back_to(saved);
-    return SPI_processed > 0;
+    return run_as(owner, query, 1, &type, &value)->numvals > 0;
 }
 
 bool is_of_target(Oid relation)
@@ -197,67 +159,69 @@ bool is_known(Oid relation)
     return is_of_target(relation) || is_in_field_order(relation) || may_have_deletions(relation);
 }
 
-/* For statements that take a table, a column's name, and perhaps another one. */
+/* Of one of the rows that the queries find: a table and a column's name; and perhaps another name. */
 struct NameParameters {
     Oid types[3] = {REGCLASSOID, TEXTOID, TEXTOID};
     Datum values[3] = {};
 
-    NameParameters(const Column &column, Datum new_name)
-        : values{ObjectIdGetDatum(column.relation), column.name, new_name}
+    NameParameters(const SPITupleTable *found, uint64 row, Datum new_name)
     {
+        bool is_null;
+
+        for (int i = 0; i < 2; i++)
+            values[i] = SPI_getbinval(found->vals[row], found->tupdesc, i + 1, &is_null);
+        values[2] = new_name;
     }
+    Oid relation() const { return DatumGetObjectId(values[0]); }
 };
-
-void write_names(const char *table, const char *statement, NameParameters &parameters, int count,
-                 int expected)
-{
-    const SavedIdentity saved = as_owner(own_table(table).owner);
-
-    run_spi(statement, count, parameters.types, parameters.values, nullptr, expected);
-    back_to(saved);
-}
 
 void give_new_name(Oid relation, Datum name)
 {
-    NameParameters parameters({relation, name}, 0);
+    Oid types[] = {REGCLASSOID, TEXTOID};
+    Datum values[] = {ObjectIdGetDatum(relation), name};
 
-    write_names("lasting_names", new_name_statement, parameters, 2, SPI_OK_INSERT);
+    (void)execute_as_owner("lasting_names", new_name_statement, lengthof(values), types, values);
+}
+
+void rename_in(const char *table, const char *statement, NameParameters &parameters)
+{
+    (void)execute_as_owner(table, statement, lengthof(parameters.values), parameters.types,
+                           parameters.values);
 }
 
 /* What is kept at the name extra are the times of members, which are no column's. */
 void keep_name(NameParameters &parameters, const RenameStmt *statement)
 {
-    const Oid relation = DatumGetObjectId(parameters.values[0]);
-
     if (strcmp(statement->subname, contract::extra_column) == 0 ||
         strcmp(statement->newname, contract::extra_column) == 0)
-        give_new_name(relation, parameters.values[2]);
+        give_new_name(parameters.relation(), parameters.values[2]);
     else
-        write_names("lasting_names", same_name_statement, parameters, 3, SPI_OK_INSERT);
-    give_new_name(relation, parameters.values[1]);
+        rename_in("lasting_names", same_name_statement, parameters);
+    give_new_name(parameters.relation(), parameters.values[1]);
 }
 
 void forget_dropped_columns(Oid owner)
 {
-    const Columns dropped = find_columns(owner, dropped_query, 0, nullptr, nullptr);
+    const SPITupleTable *dropped = run_as(owner, dropped_query);
 
-    for (int i = 0; i < dropped.count; i++) {
-        if (is_known(dropped.columns[i].relation))
-            give_new_name(dropped.columns[i].relation, dropped.columns[i].name);
+    for (uint64 i = 0; i < dropped->numvals; i++) {
+        const NameParameters parameters(dropped, i, 0);
+
+        if (is_known(parameters.relation()))
+            give_new_name(parameters.relation(), parameters.values[1]);
     }
 }
 
 void rename_in_config(NameParameters &parameters, const RenameStmt *statement)
 {
-    const SavedIdentity saved = as_owner(own_table("target_config", AccessShareLock).owner);
-    run_spi(naming_query, 2, parameters.types, parameters.values, nullptr, SPI_OK_SELECT);
-    back_to(saved);
-    if (SPI_processed == 0)
+    const SPITupleTable *targets = run_as(own_table("target_config", AccessShareLock).owner, naming_query, 2,
+                                          parameters.types, parameters.values);
+
+    if (targets->numvals == 0)
         return;
-    SPITupleTable *targets = SPI_tuptable;
-    write_names("target_config", rename_in_config_statement, parameters, 3, SPI_OK_UPDATE);
-    write_names("field_map", unmap_statement, parameters, 3, SPI_OK_DELETE);
-    write_names("field_map", rename_in_map_statement, parameters, 3, SPI_OK_UPDATE);
+    rename_in("target_config", rename_in_config_statement, parameters);
+    rename_in("field_map", unmap_statement, parameters);
+    rename_in("field_map", rename_in_map_statement, parameters);
     for (uint64 i = 0; i < targets->numvals; i++)
         ereport(NOTICE, (errmsg("target \"%s\" follows its column \"%s\", which is \"%s\" now",
                                 SPI_getvalue(targets->vals[i], targets->tupdesc, 1), statement->subname,
@@ -266,14 +230,14 @@ void rename_in_config(NameParameters &parameters, const RenameStmt *statement)
 
 void rename_columns(Oid owner, const RenameStmt *statement)
 {
-    Oid types[] = {TEXTOID};
-    Datum values[] = {CStringGetTextDatum(statement->subname)};
-    const Columns renamed = find_columns(owner, renamed_query, lengthof(values), types, values);
+    Oid type = TEXTOID;
+    Datum old_name = CStringGetTextDatum(statement->subname);
+    const SPITupleTable *renamed = run_as(owner, renamed_query, 1, &type, &old_name);
 
-    for (int i = 0; i < renamed.count; i++) {
-        NameParameters parameters(renamed.columns[i], CStringGetTextDatum(statement->newname));
+    for (uint64 i = 0; i < renamed->numvals; i++) {
+        NameParameters parameters(renamed, i, CStringGetTextDatum(statement->newname));
 
-        if (!is_known(renamed.columns[i].relation))
+        if (!is_known(parameters.relation()))
             continue;
         keep_name(parameters, statement);
         rename_in_config(parameters, statement);
@@ -284,14 +248,12 @@ void rename_columns(Oid owner, const RenameStmt *statement)
 
 void tell_of_moved_targets()
 {
-    const SavedIdentity saved = as_owner(own_table("target_config", AccessShareLock).owner);
+    const SPITupleTable *moved = run_as(own_table("target_config", AccessShareLock).owner, moved_query);
 
-    run_spi(moved_query, 0, nullptr, nullptr, nullptr, SPI_OK_SELECT);
-    back_to(saved);
-    for (uint64 i = 0; i < SPI_processed; i++)
+    for (uint64 i = 0; i < moved->numvals; i++)
         ereport(NOTICE, (errmsg("target \"%s\" follows its table, which is %s now",
-                                SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1),
-                                SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2)),
+                                SPI_getvalue(moved->vals[i], moved->tupdesc, 1),
+                                SPI_getvalue(moved->vals[i], moved->tupdesc, 2)),
                          errhint("cxone_sync.change_target() gives it another one.")));
 }
 

@@ -121,7 +121,7 @@ List *inner_values_of_row(Target *target, Oid row_type)
     }
     TupleDesc row = lookup_rowtype_tupdesc(row_type, -1);
     UnlockRelationOid(relation, AccessShareLock);
-    target->row_types = list_append_unique_oid(target->row_types, relation);
+    target->relations = list_append_unique_oid(target->relations, relation);
     for (int i = 0; i < row->natts; i++) {
         Form_pg_attribute attribute = TupleDescAttr(row, i);
         InnerValuesOfType *inner =
@@ -168,6 +168,14 @@ List *paths_for(const TargetConfig &config, const char *column)
     return NIL;
 }
 
+/* Has the catalog read anew when what is in that cache under this OID changes. */
+void watch(Target *target, int cache, Oid object)
+{
+    const auto hash = static_cast<int>(GetSysCacheHashValue1(cache, ObjectIdGetDatum(object)));
+
+    target->hashes = list_append_unique_int(target->hashes, hash);
+}
+
 /* Whether the type is a domain that refuses nulls, or stands on one that does. Their changes concern us. */
 bool is_domain_without_nulls(Target *target, Oid type)
 {
@@ -178,8 +186,7 @@ bool is_domain_without_nulls(Target *target, Oid type)
 
         if (!HeapTupleIsValid(tuple))
             break;
-        const auto hash = static_cast<int>(GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(type)));
-        target->domain_hashes = list_append_unique_int(target->domain_hashes, hash);
+        watch(target, TYPEOID, type);
         refuses |= reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typnotnull;
         type = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typbasetype;
         ReleaseSysCache(tuple);
@@ -213,7 +220,7 @@ void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *
     column->number = attribute->attnum;
     column->type = attribute->atttypid;
     column->base_type = getBaseType(attribute->atttypid);
-    column->type_hash = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(column->type));
+    watch(target, TYPEOID, column->type);
     column->collation = attribute->attcollation;
     column->typmod = attribute->atttypmod;
     column->not_null = refuses_null(target, attribute);
@@ -298,13 +305,9 @@ int column_named(const Target *target, const char *name)
 /* Null: there is none. */
 Form_pg_attribute attribute_named(Relation relation, const char *name)
 {
-    TupleDesc row = RelationGetDescr(relation);
+    const AttrNumber number = get_attnum(RelationGetRelid(relation), name);
 
-    for (int i = 0; i < row->natts; i++) {
-        if (!TupleDescAttr(row, i)->attisdropped && is_named(TupleDescAttr(row, i), name))
-            return TupleDescAttr(row, i);
-    }
-    return nullptr;
+    return number > 0 ? TupleDescAttr(RelationGetDescr(relation), number - 1) : nullptr;
 }
 
 /* A hint with the column that somebody may have meant who wrote `name`; else `otherwise`. */
@@ -594,12 +597,12 @@ void check_kept_columns(Target *target, Relation relation)
         const Form_pg_attribute attribute = attribute_named(relation, name);
 
         if (attribute == nullptr) {
-            target->slip.sqlerrcode = ERRCODE_UNDEFINED_COLUMN;
-            clip_text(target->slip.message, sizeof(target->slip.message),
-                      psprintf("kept column \"%s\" of table %s does not exist", name, target->table));
-            clip_text(target->slip.hint, sizeof(target->slip.hint),
-                      meant_or(relation, name, "Take it out of kept_columns, or add it."));
-            warn(target, "%s", target->slip.message);
+            const char *message =
+                psprintf("kept column \"%s\" of table %s does not exist", name, target->table);
+
+            set_problem(target->slip, ERRCODE_UNDEFINED_COLUMN, message,
+                        meant_or(relation, name, "Take it out of kept_columns, or add it."));
+            warn(target, "%s", message);
         } else if (refuses_null(target, attribute) && !target->inserts_cost && !is_computed(attribute) &&
                    build_column_default(relation, attribute->attnum) == nullptr) {
             warn(target,
@@ -692,28 +695,6 @@ bool check_paths(Target *target)
 
 /* ---- deletions ---- */
 
-/* Whether equal keys have the same text: tombstones are found by that. */
-bool has_one_text(const TargetColumn &column)
-{
-    switch (column.base_type) {
-    case TEXTOID:
-    case VARCHAROID:
-        return get_collation_isdeterministic(column.collation);
-    case BOOLOID:
-    case INT2OID:
-    case INT4OID:
-    case INT8OID:
-    case OIDOID:
-    case DATEOID:
-    case TIMESTAMPOID:
-    case TIMESTAMPTZOID:
-    case UUIDOID:
-        return true;
-    default:
-        return type_is_enum(column.base_type);
-    }
-}
-
 /* In field order what a deletion finds of an older time becomes what it is in a new row. */
 bool check_resets(Target *target)
 {
@@ -735,7 +716,7 @@ bool check_deletions(Target *target)
     if (!deletes_rows(target))
         return true;
     for (int i = 0; i < target->key_count; i++) {
-        if (!has_one_text(key_column(target, i)))
+        if (!has_one_form(key_column(target, i)))
             return refuse(
                 target, ERRCODE_WRONG_OBJECT_TYPE,
                 "Use a key of integers, texts, uuids, dates, timestamps or enums, or a mark_column.",
@@ -783,7 +764,7 @@ void describe_table(Target *target, Relation relation)
     TupleDesc row = RelationGetDescr(relation);
 
     target->owner = relation->rd_rel->relowner;
-    target->owner_hash = GetSysCacheHashValue1(AUTHOID, ObjectIdGetDatum(target->owner));
+    watch(target, AUTHOID, target->owner);
     target->schema = MemoryContextStrdup(target->context, get_namespace_name(RelationGetNamespace(relation)));
     target->table = MemoryContextStrdup(
         target->context, quote_qualified_identifier(target->schema, RelationGetRelationName(relation)));
@@ -851,6 +832,27 @@ bool is_in(const List *names, const char *name)
     return false;
 }
 
+bool has_one_form(const TargetColumn &column)
+{
+    switch (column.base_type) {
+    case TEXTOID:
+    case VARCHAROID:
+        return get_collation_isdeterministic(column.collation);
+    case BOOLOID:
+    case INT2OID:
+    case INT4OID:
+    case INT8OID:
+    case OIDOID:
+    case DATEOID:
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID:
+    case UUIDOID:
+        return true;
+    default:
+        return type_is_enum(column.base_type);
+    }
+}
+
 bool is_field_times(Form_pg_attribute attribute)
 {
     return is_named(attribute, contract::field_times_column) && attribute->atttypid == JSONBOID &&
@@ -878,14 +880,12 @@ bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    set_problem(target, sqlerrcode, text, hint);
+    set_problem(target->problem, sqlerrcode, text, hint);
     return false;
 }
 
-void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint)
+void set_problem(TargetProblem &problem, int sqlerrcode, const char *message, const char *hint)
 {
-    TargetProblem &problem = target->problem;
-
     if (problem.sqlerrcode != 0)
         return;
     problem.sqlerrcode = sqlerrcode;
@@ -893,11 +893,11 @@ void set_problem(Target *target, int sqlerrcode, const char *message, const char
     clip_text(problem.hint, sizeof(problem.hint), hint);
 }
 
-void check_slip(const Target *target)
+void raise_problem(const TargetProblem &problem)
 {
-    if (target->slip.sqlerrcode != 0)
-        ereport(ERROR, (errcode(target->slip.sqlerrcode), errmsg("%s", target->slip.message),
-                        errhint("%s", target->slip.hint)));
+    if (problem.sqlerrcode != 0)
+        ereport(ERROR,
+                (errcode(problem.sqlerrcode), errmsg("%s", problem.message), errhint("%s", problem.hint)));
 }
 
 /*

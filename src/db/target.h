@@ -11,8 +11,7 @@ struct TargetColumn {
     NameData name;
     AttrNumber number;
     Oid type;
-    Oid base_type;    /* of a domain; else the type itself */
-    uint32 type_hash; /* by which the cache of types tells of a change */
+    Oid base_type; /* of a domain; else the type itself */
     Oid collation;
     int32 typmod;
     int16 length;
@@ -90,7 +89,6 @@ struct Target {
     TargetConfig config;
     TargetProblem problem;
     Oid owner;
-    uint32 owner_hash; /* by which the cache of roles tells of a change */
     char *table;       /* schema-qualified and quoted */
     char *schema;      /* its name alone */
     uint32 names_hash; /* hash_names() */
@@ -107,11 +105,12 @@ struct Target {
     List *kept_names;    /* lasting names of the columns that no event writes: char * */
     bool is_distributed; /* Citus keeps its rows, on other servers */
     List *ancestors;     /* OIDs of the tables whose partition the table is */
-    List *row_types;     /* OIDs of the relations behind its columns' row types */
-    List *sequences;     /* OIDs of those that its defaults draw from */
-    List *domain_hashes; /* of its columns' domains, at each level, as TargetColumn::type_hash */
-    Oid blocker;         /* while is_locked: the table whose lock is in the way; 0: it is not known which */
-    Oid *parts;          /* partitions, or tables that inherit from it, at any depth: sorted */
+    /* their changes concern it: relations behind row types, sequences of defaults; and owner, types, domains
+     */
+    List *relations; /* OIDs */
+    List *hashes;    /* by which caches tell of a change */
+    Oid blocker;     /* while is_locked: the table whose lock is in the way; 0: it is not known which */
+    Oid *parts;      /* partitions, or tables that inherit from it, at any depth: sorted */
     int part_count;
     char *warning;            /* what its owner should know though it stops nothing; null: nothing */
     TargetProblem slip;       /* what is refused when it is configured, and a mere warning later */
@@ -124,10 +123,9 @@ struct Target {
     bool other_keys;          /* rows have to be unique, or to exclude others, by more than the key */
     bool cascades;            /* foreign keys of others, or its own, change rows when it does */
     List *references;         /* OIDs of the tables that its foreign keys refer to, perhaps its own */
-    bool is_partitioned;      /* the next three are of all levels: */
+    bool is_partitioned;      /* the next two are of all levels: */
     List *partition_keys;     /* numbers of the columns by which rows find their partition */
     bool hashed_together;     /* by a hash of several of them */
-    bool partition_exotic;    /* also by an expression, or by another collation than the column's */
 
     /* with regard to the other targets */
     int number;          /* its place among them */
@@ -184,6 +182,9 @@ inline bool deletes_rows(const Target *target)
 /* Whether a list of names, of char *, has this one. */
 bool is_in(const List *names, const char *name);
 
+/* Whether equal values of the column are the same bytes, and have the same text. */
+bool has_one_form(const TargetColumn &column);
+
 /* Whether the column holds the times of fields: one of that name that is something else is as any other. */
 bool is_field_times(Form_pg_attribute attribute);
 
@@ -200,13 +201,13 @@ void describe_target(Target *target);
 uint32 hash_names(Relation relation);
 
 /* Notes what is wrong, if it is the first thing. */
-void set_problem(Target *target, int sqlerrcode, const char *message, const char *hint);
+void set_problem(TargetProblem &problem, int sqlerrcode, const char *message, const char *hint);
 
-/* The same with a format; returns false. */
+/* Raises it, if there is one. */
+void raise_problem(const TargetProblem &problem);
+
+/* Sets the target's problem; returns false. */
 bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
     pg_attribute_printf(4, 5);
-
-/* Raises what is refused only when it is configured. */
-void check_slip(const Target *target);
 
 } // namespace cxone_sync

@@ -1,8 +1,9 @@
 #include "core/delivery.h"
 #include "core/monitoring.h"
 
+#include "db/guard.h"
+#include "db/output_row.h"
 #include "db/shared_state.h"
-#include "db/text.h"
 #include "db/unmapped_keys.h"
 extern "C" {
 #include "common/hashfn.h"
@@ -16,16 +17,6 @@ PG_FUNCTION_INFO_V1(cxone_sync_reset_unmapped_keys);
 namespace cxone_sync {
 
 namespace {
-
-/* Cuts between characters. */
-template <std::size_t Size> void copy_text(char (&target)[Size], std::string_view text)
-{
-    const int length =
-        pg_mbcliplen(bytes_of(text), static_cast<int>(text.size()), static_cast<int>(Size) - 1);
-
-    memcpy(target, bytes_of(text), length);
-    target[length] = '\0';
-}
 
 UnmappedKeySlot *find_slot(UnmappedKeys &keys, const UnmappedKeySlot &wanted)
 {
@@ -46,9 +37,9 @@ void note(UnmappedKeys &keys, const Delivery *delivery, const UnmappedKey &seen)
 {
     UnmappedKeySlot wanted = {};
 
-    copy_text(wanted.target, delivery->mapping->targets()[seen.target].name);
-    copy_text(wanted.key, seen.key);
-    copy_text(wanted.example, seen.example);
+    clip_text(wanted.target, sizeof(wanted.target), delivery->mapping->targets()[seen.target].name);
+    clip_text(wanted.key, sizeof(wanted.key), seen.key);
+    clip_text(wanted.example, sizeof(wanted.example), seen.example);
     wanted.hash =
         hash_bytes(reinterpret_cast<unsigned char *>(wanted.key), static_cast<int>(strlen(wanted.key)));
     wanted.first_seen = delivery->received;
@@ -91,15 +82,15 @@ Datum cxone_sync_unmapped_keys(PG_FUNCTION_ARGS)
         const UnmappedKeySlot &slot = keys->slots[i];
         if (slot.database != MyDatabaseId)
             continue;
-        Datum values[] = {CStringGetTextDatum(slot.target),
-                          CStringGetTextDatum(slot.key),
-                          Int64GetDatum(static_cast<int64>(slot.events)),
-                          CStringGetTextDatum(slot.example),
-                          TimestampTzGetDatum(slot.first_seen),
-                          TimestampTzGetDatum(slot.last_seen)};
-        bool nulls[lengthof(values)] = {};
+        OutputRow row;
 
-        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+        row.add_text(slot.target);
+        row.add(CStringGetTextDatum(slot.key)); /* that may be empty */
+        row.add_integer(slot.events);
+        row.add_text(slot.example);
+        row.add_time(slot.first_seen);
+        row.add_time(slot.last_seen);
+        row.put(result);
     }
     return 0;
 }
