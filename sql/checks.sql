@@ -451,8 +451,36 @@ SELECT name, problem, (SELECT d.message = t.problem FROM cxone_sync.dead_letters
 RESET max_stack_depth;
 ALTER TABLE deep ALTER COLUMN n DROP DEFAULT;
 SELECT outcome FROM cxone_sync.replay_dead_letters();
-SELECT try($$remove_target('t')$$), try($$remove_target('deep')$$);
-DROP TABLE t, deep;
+SELECT try($$remove_target('deep')$$);
+DROP TABLE deep;
+SET ROLE regress_owner;
+CREATE TYPE pair AS (a text);
+CREATE TABLE pairs (id text PRIMARY KEY, v text DEFAULT ('(x)'::pair)::text, updated_ts timestamptz);
+RESET ROLE;
+SELECT try($$add_target('pairs', 'pairs', '{id}', event_types => '{Pair}')$$);
+ALTER TYPE pair ALTER ATTRIBUTE a TYPE jsonb;
+SELECT deliver('{"id": 3, "eventType": "T"}', '{"id": 4, "eventType": "Pair"}');
+SELECT name, problem <> '' AS has_problem, try(format('remove_target(%L)', name)) FROM cxone_sync.targets ORDER BY name;
+TRUNCATE cxone_sync.dead_letters;
+DROP TABLE t, pairs;
+DROP TYPE pair;
+
+---- a default means the same whatever the settings are when it is looked at, and when it is used
+SET ROLE regress_owner;
+CREATE TABLE t (id text PRIMARY KEY, v text DEFAULT 'C:\temp', since date NOT NULL DEFAULT '2026-02-01', at timestamptz DEFAULT '2026-02-01 00:00:00+00', other text, updated_ts timestamptz, field_times jsonb);
+RESET ROLE;
+SET datestyle = 'SQL, DMY';
+SET escape_string_warning = off;
+DO $$ BEGIN SET standard_conforming_strings = off; EXCEPTION WHEN OTHERS THEN NULL; END $$; -- if the server still can
+SELECT try(E'add_target(\'t\', \'t\', \'{id}\', delete_types => \'{Gone}\')');
+SELECT deliver('{"id": 1, "v": "x", "since": "2020-01-01", "at": "2020-01-01T00:00:00Z", "timestamp": "2026-01-01T00:00:00Z"}', '{"id": 1, "other": "new", "timestamp": "2026-01-03T00:00:00Z"}');
+SET datestyle = 'ISO, MDY';
+RESET standard_conforming_strings;
+SELECT deliver('{"id": 1, "eventType": "Gone", "timestamp": "2026-01-02T00:00:00Z"}');
+SELECT * FROM t;
+SELECT try($$remove_target('t')$$);
+RESET datestyle;
+DROP TABLE t;
 
 -- two tables change places
 SET client_min_messages = warning;

@@ -486,6 +486,21 @@ SELECT cxone_sync.value_from_extra('of_type', 'v', format('{"v": "%s", "w": %s}'
 RESET ROLE;
 SELECT cxone_sync.remove_target('of_type');
 
+---- a reference that is checked at the commit is checked at once
+CREATE TABLE parents (id integer PRIMARY KEY);
+INSERT INTO parents VALUES (1);
+GRANT REFERENCES, SELECT ON parents TO regress_owner;
+SET ROLE regress_owner;
+CREATE TABLE referring (id text PRIMARY KEY, updated_ts timestamptz, extra jsonb);
+RESET ROLE;
+SELECT cxone_sync.add_target('referring', 'referring', '{id}', event_types => '{Referring}');
+SELECT deliver('{"eventType": "Referring", "id": "a", "parent": 1}', '{"eventType": "Referring", "id": "b", "parent": 2}');
+SET ROLE regress_owner;
+ALTER TABLE referring ADD COLUMN parent integer REFERENCES parents DEFERRABLE INITIALLY DEFERRED;
+RESET ROLE;
+CALL cxone_sync.fill_from_extra('referring', 'parent');
+SELECT id, parent, extra FROM referring ORDER BY id;
+
 DROP SCHEMA test CASCADE;
 DROP OWNED BY regress_owner;
 DROP EXTENSION cxone_sync;

@@ -79,6 +79,18 @@ RESET ROLE;
 SELECT id FROM cxone_sync.contact_records WHERE id = '9';
 DROP TABLE pg_temp.contact_records, pg_temp.dead_letters;
 DELETE FROM cxone_sync.dead_letters;
+-- a member of the owner's role may have it, also if it has to say so
+CREATE ROLE regress_member NOINHERIT IN ROLE cxone_sync;
+GRANT EXECUTE ON FUNCTION cxone_sync.ingest(jsonb) TO cxone_sync;
+SET SESSION AUTHORIZATION regress_member;
+CREATE TEMP TABLE staged AS SELECT '{"events": [{"id": "9"}]}'::jsonb AS payload;
+GRANT SELECT ON staged TO cxone_sync;
+SET ROLE cxone_sync;
+SELECT cxone_sync.ingest(payload) FROM staged;
+RESET SESSION AUTHORIZATION;
+DROP TABLE staged;
+REVOKE EXECUTE ON FUNCTION cxone_sync.ingest(jsonb) FROM cxone_sync;
+DROP ROLE regress_member;
 -- nor is there anything of the owner's for the session, or the next owner, to take for its own
 SELECT deliver('{"id": 11, "attempt": "CREATE DOMAIN pg_temp.text AS pg_catalog.text"}', '{"id": 12, "attempt": "CREATE TYPE pg_temp.jsonb AS ENUM ()"}',
     '{"id": 13, "attempt": "CREATE TYPE pg_temp.r AS RANGE (subtype = integer)"}', '{"id": 14, "attempt": "CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql RETURN 1"}',
@@ -108,6 +120,15 @@ INSERT INTO mine VALUES ('x');
 SELECT deliver('{"id": 7}');
 COMMIT;
 RESET ROLE;
+
+-- what a trigger defers is at once again
+CREATE TABLE parents (id integer PRIMARY KEY);
+CREATE TABLE children (parent integer REFERENCES parents DEFERRABLE);
+BEGIN;
+SELECT deliver('{"id": 17, "attempt": "SET CONSTRAINTS ALL DEFERRED"}');
+INSERT INTO children VALUES (1);
+ROLLBACK;
+DROP TABLE children, parents;
 
 -- what the caller has open is no trigger's: it may neither read on in a cursor, nor put another statement in its place
 CREATE TABLE inbox AS SELECT n AS id FROM generate_series(21, 25) AS n;

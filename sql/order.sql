@@ -335,6 +335,20 @@ SELECT event_key, sqlstate, message FROM cxone_sync.dead_letters ORDER BY id;
 SELECT * FROM regress_names.rows ORDER BY id;
 SELECT deliver(e('Row', 1, '{"id": "f", "w": "x"}'));
 SELECT id, w FROM regress_names.rows WHERE id = 'f';
+-- nor when it has the targets looked at anew, or acts behind the row; nor can it to their types
+TRUNCATE cxone_sync.dead_letters;
+SELECT deliver(e('Do', 1, '{"id": "8", "act": "ALTER SCHEMA regress_names RENAME TO regress_old; CREATE SCHEMA regress_names; CREATE TABLE regress_names.rows (LIKE regress_old.rows INCLUDING ALL); DO $d$ BEGIN PERFORM cxone_sync.value_from_extra(NULL, NULL, NULL); PERFORM cxone_sync.value_from_extra($$none$$, $$none$$, $${}$$); EXCEPTION WHEN undefined_object THEN NULL; END $d$"}'),
+    e('Row', 1, '{"id": "g", "w": "x"}'));
+SET ROLE regress_owner;
+DROP TRIGGER act ON doers;
+CREATE TRIGGER act AFTER INSERT ON doers FOR EACH ROW EXECUTE FUNCTION act();
+CREATE TYPE regress_names.st AS ENUM ('a', 'b');
+ALTER TABLE regress_names.rows ADD COLUMN st regress_names.st DEFAULT 'a';
+RESET ROLE;
+SELECT deliver(e('Do', 1, '{"id": "9", "act": "ALTER SCHEMA regress_names RENAME TO regress_old; CREATE SCHEMA regress_names; CREATE TABLE regress_names.rows (LIKE regress_old.rows INCLUDING ALL)"}'), e('Row', 1, '{"id": "h", "w": "x"}')),
+    deliver(e('Do', 1, '{"id": "10", "act": "ALTER TYPE regress_names.st RENAME TO old_st; CREATE DOMAIN regress_names.st AS text"}'), e('Row', 1, '{"id": "i", "st": "b"}'));
+SELECT event_key, sqlstate, message FROM cxone_sync.dead_letters ORDER BY id;
+SELECT id, st FROM regress_names.rows WHERE id > 'f' ORDER BY id;
 DROP SCHEMA regress_names CASCADE;
 REVOKE CREATE ON DATABASE :DBNAME FROM regress_owner;
 

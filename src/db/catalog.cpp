@@ -44,9 +44,7 @@ constexpr const char *version_query = "SELECT FROM cxone_sync.schema_versions LI
 /* The newest one; null until the first is read. */
 Catalog *catalog = nullptr;
 Oid config_tables[4] = {InvalidOid, InvalidOid, InvalidOid, InvalidOid};
-/* How many changes were told of, and how many the catalog knows. */
-uint64 changes_seen = 1;
-uint64 changes_read = 0;
+uint64 changes_seen = 0; /* how many were told of */
 bool is_reading = false;
 
 std::shared_ptr<const Mapping> &mapping_of_catalog() noexcept
@@ -664,7 +662,7 @@ void read_catalog()
     replace_catalog(targets, connected, context, tombstones_locked);
     is_reading = false;
     /* what has changed while it was read may be missing in it */
-    changes_read = changes_before;
+    catalog->changes = changes_before;
     MemoryContextSwitchTo(caller_context);
 }
 
@@ -717,7 +715,7 @@ const Catalog &open_catalog()
 {
     watch_catalog();
     lock_extension();
-    if (catalog == nullptr || catalog_is_stale() || any_lock_is_gone())
+    if (catalog == nullptr || has_changed_since(*catalog) || any_lock_is_gone())
         apart_from_session(read_catalog);
     call_with_end_of_context(unpin_catalog);
     catalog->pins++;
@@ -730,9 +728,9 @@ void begin_write()
     catalog->writes++;
 }
 
-bool catalog_is_stale() noexcept
+bool has_changed_since(const Catalog &opened) noexcept
 {
-    return changes_seen != changes_read;
+    return opened.changes != changes_seen;
 }
 
 void doubt_catalog() noexcept

@@ -29,6 +29,7 @@ struct Catalog {
     Target **targets;         /* ordered by name; as Mapping::targets() */
     Tables connected;         /* their groups rest on the foreign keys of these */
     WriterLock *writer_locks; /* as many, in the order in which they are to be taken */
+    uint64 changes;           /* how many were told of before it was read */
     bool tombstones_locked;   /* when it was read: what it says of lost rows is to be looked at again */
 };
 
@@ -42,8 +43,8 @@ struct Catalog {
  */
 const Catalog &open_catalog();
 
-/* True if something has changed since open_catalog(). */
-bool catalog_is_stale() noexcept;
+/* True if something has changed since that catalog was read. */
+bool has_changed_since(const Catalog &opened) noexcept;
 
 /* Has it read anew next time: something may have changed that no invalidation tells of. */
 void doubt_catalog() noexcept;

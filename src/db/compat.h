@@ -117,6 +117,16 @@ inline AclResult function_aclcheck(Oid function, Oid role)
 #endif
 }
 
+/* Since 16 a member may be kept from SET ROLE. */
+inline bool can_set_role(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return member_can_set_role(member, role);
+#else
+    return is_member_of_role(member, role);
+#endif
+}
+
 /* Since 16 walkers are declared with their parameters. */
 inline bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context)
 {

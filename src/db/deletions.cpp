@@ -1,10 +1,10 @@
 #include "core/delivery.h"
 
-#include "db/by_index.h"
 #include "db/deletions.h"
 #include "db/extension.h"
 #include "db/identity.h"
 #include "db/insert_triggers.h"
+#include "db/planning.h"
 #include "db/spi.h"
 #include "db/statements.h"
 #include "db/text.h"
@@ -154,9 +154,9 @@ void settle_by_tombstones(const Target *target, const List *key, Row *const *row
     const SavedIdentity saved = as_owner(own_table("tombstones", AccessShareLock).owner);
     if (plan == nullptr)
         plan = prepare_spi(find_statement, 3, tombstone_types, Planning::once);
-    plan_by_index(plan);
+    watch_planning(plan, nullptr, true);
     run_spi(plan, values, nullptr, SPI_OK_SELECT);
-    plan_by_index(nullptr);
+    unwatch_planning();
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool is_null;
         HeapTuple found = SPI_tuptable->vals[i];

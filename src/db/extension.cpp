@@ -10,6 +10,7 @@ extern "C" {
 #include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
+#include "storage/lock.h"
 #include "utils/reltrigger.h"
 }
 
@@ -104,21 +105,30 @@ void lock_own_table(const char *name, Oid relation, LOCKMODE lock)
     raise(error);
 }
 
+/* If it is free: DROP EXTENSION comes for it first, before it has locked what we need. */
+void try_lock_extension(Oid extension)
+{
+    LOCKTAG tag;
+
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
+    (void)LockAcquire(&tag, AccessShareLock, false, true);
+}
+
 /*
- * The lock on its table keeps DROP EXTENSION away until the transaction ends. That on the extension itself
- * would do so as well, but anybody can hold that one, by ALTER FUNCTION ... DEPENDS ON EXTENSION.
+ * The lock on its table keeps DROP EXTENSION away until the transaction ends. It may have come first, so the
+ * extension is looked up once more. The lock on the extension itself would do as well, but anybody can hold
+ * that one, by ALTER FUNCTION ... DEPENDS ON EXTENSION.
  */
 void lock_present_extension()
 {
-    constexpr const char *table = "target_config";
-    Oid locked = InvalidOid;
+    const Oid seen = find_extension();
+    const Oid config = find_relation("target_config");
 
-    /* the extension may have been made anew while the lock was waited for */
-    for (Oid seen; (seen = find_relation(table)) != locked; locked = seen) {
-        if (OidIsValid(seen))
-            lock_own_table(table, seen, AccessShareLock);
-    }
-    if (!OidIsValid(find_extension()))
+    if (OidIsValid(seen))
+        try_lock_extension(seen);
+    if (OidIsValid(config))
+        lock_own_table("target_config", config, AccessShareLock);
+    if (!OidIsValid(seen) || find_extension() != seen)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("extension \"%s\" does not exist in database \"%s\"", extension_name,
                                get_database_name(MyDatabaseId)),

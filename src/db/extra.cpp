@@ -8,6 +8,7 @@
 #include <climits>
 
 #include "db/catalog.h"
+#include "db/deferred.h"
 #include "db/held_delivery.h"
 #include "db/identity.h"
 #include "db/statements.h"
@@ -178,6 +179,7 @@ void fill_page(Fill *fill, int rows, PageResult *page)
     const int column = require_column(target, fill->column);
 
     check_same_key(fill, target);
+    check_constraints_at_once();
     const SavedIdentity saved = as_owner(target->owner);
     (void)pin_text_forms();
     const bool goes_on = fill->last_key != nullptr;

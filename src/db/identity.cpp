@@ -8,6 +8,7 @@ extern "C" {
 #include "catalog/pg_depend.h"
 #include "commands/trigger.h"
 #include "libpq/be-fsstubs.h"
+#include "parser/parser.h"
 #include "utils/array.h"
 #include "utils/float.h"
 #include "utils/portal.h"
@@ -225,7 +226,7 @@ bool has_temporary_objects()
 
 bool caller_has_rights_of(Oid owner)
 {
-    return has_privs_of_role(GetUserId(), owner) && has_privs_of_role(GetSessionUserId(), owner);
+    return has_privs_of_role(GetUserId(), owner) && compat::can_set_role(GetSessionUserId(), owner);
 }
 
 void pin_setting(const char *name, const char *value)
@@ -242,6 +243,8 @@ SavedIdentity as_owner(Oid owner)
                                       SECURITY_RESTRICTED_OPERATION);
     saved.settings_level = NewGUCNestLevel();
     pin_setting("search_path", "pg_catalog, pg_temp");
+    if (!standard_conforming_strings)
+        pin_setting("standard_conforming_strings", "on");
     if (!Array_nulls)
         pin_setting("array_nulls", "on");
     if (!row_security)

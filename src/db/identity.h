@@ -15,9 +15,10 @@ struct SavedIdentity {
  * Makes the session act as `owner` in a security-restricted operation with a pinned search_path: triggers,
  * defaults and input functions are somebody's code, which gets the owner's rights and no others, and can
  * change no setting for longer than this. Pinned as well is what says how a value or a statement is read:
- * array_nulls, row_security, intervalstyle, xmloption, and extra_float_digits, by which the fields of a row
- * type pass. The same that PostgreSQL does for maintenance commands (usercontext.c, guc.c:
- * RestrictSearchPath). An error needs no clean-up: the end of the transaction undoes all.
+ * standard_conforming_strings, array_nulls, row_security, intervalstyle, xmloption, and extra_float_digits,
+ * by which the fields of a row type pass. The same that PostgreSQL does for maintenance commands
+ * (usercontext.c, guc.c: RestrictSearchPath). An error needs no clean-up: the end of the transaction undoes
+ * all.
  */
 SavedIdentity as_owner(Oid owner);
 void back_to(const SavedIdentity &saved);
@@ -41,7 +42,7 @@ template <typename Work> void apart_from_session(Work work)
  * anything. */
 bool has_temporary_objects();
 
-/* Of the session's user as well, whose objects these may be. */
+/* And the session's user, whose objects those may be, can have them. */
 bool caller_has_rights_of(Oid owner);
 
 /* Sets it until AtEOXact_GUC() for the level of NewGUCNestLevel() under way. */

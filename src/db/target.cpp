@@ -11,13 +11,14 @@
 #include "db/extension.h"
 #include "db/guard.h"
 #include "db/identity.h"
+#include "db/names.h"
 #include "db/near_miss.h"
 #include "db/surroundings.h"
+#include "db/text.h"
 extern "C" {
 #include "catalog/partition.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
-#include "common/hashfn.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/ruleutils.h"
@@ -765,10 +766,10 @@ void describe_table(Target *target, Relation relation)
 
     target->owner = relation->rd_rel->relowner;
     watch(target, AUTHOID, target->owner);
-    target->schema = MemoryContextStrdup(target->context, get_namespace_name(RelationGetNamespace(relation)));
     target->table = MemoryContextStrdup(
-        target->context, quote_qualified_identifier(target->schema, RelationGetRelationName(relation)));
-    target->names_hash = hash_names(relation);
+        target->context, quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+                                                    RelationGetRelationName(relation)));
+    note_names(target, relation);
     if (relation->rd_rel->relispartition)
         target->ancestors = get_partition_ancestors(RelationGetRelid(relation));
     target->has_insert_triggers = relation->trigdesc != nullptr && relation->trigdesc->trig_insert_before_row;
@@ -859,19 +860,6 @@ bool is_field_times(Form_pg_attribute attribute)
            !is_computed(attribute);
 }
 
-uint32 hash_names(Relation relation)
-{
-    const auto add = [](uint32 hash, const char *name) {
-        return hash_combine(hash, string_hash(name, NAMEDATALEN));
-    };
-    TupleDesc row = RelationGetDescr(relation);
-    uint32 hash = add(RelationGetNamespace(relation), RelationGetRelationName(relation));
-
-    for (int i = 0; i < row->natts; i++)
-        hash = add(hash, NameStr(TupleDescAttr(row, i)->attname));
-    return hash;
-}
-
 bool refuse(Target *target, int sqlerrcode, const char *hint, const char *format, ...)
 {
     char text[1024];
@@ -913,6 +901,7 @@ void describe_target(Target *target)
     target->table = MemoryContextStrdup(target->context, "");
     const bool ok = in_any_subtransaction(CurrentMemoryContext, error, [target] {
         pin_setting("lock_timeout", "1");
+        (void)pin_text_forms(); /* a default is kept as a text, and read under other settings */
         describe_present(target);
     });
     if (ok)
@@ -921,7 +910,7 @@ void describe_target(Target *target)
     target->is_locked = error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
     if (target->is_locked)
         return;
-    if (concerns_everything(error.sqlerrcode) || is_transient(error.sqlerrcode))
+    if (is_transient(error.sqlerrcode))
         raise(error);
     refuse(target, error.sqlerrcode,
            error.hint[0] != '\0' ? error.hint : "See what its columns, defaults and constraints are made of.",

@@ -89,10 +89,10 @@ struct Target {
     TargetConfig config;
     TargetProblem problem;
     Oid owner;
-    char *table;       /* schema-qualified and quoted */
-    char *schema;      /* its name alone */
-    uint32 names_hash; /* hash_names() */
-    int column_count;  /* as Mapping's, in the same order */
+    char *table;        /* schema-qualified and quoted */
+    uint32 table_names; /* what it is called (names.h) */
+    uint32 other_names;
+    int column_count; /* as Mapping's, in the same order */
     TargetColumn *columns;
     int key_count;
     KeyColumn *keys;
@@ -196,9 +196,6 @@ enum TableLock : uint16 { lock_of_deletions = 1, lock_of_writers = 2 };
  * definition, if it exists. What makes it unusable is in target->problem.
  */
 void describe_target(Target *target);
-
-/* Of the names by which statements know the table in its schema: its own and its columns'. */
-uint32 hash_names(Relation relation);
 
 /* Notes what is wrong, if it is the first thing. */
 void set_problem(TargetProblem &problem, int sqlerrcode, const char *message, const char *hint);

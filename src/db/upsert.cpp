@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "db/by_index.h"
 #include "db/catalog.h"
 #include "db/identity.h"
 #include "db/insert_triggers.h"
+#include "db/planning.h"
 #include "db/spi.h"
 #include "db/statements.h"
 #include "db/text.h"
@@ -606,13 +606,13 @@ void run_and_receive(SPIPlanPtr plan, const Parameters &parameters, RowReceiver 
     PG_TRY();
     {
         current_receiver = receiver;
-        plan_by_index(receiver->by_key ? nullptr : plan);
+        watch_planning(plan, receiver->target, !receiver->by_key);
         check_spi(SPI_execute_plan_extended(plan, &options), expected, "a prepared statement");
     }
     PG_FINALLY();
     {
         current_receiver = outer;
-        plan_by_index(nullptr);
+        unwatch_planning();
     }
     PG_END_TRY();
     MemoryContextSwitchTo(caller_context);

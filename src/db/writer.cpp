@@ -33,6 +33,7 @@
 #include "db/extension.h"
 #include "db/guard.h"
 #include "db/identity.h"
+#include "db/names.h"
 #include "db/spi.h"
 #include "db/upsert.h"
 #include "db/writer.h"
@@ -551,43 +552,13 @@ void write_run(const Batch *batch, Row **rows, int count)
     raise_other_key(target);
 }
 
-/* Of a schema that has not got the name that it had: nothing keeps another session from that. */
-bool is_renamed_by_others(Oid schema)
+void check_all_names(const Batch *batch)
 {
-    HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-
-    if (!HeapTupleIsValid(tuple))
-        return false;
-    const bool by_us = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
-    ReleaseSysCache(tuple);
-    return !by_us;
-}
-
-/*
- * PostgreSQL lets nobody alter a table that is in use, but rename it. What a trigger has renamed later
- * statements would not find, or find another table in its place.
- */
-void check_names(const Batch *batch)
-{
+    if (!has_changed_since(*batch->catalog))
+        return;
     for (int i = 0; i < batch->catalog->count; i++) {
-        const Target *target = batch->catalog->targets[i];
-        Relation relation = batch->relations[i];
-
-        if (relation == nullptr)
-            continue;
-        const char *schema = get_namespace_name(RelationGetNamespace(relation));
-        const bool in_schema = schema != nullptr && strcmp(schema, target->schema) == 0;
-        if (hash_names(relation) != target->names_hash ||
-            (!in_schema && !is_renamed_by_others(RelationGetNamespace(relation))))
-            ereport(ERROR,
-                    (errcode(ERRCODE_OBJECT_IN_USE),
-                     errmsg("a trigger has renamed table %s, its schema or a column of it, while events "
-                            "are written to it",
-                            target->table),
-                     errhint("Have it done by a job of its own.")));
-        if (!in_schema)
-            ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-                            errmsg("the schema of table %s was renamed meanwhile", target->table)));
+        if (batch->relations[i] != nullptr)
+            check_names(batch->catalog->targets[i]);
     }
 }
 
@@ -608,8 +579,7 @@ void write_rows(Batch *batch, int count)
             check_constraints_at_once();
         last = rows[first]->target;
         write_run(batch, rows + first, next - first);
-        if (catalog_is_stale())
-            check_names(batch);
+        check_all_names(batch); /* here it is known whose event's trigger has changed them */
     }
 }
 
@@ -787,6 +757,8 @@ void settle_rows(Batch *batch, int begin, int end)
     if (is_transient(error.sqlerrcode))
         raise(error);
     if (end - begin == 1) {
+        if (doubts_target(error.sqlerrcode))
+            check_all_names(batch);
         batch->rows[begin].fault = fault_of(error);
         return;
     }
@@ -1150,35 +1122,45 @@ void look_at_other_tables(Batch *batch)
     }
 }
 
-void lock_tables(Batch *batch)
+/* True if all that is needed was locked before; `locked` are tables that are. */
+bool lock_tables(Batch *batch, List **locked)
 {
+    bool knew_all = true;
+
     for (int i = 0; i < batch->catalog->count; i++) {
         Target *target = batch->catalog->targets[i];
+        const Oid relation = lock_in_the_way(target);
 
-        if (!batch->needs[i] || target->problem.sqlerrcode != 0 || lock_table(batch, target))
+        if (!batch->needs[i] || target->problem.sqlerrcode != 0 || list_member_oid(*locked, relation))
             continue;
+        if (lock_table(batch, target)) {
+            *locked = lappend_oid(*locked, relation);
+            knew_all = false;
+            continue;
+        }
         batch->result->any_table_locked = true;
         postpone_target(batch, i,
                         lock_on("the table of target \"%s\" is locked", target,
                                 "Look for who holds the lock in pg_locks."));
     }
+    return knew_all;
 }
 
 /*
  * Opens the catalog and locks what the deliveries need. While a lock is waited for the definition may change;
- * then all is done once more, by the new one.
+ * then all is done once more, by the new one. What changes when all is locked is no matter of these tables.
  */
 void prepare_targets(Batch *batch)
 {
     constexpr int max_turns = 10;
+    List *locked = NIL;
 
     for (int turn = 0; turn < max_turns; turn++) {
         batch->catalog = &open_catalog();
         for (int i = 0; i < batch->count; i++)
             map_again_if_changed(batch->deliveries[i]);
         find_needed_targets(batch);
-        lock_tables(batch);
-        if (!catalog_is_stale()) {
+        if (lock_tables(batch, &locked) || !has_changed_since(*batch->catalog)) {
             begin_write();
             look_at_other_tables(batch);
             find_needed_targets(batch);
@@ -1534,6 +1516,9 @@ void prepare_and_write(Batch *batch)
     MemoryContextSwitchTo(context);
     batch->result->reached_rows = true;
     write_batch(batch);
+    /* what a trigger has deferred would be so for the caller */
+    if (batch->pace == Pace::waiting && needs_triggers(batch))
+        check_constraints_at_once();
     SPI_finish();
     MemoryContextSwitchTo(context);
     release_tables(batch);
