@@ -187,10 +187,16 @@ SPIPlanPtr prepare_for(const Target *target, const Row *row, StatementText state
     return prepare_spi(statement(target, columns, count, form), all, types, planning);
 }
 
+/* Citus chooses the shards by the parameters. */
+Planning planning_of_insert(const Target *target)
+{
+    return target->is_distributed ? Planning::as_needed : Planning::once;
+}
+
 /* How statements that look for rows are planned. */
 Planning planning_of(const Target *target)
 {
-    return target->is_partitioned ? Planning::each_time : Planning::once;
+    return target->is_partitioned ? Planning::each_time : planning_of_insert(target);
 }
 
 SavedPlan *make_plan(Target *target, const Row *row, Form form)
@@ -758,7 +764,7 @@ void run_upsert(Target *target, SavedPlan *plan, Row *const *rows, int count)
 
     forget_standing(rows, count);
     if (plan->upsert == nullptr)
-        plan->upsert = prepare_for(target, rows[0], upsert_statement, plan->form, Planning::once);
+        plan->upsert = prepare_for(target, rows[0], upsert_statement, plan->form, planning_of_insert(target));
     const RowReceiver receiver =
         run_for_rows(plan->upsert, target, rows, count, parameters, returns ? receive_key : nullptr,
                      returns ? SPI_OK_INSERT_RETURNING : SPI_OK_INSERT);
