@@ -204,11 +204,8 @@ void read_more(List *targets, MemoryContext context, const char *query,
     for (uint64 i = 0; i < result->numvals; i++) {
         const ResultRow row = {result->vals[i], result->tupdesc};
         char *name = text_of(row, 1);
-        ListCell *cell;
 
-        foreach (cell, targets) {
-            auto *target = static_cast<Target *>(lfirst(cell));
-
+        for (auto *target : Each<Target *>(targets)) {
             if (strcmp(target->config.name, name) == 0)
                 take(target->config, row);
         }
@@ -239,11 +236,10 @@ bool try_to_lock_tombstones()
         return true;
     List *indexes = RelationGetIndexList(tombstones);
     RelationClose(tombstones);
-    ListCell *cell;
     bool ok = true;
 
-    foreach (cell, indexes)
-        ok = ok && ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock);
+    for (const Oid index : Each<Oid>(indexes))
+        ok = ok && ConditionalLockRelationOid(index, AccessShareLock);
     return ok;
 }
 
@@ -251,12 +247,11 @@ List *copy_keys(const List *keys)
 {
     List *copies = NIL;
 
-    for (int i = 0; i < list_length(keys); i++) {
-        const auto *key = static_cast<const List *>(list_nth(keys, i));
+    for (const auto *key : Each<List *>(keys)) {
         List *copy = NIL;
 
-        for (int k = 0; k < list_length(key); k++)
-            copy = lappend(copy, pstrdup(static_cast<const char *>(list_nth(key, k))));
+        for (const auto *column : Each<char *>(key))
+            copy = lappend(copy, pstrdup(column));
         copies = lappend(copies, copy);
     }
     return copies;
@@ -281,14 +276,11 @@ void take_what_was_known(Target *target)
 bool read_tombstone_keys(List *targets, MemoryContext context)
 {
     const bool is_known = try_to_lock_tombstones();
-    ListCell *cell;
 
     if (is_known)
         read_more(targets, context, tombstone_keys_query, take_tombstone_key);
     MemoryContextSwitchTo(context);
-    foreach (cell, targets) {
-        auto *target = static_cast<Target *>(lfirst(cell));
-
+    for (auto *target : Each<Target *>(targets)) {
         if (is_known)
             target->may_lose_rows = target->config.tombstone_keys != NIL;
         else
@@ -352,17 +344,10 @@ List *read_targets(MemoryContext context, bool *tombstones_locked)
 /* Deletions of one target of a table concern all of them. */
 void share_deletion_keys(const List *targets)
 {
-    ListCell *x;
-    ListCell *y;
-
-    foreach (x, targets) {
-        const auto *a = static_cast<Target *>(lfirst(x));
-
-        foreach (y, targets) {
-            TargetConfig &b = static_cast<Target *>(lfirst(y))->config;
-
-            if (a->config.relation == b.relation && deletes_rows(a))
-                b.deletion_keys = lappend(b.deletion_keys, a->config.key_columns);
+    for (const auto *a : Each<Target *>(targets)) {
+        for (auto *b : Each<Target *>(targets)) {
+            if (a->config.relation == b->config.relation && deletes_rows(a))
+                b->config.deletion_keys = lappend(b->config.deletion_keys, a->config.key_columns);
         }
     }
 }
@@ -395,10 +380,8 @@ void describe_if_unlocked(Target *target)
 
 bool share_a_type(const List *a, const List *b)
 {
-    ListCell *cell;
-
-    foreach (cell, a) {
-        if (is_in(b, static_cast<char *>(lfirst(cell))))
+    for (const auto *type : Each<char *>(a)) {
+        if (is_in(b, type))
             return true;
     }
     return false;
@@ -428,10 +411,8 @@ bool overlap(const TargetConfig &a, const TargetConfig &b)
 
 bool keep_other_columns(const Target *a, const Target *b)
 {
-    ListCell *cell;
-
-    foreach (cell, a->config.kept_columns) {
-        if (!is_in(b->config.kept_columns, static_cast<char *>(lfirst(cell))))
+    for (const auto *column : Each<char *>(a->config.kept_columns)) {
+        if (!is_in(b->config.kept_columns, column))
             return true;
     }
     return list_length(a->config.kept_columns) != list_length(b->config.kept_columns);
@@ -486,12 +467,10 @@ void note_conflict(const Target *target, const Target *other, TargetProblem &pro
 /* Of two that do not go together the later one is to blame. */
 void note_conflicts(const List *targets, Target *target)
 {
-    ListCell *cell;
-
-    foreach (cell, targets) {
-        if (lfirst(cell) == target)
+    for (const auto *other : Each<Target *>(targets)) {
+        if (other == target)
             return;
-        note_conflict(target, static_cast<Target *>(lfirst(cell)), target->problem);
+        note_conflict(target, other, target->problem);
     }
 }
 
@@ -499,8 +478,8 @@ void note_conflicts(const List *targets, Target *target)
 
 void copy_texts(const List *list, std::vector<std::string> &texts)
 {
-    for (int i = 0; i < list_length(list); i++)
-        texts.emplace_back(static_cast<const char *>(list->elements[i].ptr_value));
+    for (const auto *text : Each<char *>(list))
+        texts.emplace_back(text);
 }
 
 InnerValues inner_values(const InnerValuesOfType *type)
@@ -512,9 +491,8 @@ InnerValues inner_values(const InnerValuesOfType *type)
     if (type->name != nullptr)
         values.name = type->name;
     values.shape = type->shape;
-    for (int i = 0; i < list_length(type->fields); i++)
-        values.fields.push_back(
-            inner_values(static_cast<InnerValuesOfType *>(type->fields->elements[i].ptr_value)));
+    for (const auto *field : Each<InnerValuesOfType *>(type->fields))
+        values.fields.push_back(inner_values(field));
     return values;
 }
 
@@ -645,15 +623,12 @@ void read_catalog()
     MemoryContext context = AllocSetContextCreate(caller_context, "cxone_sync catalog", ALLOCSET_SMALL_SIZES);
     const uint64 changes_before = changes_seen;
     bool tombstones_locked;
-    ListCell *cell;
 
     is_reading = true; /* an error leaves it so until the next reading, which is due then anyway */
     MemoryContextSwitchTo(context);
     List *targets = read_targets(context, &tombstones_locked);
     share_deletion_keys(targets);
-    foreach (cell, targets) {
-        auto *target = static_cast<Target *>(lfirst(cell));
-
+    for (auto *target : Each<Target *>(targets)) {
         describe_if_unlocked(target);
         MemoryContextSwitchTo(context);
         note_conflicts(targets, target);

@@ -58,11 +58,10 @@ bool find_value(const Row *row, int column, Datum *value)
 
 bool has_key(const Row *row, const List *key)
 {
-    const ListCell *cell;
     Datum value;
 
-    foreach (cell, key) {
-        if (!find_value(row, lfirst_int(cell), &value))
+    for (const int column : Each<int>(key)) {
+        if (!find_value(row, column, &value))
             return false;
     }
     return true;

@@ -284,11 +284,13 @@ constexpr const char *copy_query =
     "FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a "
     "WHERE p.oid = $1 AND a.grantee <> p.proowner ORDER BY 1";
 
-/* Runs each statement that the query makes. */
+/* Runs each statement that the query makes, as whoever runs the script. */
 void run_made_statements(const char *query, int count, Datum *objects)
 {
     Oid types[] = {OIDOID, OIDOID};
 
+    connect_spi();
+    const SavedIdentity saved = as_owner(GetUserId());
     run_spi(query, count, types, objects, nullptr, SPI_OK_SELECT);
     const SPITupleTable *made = SPI_tuptable;
     const uint64 rows = SPI_processed;
@@ -296,6 +298,8 @@ void run_made_statements(const char *query, int count, Datum *objects)
         const char *statement = SPI_getvalue(made->vals[i], made->tupdesc, 1);
         check_spi(SPI_execute(statement, false, 0), SPI_OK_UTILITY, statement);
     }
+    back_to(saved);
+    SPI_finish();
 }
 
 } // namespace
@@ -439,11 +443,7 @@ Datum cxone_sync_reset_privileges(PG_FUNCTION_ARGS)
     using namespace cxone_sync;
     Datum own = ObjectIdGetDatum(fcinfo->flinfo->fn_oid);
 
-    connect_spi();
-    const SavedIdentity saved = as_owner(GetUserId());
     run_made_statements(revoke_query, 1, &own);
-    back_to(saved);
-    SPI_finish();
     PG_RETURN_VOID();
 }
 
@@ -454,13 +454,9 @@ Datum cxone_sync_copy_privileges(PG_FUNCTION_ARGS)
     Datum functions[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
     const bool is_script = creating_extension;
 
-    connect_spi();
-    const SavedIdentity saved = as_owner(GetUserId());
     creating_extension = false;
     run_made_statements(copy_query, lengthof(functions), functions);
     creating_extension = is_script;
-    back_to(saved);
-    SPI_finish();
     PG_RETURN_VOID();
 }
 

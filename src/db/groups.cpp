@@ -95,14 +95,13 @@ void list_tables(ForeignKeys *all, const List *targets)
 {
     Oid *oids = static_cast<Oid *>(palloc((2 * all->count + list_length(targets) + 1) * sizeof(Oid)));
     int count = 0;
-    ListCell *cell;
 
     for (int i = 0; i < all->count; i++) {
         oids[count++] = all->keys[i].referencing;
         oids[count++] = all->keys[i].referenced;
     }
-    foreach (cell, targets)
-        oids[count++] = table_of(static_cast<Target *>(lfirst(cell)));
+    for (const auto *target : Each<Target *>(targets))
+        oids[count++] = table_of(target);
     std::sort(oids, oids + count);
     all->tables = {oids, static_cast<int>(std::unique(oids, oids + count) - oids)};
 }
@@ -196,18 +195,12 @@ void group_by_label(const ForeignKeys *all, const List *targets)
 /* Flags that hold for all of a group if they hold for one of it. */
 void spread_flags(const ForeignKeys *all, const List *targets)
 {
-    ListCell *x;
-    ListCell *y;
-
-    foreach (x, targets) {
-        const auto *a = static_cast<Target *>(lfirst(x));
+    for (const auto *a : Each<Target *>(targets)) {
         bool updates_others = false;
 
         for (int i = 0; i < all->count; i++)
             updates_others |= all->keys[i].referenced == table_of(a) && may_update(a, all->keys[i].updated);
-        foreach (y, targets) {
-            auto *b = static_cast<Target *>(lfirst(y));
-
+        for (auto *b : Each<Target *>(targets)) {
             if (a->group != b->group)
                 continue;
             b->is_ordered |= updates_others;
@@ -223,12 +216,8 @@ void rank_targets(const List *targets)
     const int count = list_length(targets);
 
     for (int turn = 0; turn < count; turn++) {
-        for (int i = 0; i < count; i++) {
-            auto *child = static_cast<Target *>(list_nth(targets, i));
-
-            for (int j = 0; j < count; j++) {
-                const auto *parent = static_cast<Target *>(list_nth(targets, j));
-
+        for (auto *child : Each<Target *>(targets)) {
+            for (const auto *parent : Each<Target *>(targets)) {
                 if (child->config.relation != parent->config.relation &&
                     list_member_oid(child->references, parent->config.relation))
                     child->rank = Max(child->rank, Min(parent->rank + 1, count));
@@ -244,12 +233,10 @@ Tables connected_tables(const ForeignKeys *all, const List *targets)
     Tables connected = {.oids = oids, .count = 0};
 
     for (int i = 0; i < all->tables.count; i++) {
-        ListCell *cell;
         bool is_connected = false;
 
-        foreach (cell, targets)
-            is_connected |= label_of(all, table_of(static_cast<Target *>(lfirst(cell)))) ==
-                            label_of(all, all->tables.oids[i]);
+        for (const auto *target : Each<Target *>(targets))
+            is_connected |= label_of(all, table_of(target)) == label_of(all, all->tables.oids[i]);
         if (is_connected)
             oids[connected.count++] = all->tables.oids[i];
     }

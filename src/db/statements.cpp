@@ -146,10 +146,8 @@ const char *extra_name(const Target *target)
 
 void append_texts(StringInfo sql, const List *texts, const char *&separator)
 {
-    ListCell *cell;
-
-    foreach (cell, texts) {
-        appendStringInfo(sql, "%s%s", separator, quote_literal_cstr(static_cast<char *>(lfirst(cell))));
+    for (const auto *text : Each<char *>(texts)) {
+        appendStringInfo(sql, "%s%s", separator, quote_literal_cstr(text));
         separator = ", ";
     }
 }

@@ -72,13 +72,9 @@ bool concerns(const RowSecurityPolicy *policy, Oid role)
 
 bool some_policy_permits(Relation relation, Oid role, char command)
 {
-    ListCell *cell;
-
     if (relation->rd_rsdesc == nullptr)
         return false;
-    foreach (cell, relation->rd_rsdesc->policies) {
-        const auto *policy = static_cast<RowSecurityPolicy *>(lfirst(cell));
-
+    for (const auto *policy : Each<RowSecurityPolicy *>(relation->rd_rsdesc->policies)) {
         if (policy->permissive && (policy->polcmd == '*' || policy->polcmd == command) &&
             concerns(policy, role))
             return true;
@@ -352,7 +348,6 @@ bool look_at_calls(Node *node, void *calls)
 bool check_calls(Target *target, Node *expression, const char *whose)
 {
     Calls calls = {.owner = target->owner};
-    ListCell *cell;
 
     (void)look_at_calls(expression, &calls);
     target->is_ordered |= calls.act_on_tables;
@@ -365,13 +360,13 @@ bool check_calls(Target *target, Node *expression, const char *whose)
                                format_procedure_qualified(calls.forbidden), owner),
                       "the owner of table %s may not execute function %s, which %s calls", target->table,
                       format_procedure_qualified(calls.forbidden), whose);
-    foreach (cell, calls.sequences) {
+    for (const Oid sequence : Each<Oid>(calls.sequences)) {
         /* either will do, as for nextval() */
-        if (pg_class_aclcheck(lfirst_oid(cell), target->owner, ACL_USAGE | ACL_UPDATE) != ACLCHECK_OK)
+        if (pg_class_aclcheck(sequence, target->owner, ACL_USAGE | ACL_UPDATE) != ACLCHECK_OK)
             return refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
-                          psprintf("Run GRANT USAGE ON SEQUENCE %s TO %s.", name_of(lfirst_oid(cell)), owner),
+                          psprintf("Run GRANT USAGE ON SEQUENCE %s TO %s.", name_of(sequence), owner),
                           "the owner of table %s may not use sequence %s, which %s draws from", target->table,
-                          name_of(lfirst_oid(cell)), whose);
+                          name_of(sequence), whose);
     }
     return true;
 }
@@ -653,21 +648,19 @@ void look_at_part(Target *target, Relation top, Oid part)
 /* PostgreSQL looks for a row that is referred to as the owner of its table. */
 void check_references(Target *target)
 {
-    ListCell *cell;
-
-    foreach (cell, target->references) {
-        const Oid schema = get_rel_namespace(lfirst_oid(cell));
+    for (const Oid referenced : Each<Oid>(target->references)) {
+        const Oid schema = get_rel_namespace(referenced);
 
         if (!OidIsValid(schema)) /* a partition's, which is not locked */
             continue;
-        const Oid owner = owner_of(lfirst_oid(cell));
+        const Oid owner = owner_of(referenced);
         if (compat::schema_aclcheck(schema, owner, ACL_USAGE) != ACLCHECK_OK)
             refuse(target, ERRCODE_INSUFFICIENT_PRIVILEGE,
                    psprintf("Run GRANT USAGE ON SCHEMA %s TO %s.",
                             quote_identifier(get_namespace_name(schema)),
                             quote_identifier(GetUserNameFromId(owner, false))),
                    "the owner of table %s, which table %s refers to, may not use its schema",
-                   name_of(lfirst_oid(cell)), target->table);
+                   name_of(referenced), target->table);
     }
 }
 
@@ -827,11 +820,10 @@ bool check_expressions(Target *target, Relation relation)
 bool has_acting_triggers(Oid relation)
 {
     List *tables = parts_of(relation);
-    ListCell *cell;
     bool act = false;
 
-    foreach (cell, lappend_oid(tables, relation)) {
-        for_each_row(TriggerRelationId, TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, lfirst_oid(cell),
+    for (const Oid table : Each<Oid>(lappend_oid(tables, relation))) {
+        for_each_row(TriggerRelationId, TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, table,
                      [&act](HeapTuple tuple, TupleDesc) {
                          const auto *trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
                          act |= !trigger->tgisinternal && trigger->tgenabled != TRIGGER_DISABLED &&

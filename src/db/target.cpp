@@ -389,10 +389,8 @@ List *key_of(const Target *target, const List *names, bool are_lasting)
 /* A key of which the target's events cannot have all columns tells nothing of them. */
 void add_deletion_keys(Target *target, const List *keys, bool are_lasting)
 {
-    const ListCell *cell;
-
-    foreach (cell, keys) {
-        List *key = key_of(target, static_cast<List *>(lfirst(cell)), are_lasting);
+    for (const auto *names : Each<List *>(keys)) {
+        List *key = key_of(target, names, are_lasting);
 
         if (key != NIL && !list_member(target->deletion_keys, key))
             target->deletion_keys = lappend(target->deletion_keys, key);
@@ -408,12 +406,9 @@ void find_deletion_keys(Target *target)
 
 bool describe_key(Target *target, Relation relation)
 {
-    ListCell *cell;
-
     target->keys = static_cast<KeyColumn *>(
         MemoryContextAllocZero(target->context, list_length(target->config.key_columns) * sizeof(KeyColumn)));
-    foreach (cell, target->config.key_columns) {
-        const char *name = static_cast<char *>(lfirst(cell));
+    for (const auto *name : Each<char *>(target->config.key_columns)) {
         KeyColumn *key = &target->keys[target->key_count];
 
         if (!check_key_column(target, relation, name))
@@ -591,10 +586,7 @@ bool check_own_columns(Target *target, Relation relation)
 /* What was a slip when it was configured may be a column that was dropped, later. */
 void check_kept_columns(Target *target, Relation relation)
 {
-    ListCell *cell;
-
-    foreach (cell, target->config.kept_columns) {
-        const char *name = static_cast<char *>(lfirst(cell));
+    for (const auto *name : Each<char *>(target->config.kept_columns)) {
         const Form_pg_attribute attribute = attribute_named(relation, name);
 
         if (attribute == nullptr) {
@@ -616,11 +608,7 @@ void check_kept_columns(Target *target, Relation relation)
 /* An event writes a row or deletes one. */
 bool check_types(Target *target)
 {
-    ListCell *cell;
-
-    foreach (cell, target->config.delete_types) {
-        const char *type = static_cast<char *>(lfirst(cell));
-
+    for (const auto *type : Each<char *>(target->config.delete_types)) {
         if (is_in(target->config.event_types, type))
             return refuse(target, ERRCODE_INVALID_PARAMETER_VALUE, "Take it out of one of them.",
                           "type \"%s\" is in event_types and in delete_types of target \"%s\"", type,
@@ -674,14 +662,13 @@ bool check_mapped_paths(Target *target)
 {
     ListCell *name;
     ListCell *paths;
-    ListCell *path;
 
     forboth(name, target->config.mapped_columns, paths, target->config.mapped_paths)
     {
         const char *whose = psprintf(" of column \"%s\"", static_cast<char *>(lfirst(name)));
 
-        foreach (path, static_cast<List *>(lfirst(paths))) {
-            if (!check_path(target, "path", static_cast<char *>(lfirst(path)), whose, false))
+        for (const auto *path : Each<char *>(static_cast<List *>(lfirst(paths)))) {
+            if (!check_path(target, "path", path, whose, false))
                 return false;
         }
     }
@@ -730,10 +717,7 @@ bool check_deletions(Target *target)
 
 bool check_mapped_columns(Target *target, Relation relation)
 {
-    ListCell *cell;
-
-    foreach (cell, target->config.mapped_columns) {
-        const char *name = static_cast<char *>(lfirst(cell));
+    for (const auto *name : Each<char *>(target->config.mapped_columns)) {
         const Form_pg_attribute attribute = attribute_named(relation, name);
 
         if (attribute == nullptr)
@@ -824,10 +808,8 @@ void forget_description(Target *target)
 
 bool is_in(const List *names, const char *name)
 {
-    ListCell *cell;
-
-    foreach (cell, names) {
-        if (strcmp(static_cast<char *>(lfirst(cell)), name) == 0)
+    for (const auto *one : Each<char *>(names)) {
+        if (strcmp(one, name) == 0)
             return true;
     }
     return false;

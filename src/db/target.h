@@ -2,7 +2,7 @@
 
 #include "core/shape.h"
 
-#include "db/pg.h"
+#include "db/each.h"
 
 namespace cxone_sync {
 
@@ -105,8 +105,7 @@ struct Target {
     List *kept_names;    /* lasting names of the columns that no event writes: char * */
     bool is_distributed; /* Citus keeps its rows, on other servers */
     List *ancestors;     /* OIDs of the tables whose partition the table is */
-    /* their changes concern it: relations behind row types, sequences of defaults; and owner, types, domains
-     */
+    /* their changes concern it: those behind row types and defaults; its owner, types and their domains */
     List *relations; /* OIDs */
     List *hashes;    /* by which caches tell of a change */
     Oid blocker;     /* while is_locked: the table whose lock is in the way; 0: it is not known which */
