@@ -77,7 +77,7 @@ void on_relation_change(Datum, Oid relation)
 }
 
 /*
- * A schema was renamed, say, or a function: names that are kept as text may be others now. Or a role was
+ * A schema was renamed, say, or an enum's value: names that are kept as text may be others now. Or a role was
  * granted, and another policy concerns the owner.
  */
 void on_name_change(Datum, int, uint32)
@@ -86,9 +86,9 @@ void on_name_change(Datum, int, uint32)
 }
 
 /*
- * An owner may have become a superuser, or be one no more, or a type is another now; `hash` tells which one,
- * 0 that all may be. Each table that anybody makes, a temporary one too, brings types of its own, so only
- * those that targets watch count.
+ * An owner may have become a superuser, or be one no more, or a type or a function is another now; `hash`
+ * tells which one, 0 that all may be. Anybody makes functions and, with each table, types, so only those that
+ * targets watch count.
  */
 void on_object_change(Datum, int, uint32 hash)
 {
@@ -665,7 +665,7 @@ void watch_catalog()
     if (!watching) {
         CacheRegisterRelcacheCallback(on_relation_change, 0);
         CacheRegisterSyscacheCallback(NAMESPACEOID, on_name_change, 0);
-        CacheRegisterSyscacheCallback(PROCOID, on_name_change, 0);
+        CacheRegisterSyscacheCallback(PROCOID, on_object_change, 0);
         CacheRegisterSyscacheCallback(ENUMOID, on_name_change, 0);
         CacheRegisterSyscacheCallback(TYPEOID, on_object_change, 0);
         CacheRegisterSyscacheCallback(AUTHOID, on_object_change, 0);

@@ -152,12 +152,12 @@ bool may_update(const Target *target, const List *columns)
 }
 
 /* Whether a deletion runs code of users on the tables whose rows refer to the target's, over however many. */
-bool deletion_acts_on_tables(const ForeignKeys *all, const Target *target)
+bool deletion_acts_on_tables(const ForeignKeys *all, Target *target)
 {
     List *reached = list_make1_oid(table_of(target));
 
     for (int i = 0; i < list_length(reached); i++) {
-        if (i > 0 && has_acting_triggers(list_nth_oid(reached, i)))
+        if (i > 0 && has_acting_triggers(target, list_nth_oid(reached, i)))
             return true;
         for (int k = 0; k < all->count; k++) {
             /* further on rows may be changed as well as deleted */

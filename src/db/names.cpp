@@ -89,12 +89,13 @@ void check_names(const Target *target)
     if (is_same)
         return;
     if (by_us)
-        ereport(ERROR,
-                (errcode(ERRCODE_OBJECT_IN_USE),
-                 errmsg("a trigger has renamed table %s, its schema, a column or a type of it while events are "
-                        "written to it",
-                        target->table),
-                 errhint("Have it done by a job of its own.")));
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_OBJECT_IN_USE),
+             errmsg("a trigger has renamed table %s, its schema, a column or a type of it while events are "
+                    "written to it",
+                    target->table),
+             errhint("Have it done by a job of its own.")));
     ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                     errmsg("the schema or a type of table %s was renamed meanwhile", target->table)));
 }

@@ -286,8 +286,9 @@ bool check_identity_of_part(Target *target, Oid part)
  * Whether the function may read or write what others do: one that is IMMUTABLE must not, and PostgreSQL's
  * own, such as now() and nextval(), mean no rows.
  */
-bool acts_on_tables(Oid function, bool is_of_trigger)
+bool acts_on_tables(Target *target, Oid function, bool is_of_trigger)
 {
+    watch(target, PROCOID, function);
     if (function < FirstNormalObjectId)
         return false;
     HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
@@ -303,7 +304,7 @@ bool acts_on_tables(Oid function, bool is_of_trigger)
 
 /* What the expressions of a table mean to its target. */
 struct Calls {
-    Oid owner;
+    Target *target;
     bool act_on_tables;
     bool have_effects; /* though no row comes of them: a number that is drawn from a sequence is gone */
     Oid forbidden;     /* a function that the owner may not execute; 0: there is none */
@@ -314,11 +315,11 @@ bool look_at_call(Oid function, void *context)
 {
     auto *calls = static_cast<Calls *>(context);
 
-    calls->act_on_tables |= acts_on_tables(function, false);
+    calls->act_on_tables |= acts_on_tables(calls->target, function, false);
     /* a function of PostgreSQL's without arguments, as gen_random_uuid(), knows no sequence */
     calls->have_effects |= func_volatile(function) == PROVOLATILE_VOLATILE &&
                            (function >= FirstNormalObjectId || get_func_nargs(function) > 0);
-    if (compat::function_aclcheck(function, calls->owner) != ACLCHECK_OK)
+    if (compat::function_aclcheck(function, calls->target->owner) != ACLCHECK_OK)
         calls->forbidden = function;
     return false;
 }
@@ -347,7 +348,7 @@ bool look_at_calls(Node *node, void *calls)
 /* `whose` is a column or a constraint. */
 bool check_calls(Target *target, Node *expression, const char *whose)
 {
-    Calls calls = {.owner = target->owner};
+    Calls calls = {.target = target};
 
     (void)look_at_calls(expression, &calls);
     target->is_ordered |= calls.act_on_tables;
@@ -529,7 +530,7 @@ void look_at_trigger(Target *target, HeapTuple tuple, TupleDesc row, bool of_par
     target->inserts_cost |= TRIGGER_FOR_INSERT(trigger->tgtype) && (before_row || !each_row);
     if (trigger->tgisinternal || TRIGGER_FOR_TRUNCATE(trigger->tgtype))
         return;
-    target->is_ordered |= acts_on_tables(trigger->tgfoid, true);
+    target->is_ordered |= acts_on_tables(target, trigger->tgfoid, true);
     if (of_part && (!each_row || OidIsValid(trigger->tgparentid)))
         return;
     look_at_function(target, tuple, row, before_row);
@@ -817,18 +818,18 @@ bool check_expressions(Target *target, Relation relation)
     return ok;
 }
 
-bool has_acting_triggers(Oid relation)
+bool has_acting_triggers(Target *target, Oid relation)
 {
     List *tables = parts_of(relation);
     bool act = false;
 
     for (const Oid table : Each<Oid>(lappend_oid(tables, relation))) {
         for_each_row(TriggerRelationId, TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, table,
-                     [&act](HeapTuple tuple, TupleDesc) {
+                     [target, &act](HeapTuple tuple, TupleDesc) {
                          const auto *trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
                          act |= !trigger->tgisinternal && trigger->tgenabled != TRIGGER_DISABLED &&
                                 (trigger->tgtype & (TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0 &&
-                                acts_on_tables(trigger->tgfoid, true);
+                                acts_on_tables(target, trigger->tgfoid, true);
                      });
     }
     return act;

@@ -21,7 +21,7 @@ void describe_surroundings(Target *target, Relation relation);
 
 /* Whether a row of the table, or of its partitions, that goes or is changed runs code that may act on tables.
  */
-bool has_acting_triggers(Oid relation);
+bool has_acting_triggers(Target *target, Oid relation);
 
 /* One more warning. */
 void warn(Target *target, const char *format, ...) pg_attribute_printf(2, 3);

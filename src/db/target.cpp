@@ -169,14 +169,6 @@ List *paths_for(const TargetConfig &config, const char *column)
     return NIL;
 }
 
-/* Has the catalog read anew when what is in that cache under this OID changes. */
-void watch(Target *target, int cache, Oid object)
-{
-    const auto hash = static_cast<int>(GetSysCacheHashValue1(cache, ObjectIdGetDatum(object)));
-
-    target->hashes = list_append_unique_int(target->hashes, hash);
-}
-
 /* Whether the type is a domain that refuses nulls, or stands on one that does. Their changes concern us. */
 bool is_domain_without_nulls(Target *target, Oid type)
 {
@@ -805,6 +797,13 @@ void forget_description(Target *target)
 }
 
 } // namespace
+
+void watch(Target *target, int cache, Oid object)
+{
+    const auto hash = static_cast<int>(GetSysCacheHashValue1(cache, ObjectIdGetDatum(object)));
+
+    target->hashes = list_append_unique_int(target->hashes, hash);
+}
 
 bool is_in(const List *names, const char *name)
 {

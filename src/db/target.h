@@ -196,6 +196,9 @@ enum TableLock : uint16 { lock_of_deletions = 1, lock_of_writers = 2 };
  */
 void describe_target(Target *target);
 
+/* Has the catalog read anew when what is in that cache of the system under this OID changes. */
+void watch(Target *target, int cache, Oid object);
+
 /* Notes what is wrong, if it is the first thing. */
 void set_problem(TargetProblem &problem, int sqlerrcode, const char *message, const char *hint);
 
