@@ -10,7 +10,6 @@
 extern "C" {
 #include "commands/event_trigger.h"
 #include "nodes/parsenodes.h"
-#include "utils/array.h"
 }
 
 extern "C" {

@@ -156,17 +156,19 @@ InnerValuesOfType *inner_values_of(Target *target, Oid type)
     return inner;
 }
 
+/* What stands in the second list where the first one has the name; null: it has not. */
+void *beside(const List *names, const char *name, const List *others)
+{
+    for (int i = 0; i < list_length(names); i++) {
+        if (strcmp(static_cast<char *>(list_nth(names, i)), name) == 0)
+            return list_nth(others, i);
+    }
+    return nullptr;
+}
+
 List *paths_for(const TargetConfig &config, const char *column)
 {
-    ListCell *name;
-    ListCell *paths;
-
-    forboth(name, config.mapped_columns, paths, config.mapped_paths)
-    {
-        if (strcmp(static_cast<char *>(lfirst(name)), column) == 0)
-            return static_cast<List *>(lfirst(paths));
-    }
-    return NIL;
+    return static_cast<List *>(beside(config.mapped_columns, column, config.mapped_paths));
 }
 
 /* Whether the type is a domain that refuses nulls, or stands on one that does. Their changes concern us. */
@@ -194,15 +196,9 @@ bool refuses_null(Target *target, Form_pg_attribute attribute)
 
 char *lasting_name_of(const TargetConfig &config, const char *column)
 {
-    ListCell *name;
-    ListCell *lasting;
+    void *lasting = beside(config.renamed_columns, column, config.lasting_names);
 
-    forboth(name, config.renamed_columns, lasting, config.lasting_names)
-    {
-        if (strcmp(static_cast<char *>(lfirst(name)), column) == 0)
-            return static_cast<char *>(lfirst(lasting));
-    }
-    return pstrdup(column);
+    return lasting != nullptr ? static_cast<char *>(lasting) : pstrdup(column);
 }
 
 void describe_column(Target *target, Form_pg_attribute attribute, TargetColumn *column)
