@@ -105,13 +105,26 @@ void lock_own_table(const char *name, Oid relation, LOCKMODE lock)
     raise(error);
 }
 
-/* If it is free: DROP EXTENSION comes for it first, before it has locked what we need. */
-void try_lock_extension(Oid extension)
+/*
+ * DROP EXTENSION comes for this lock first, before it has any that we need. Somebody who just holds it must
+ * not stop us, so it is waited for only as long as a DROP EXTENSION takes for which nothing is in the way.
+ */
+void await_extension(Oid extension)
 {
     LOCKTAG tag;
+    PgError error;
 
     SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
-    (void)LockAcquire(&tag, AccessShareLock, false, true);
+    if (LockAcquire(&tag, AccessShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+        return;
+    const int level = NewGUCNestLevel();
+    pin_setting("lock_timeout", "20");
+    const bool ok = in_any_subtransaction(CurrentMemoryContext, error, [extension] {
+        LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+    });
+    AtEOXact_GUC(false, level);
+    if (!ok && error.sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+        raise(error);
 }
 
 /*
@@ -125,7 +138,7 @@ void lock_present_extension()
     const Oid config = find_relation("target_config");
 
     if (OidIsValid(seen))
-        try_lock_extension(seen);
+        await_extension(seen);
     if (OidIsValid(config))
         lock_own_table("target_config", config, AccessShareLock);
     if (!OidIsValid(seen) || find_extension() != seen)
