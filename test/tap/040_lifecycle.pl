@@ -261,9 +261,10 @@ $session->run('BEGIN; LOCK TABLE cxone_sync.contact_records');
 my @waiting = map { connect_to($node) } 1 .. 3;
 $_->send(delivery_text(body())) foreach @waiting;
 poll(\&delivery_waits, 'deliveries wait for a lock');
-sql($node, "SELECT pg_terminate_backend($pid)");
+# as the postmaster does, which sends a signal to the process and at once to its group
+kill 'TERM', $pid foreach 1 .. 5;
 $session->run('COMMIT');
-is(scalar(grep { counts_of($_->reply) eq '1 0 0' } @waiting), 3, 'pg_terminate_backend: what waits is committed and answered');
+is(scalar(grep { counts_of($_->reply) eq '1 0 0' } @waiting), 3, 'SIGTERM: what waits is committed and answered');
 ok($_->is_closed, 'then the connections are closed') foreach @waiting;
 poll(sub { my $new = worker_pid($node); $new && $new ne $pid }, 'the worker starts again by itself');
 wait_for_state($node, 'running');
