@@ -591,8 +591,10 @@ void write_rows(Batch *batch, int count)
         if (rows[first]->target != last && rows[first]->target->has_triggers)
             check_constraints_at_once();
         last = rows[first]->target;
+        strlcpy(batch->result->target, last->config.name, sizeof(batch->result->target));
         write_run(batch, rows + first, next - first);
     }
+    batch->result->target[0] = '\0';
 }
 
 /* ---- writers side by side ---- */
@@ -1384,6 +1386,7 @@ void give_up_refused(Batch *batch)
 {
     int count = 0;
 
+    batch->result->target[0] = '\0';
     for (int i = 0; i < batch->row_count; i++) {
         Row *row = &batch->rows[i];
 
@@ -1543,6 +1546,7 @@ void begin_batch(Batch *batch)
 {
     batch->result->reached_rows = batch->result->any_table_locked = false;
     batch->result->postponed = 0;
+    batch->result->target[0] = '\0';
     batch->takes_writer_locks = true;
     batch->holds_locks = TransactionIdIsValid(GetTopTransactionIdIfAny());
     for (int i = 0; i < batch->options.watched_count; i++)

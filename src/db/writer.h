@@ -15,9 +15,10 @@ enum class Pace {
 };
 
 struct WriteResult {
-    bool reached_rows;     /* if not, an error concerns every delivery */
-    int postponed;         /* deliveries that were left out */
-    bool any_table_locked; /* others hold a lock on the table of a target that the deliveries need */
+    char target[NAMEDATALEN]; /* whose events are being written, else empty */
+    bool reached_rows;        /* if not, an error concerns every delivery */
+    int postponed;            /* deliveries that were left out */
+    bool any_table_locked;    /* others hold a lock on the table of a target that the deliveries need */
 };
 
 /* A table that was found to be locked, and whether it still is. */

@@ -59,19 +59,22 @@ unsigned most_connections()
     return static_cast<unsigned>(std::min<rlim_t>(files.rlim_cur - reserve, 1'000'000));
 }
 
-/* What an error keeps a worker from having: the extension, with its tables; its version; or the database. */
+bool is_lock(const PgError &error)
+{
+    return error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+}
+
+/* What an error keeps a worker from having: the extension, with its tables, which may be locked; its version;
+ * or the database. */
 Check check_of(const PgError &error)
 {
     const char *version = found_extension_version();
 
+    if (is_lock(error))
+        return Check::extension;
     if (error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE && !extension_is_older())
         return Check::database;
     return version[0] == '\0' || strcmp(version, library_version) == 0 ? Check::extension : Check::schema;
-}
-
-bool is_lock(const PgError &error)
-{
-    return error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 }
 
 std::string advice_for(std::error_code listen_problem)
@@ -90,6 +93,17 @@ long milliseconds_until(Timestamp at)
     return static_cast<long>(std::clamp<std::int64_t>((at - now() + 999) / 1000, 0, max_delay_ms));
 }
 
+/* With the target whose events were being written, which PostgreSQL's message does not tell. */
+PgError in_target(const WriteResult &written, const PgError &error)
+{
+    PgError told = error;
+
+    if (written.target[0] != '\0')
+        snprintf(told.message, sizeof(told.message), "%s (while writing events of target \"%s\")",
+                 error.message, written.target);
+    return told;
+}
+
 /* An address and a port as people write them. */
 void format_address(char *text, std::size_t size, const Listening &listening)
 {
@@ -103,7 +117,7 @@ void format_address(char *text, std::size_t size, const Listening &listening)
 } // namespace
 
 Intake::Intake(Monitoring &monitoring, RecentDeliveries &recent, int number, const HandoverSockets *sockets)
-    : monitoring_(monitoring), slot_(monitoring.workers[number]), number_(number),
+    : monitoring_(monitoring), recent_(recent), slot_(monitoring.workers[number]), number_(number),
       statistics_(monitoring.statistics_of(slot_)), queue_(statistics_.gauges()),
       handover_(sockets ? std::optional<Handover>(std::in_place, *sockets, monitoring, number)
                         : std::nullopt),
@@ -652,7 +666,7 @@ void Intake::write_these(Batch batch)
         write_alone(batch);
     } else {
         /* first, so that whoever is sent back can see why */
-        note_write_failure(error);
+        note_write_failure(in_target(written_, error));
         finish(batch, false);
     }
 }
@@ -829,12 +843,22 @@ bool Intake::upgrade(PgError &error)
     return false;
 }
 
+/* What was written into another one's tables says nothing about these. */
+void Intake::note_extension(Oid extension)
+{
+    if (OidIsValid(extension_) && extension != extension_)
+        recent_.forget_committed();
+    extension_ = extension;
+}
+
 /* Whether deliveries can be taken, found out before the first one comes. */
 void Intake::check_catalog()
 {
     PgError error;
-    const auto open = [] {
+    Oid extension = InvalidOid;
+    const auto open = [&extension] {
         (void)open_catalog();
+        extension = get_extension_oid(extension_name, true);
         check_read_write();
     };
 
@@ -843,6 +867,8 @@ void Intake::check_catalog()
     bool ok = in_transaction(activity, error, open);
     if (!ok && settings::auto_upgrade && extension_is_older() && accepting_)
         ok = upgrade(error) && in_transaction(activity, error, open);
+    if (OidIsValid(extension) || found_extension_version()[0] == '\0')
+        note_extension(extension);
     if (!ok) {
         failing_to_write_ = false; /* this problem hides that one, and must not outlast itself */
         show_problems(check_of(error), error.message);
@@ -871,9 +897,9 @@ void Intake::check_catalog()
 }
 
 /*
- * Without deliveries nobody would find out that a full disk has room again, and a balancer that looks at
- * /readyz would send none. That the WAL has room is no proof for the targets, so the next delivery may fail
- * again: until one is written the pauses go on growing.
+ * Without deliveries nobody would find out that a full disk has room again, or that a lock is gone, and a
+ * balancer that looks at /readyz would send none. That the WAL has room is no proof for the targets, so the
+ * next delivery may fail again: until one is written the pauses go on growing.
  */
 void Intake::probe_database()
 {
@@ -882,14 +908,24 @@ void Intake::probe_database()
     if (now() < probe_due_at_)
         return;
     probe_due_at_ = INT64_MAX;
-    const bool ok = in_durable_transaction("looking whether writing works", error, [] {
-        check_read_write();
-        compat::write_wal_message("cxone_sync");
-    });
-    if (ok)
-        note_success();
-    else
+    const bool ok = in_durable_transaction("looking whether writing works", error,
+                                           [] {
+                                               check_read_write();
+                                               compat::write_wal_message("cxone_sync");
+                                           }) &&
+                    write_at(Pace::quick, {}, error);
+    if (!ok)
         note_write_failure(error);
+    else if (written_.any_table_locked || !waiting_.empty())
+        probe_later();
+    else
+        note_success();
+}
+
+void Intake::probe_later()
+{
+    if (probe_due_at_ == INT64_MAX)
+        probe_due_at_ = now() + growing_delay_ms(++failed_probes_) * std::int64_t{1000};
 }
 
 void Intake::count_dead_letters()
@@ -944,12 +980,11 @@ void Intake::note_write_failure(const PgError &error)
                                        error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION);
     if (!failing_to_write_ && upgrade_due_at_ == INT64_MAX)
         check_due_at_ = std::min(check_due_at_, now() + most_check_pause_ms * std::int64_t{1000});
-    const bool concerns_all =
-        (concerns_everything(error.sqlerrcode) && !is_of_rows) || commit_is_unconfirmed();
-    if (concerns_all)
+    if ((concerns_everything(error.sqlerrcode) && !is_of_rows) || commit_is_unconfirmed() ||
+        (is_lock(error) && !written_.reached_rows))
         show_problems(check_of(error), error.message);
-    if (concerns_all && failing_to_write_ && probe_due_at_ == INT64_MAX)
-        probe_due_at_ = now() + growing_delay_ms(++failed_probes_) * std::int64_t{1000};
+    if (failing_to_write_)
+        probe_later();
     note_failure(error);
 }
 

@@ -63,7 +63,9 @@ private:
 
     void check_catalog();
     bool upgrade(PgError &error);
+    void note_extension(Oid extension);
     void probe_database();
+    void probe_later();
     void count_dead_letters();
 
     void gather();
@@ -93,6 +95,7 @@ private:
     void note_write_failure(const PgError &error);
 
     Monitoring &monitoring_;
+    RecentDeliveries &recent_;
     WorkerSlot &slot_;
     const int number_;
     StatisticsWriter statistics_;
@@ -131,6 +134,7 @@ private:
     std::int64_t letters_due_at_ = INT64_MAX; /* when the dead letters are to be counted */
     std::int64_t letters_not_before_ = 0;
     std::int64_t statistics_due_at_ = INT64_MAX;
+    Oid extension_ = InvalidOid;            /* that was last found */
     unsigned failed_checks_ = 0;            /* of the catalog, in a row */
     std::int64_t check_due_at_ = INT64_MAX; /* when it is looked at again */
     unsigned failed_upgrades_ = 0;          /* in a row */
