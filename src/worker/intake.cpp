@@ -536,7 +536,7 @@ void Intake::give_up(const QueuedDelivery &queued)
     const Delivery &delivery = *queued.delivery;
 
     gave_up_ = true;
-    if (delivery.needs_locked_table && now() >= queued.give_up_at) {
+    if (delivery.needs_locked_table && !stays_locked(delivery) && now() >= queued.give_up_at) {
         for (const Event &event : delivery.events) {
             if (event.target != Event::no_target)
                 locked_tables_.push_back({delivery.mapping->targets()[event.target].table, true});
