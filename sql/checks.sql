@@ -449,21 +449,25 @@ ALTER TABLE deep ADD COLUMN w text;
 SELECT deliver('{"id": 1, "eventType": "T"}', '{"id": 2, "eventType": "Deep"}');
 SELECT name, problem, (SELECT d.message = t.problem FROM cxone_sync.dead_letters AS d) AS is_told FROM cxone_sync.targets AS t ORDER BY name;
 RESET max_stack_depth;
+SELECT deliver('{"id": 3, "eventType": "Deep"}');
 ALTER TABLE deep ALTER COLUMN n DROP DEFAULT;
 SELECT outcome FROM cxone_sync.replay_dead_letters();
 SELECT try($$remove_target('deep')$$);
 DROP TABLE deep;
 SET ROLE regress_owner;
-CREATE TYPE pair AS (a text);
-CREATE TABLE pairs (id text PRIMARY KEY, v text DEFAULT ('(x)'::pair)::text, updated_ts timestamptz);
+CREATE FUNCTION missing() RETURNS text LANGUAGE sql IMMUTABLE RETURN 'x';
+CREATE TABLE broken (id text PRIMARY KEY, v text DEFAULT missing(), updated_ts timestamptz);
 RESET ROLE;
-SELECT try($$add_target('pairs', 'pairs', '{id}', event_types => '{Pair}')$$);
-ALTER TYPE pair ALTER ATTRIBUTE a TYPE jsonb;
-SELECT deliver('{"id": 3, "eventType": "T"}', '{"id": 4, "eventType": "Pair"}');
+SELECT try($$add_target('broken', 'broken', '{id}', event_types => '{Broken}')$$);
+BEGIN;
+DELETE FROM pg_proc WHERE oid = 'missing'::regproc; -- as a catalog that is damaged
+SELECT deliver('{"id": 3, "eventType": "T"}', '{"id": 4, "eventType": "Broken"}');
 SELECT name, problem <> '' AS has_problem, try(format('remove_target(%L)', name)) FROM cxone_sync.targets ORDER BY name;
+ROLLBACK;
+SELECT deliver('{"id": 4, "eventType": "Broken"}'), try($$remove_target('t')$$), try($$remove_target('broken')$$);
 TRUNCATE cxone_sync.dead_letters;
-DROP TABLE t, pairs;
-DROP TYPE pair;
+DROP TABLE t, broken;
+DROP FUNCTION missing();
 
 ---- a default means the same whatever the settings are when it is looked at, and when it is used
 SET ROLE regress_owner;

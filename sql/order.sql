@@ -312,9 +312,21 @@ SELECT deliver(e('Dropped', 1, '{"id": "2"}'));
 SELECT id FROM dropped;
 SELECT event_key, sqlstate FROM dead;
 
----- a trigger cannot give the tables that are being written to other names, as it cannot alter them
+---- nor may what a trigger's condition reads depend on the batch
 TRUNCATE cxone_sync.dead_letters;
 SELECT cxone_sync.remove_target('dropped');
+SET ROLE regress_owner;
+CREATE TABLE counted (id text PRIMARY KEY, v text, updated_ts timestamptz);
+CREATE FUNCTION counted() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM test.counted';
+CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN NEW.v := 'marked'; RETURN NEW; END $$;
+CREATE TRIGGER mark BEFORE INSERT ON counted FOR EACH ROW WHEN (counted() > 0) EXECUTE FUNCTION mark();
+RESET ROLE;
+SELECT cxone_sync.add_target('counted', 'counted', '{id}', event_types => '{Counted}');
+SELECT deliver(e('Counted', 1, '{"id": "b"}'), e('Counted', 1, '{"id": "a"}'), e('Counted', 1, '{"id": "c"}'));
+SELECT id, v FROM counted ORDER BY id;
+SELECT cxone_sync.remove_target('counted');
+
+---- a trigger cannot give the tables that are being written to other names, as it cannot alter them
 GRANT CREATE ON DATABASE :DBNAME TO regress_owner;
 SET ROLE regress_owner;
 CREATE SCHEMA regress_names CREATE TABLE rows (id text PRIMARY KEY, v text, updated_ts timestamptz);

@@ -2,6 +2,7 @@
 
 #include "core/json_text.h"
 
+#include <algorithm>
 #include <new>
 
 namespace cxone_sync {
@@ -29,6 +30,13 @@ DeliveryCounts Delivery::counts() const noexcept
         counts.dead_lettered += outcome == Outcome::dead_lettered;
     }
     return counts;
+}
+
+bool Delivery::needs_table(std::uint32_t table) const noexcept
+{
+    return std::any_of(events.begin(), events.end(), [this, table](const Event &event) {
+        return event.target != Event::no_target && mapping->targets()[event.target].table == table;
+    });
 }
 
 std::uint64_t Delivery::size() const noexcept

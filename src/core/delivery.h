@@ -15,6 +15,8 @@
 
 namespace cxone_sync {
 
+struct PgError;
+
 /* The value that an event carries for one column. Views point into the delivery: its body or its arena. */
 struct Field {
     std::uint16_t column;  /* index into the columns of the event's target */
@@ -93,8 +95,11 @@ struct Delivery {
     bool is_letter_kept = false;  /* that one has failed once more */
     bool is_postponed = false;    /* not written now, since others hold a lock that it needs */
     bool needs_locked_table = false;    /* and that is one on a whole table */
+    bool needs_hidden_lock = false;     /* or one that cannot be seen before it is met */
+    bool is_untried = false;            /* or there was no time to find out whether it could be */
     bool needs_repair = false;          /* or because of a table of ours, which somebody has to mend first */
     bool needs_own_transaction = false; /* or because a trigger may have met what others have left */
+    std::shared_ptr<const PgError> postponed_by; /* the last lock that it was found to need */
     std::pmr::monotonic_buffer_resource arena{1024};
     std::vector<Event> events; /* those of one event stand side by side */
     std::vector<UnmappedKey> unmapped;
@@ -110,6 +115,8 @@ struct Delivery {
      */
     Outcome outcome_of_event(std::size_t begin, std::size_t &end) const noexcept;
     DeliveryCounts counts() const noexcept;
+    /* Whether it has an event for a target of this table. */
+    bool needs_table(std::uint32_t table) const noexcept;
     /*
      * Bytes held, at most: the body, twice that for decoded strings, events, fields, and what was put
      * together for each target (array literals, extra columns, keys, refusals).

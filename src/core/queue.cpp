@@ -40,7 +40,7 @@ Queue::Push Queue::push(std::unique_ptr<Delivery> &delivery, Ticket ticket)
                           delivery->received - items_[first_].delivery->received > max_wait_us_))
             return Push::full;
         wanted = is_empty || (events_ < wake_at_ && events_ + events >= wake_at_);
-        items_.push_back({std::move(delivery), ticket});
+        items_.push_back({std::move(delivery), ticket, ++last_number_});
         events_ += events;
         gathered = has_gathered();
         show();
@@ -90,24 +90,22 @@ bool Queue::gather(std::size_t deliveries, std::int64_t wait_us)
     return done;
 }
 
-std::size_t batch_length(std::span<const QueuedDelivery> queued, unsigned max_events) noexcept
+bool BatchRoom::take(const Delivery &delivery) noexcept
 {
-    std::size_t events = 0;
-    std::size_t length = 0;
-    for (; length < queued.size(); length++) {
-        /* an unmapped delivery has no events yet, yet is not free */
-        events += std::max<std::size_t>(queued[length].delivery->events.size(), 1);
-        if (length > 0 && events > max_events)
-            break;
-    }
-    return length;
+    /* an unmapped delivery has no events yet, yet is not free */
+    const std::size_t events = std::max<std::size_t>(delivery.events.size(), 1);
+    if (!is_empty_ && events > left_)
+        return false;
+    is_empty_ = false;
+    left_ -= std::min(events, left_);
+    return true;
 }
 
 void Queue::take(unsigned max_events, std::vector<QueuedDelivery> &batch)
 {
     const std::lock_guard lock(mutex_);
-    const std::size_t end = first_ + batch_length(std::span(items_).subspan(first_), max_events);
-    for (; first_ < end; first_++) {
+    BatchRoom room(max_events);
+    for (; first_ < items_.size() && room.take(*items_[first_].delivery); first_++) {
         events_ -= items_[first_].delivery->events.size();
         batch.push_back(std::move(items_[first_]));
     }

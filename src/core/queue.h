@@ -7,7 +7,6 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,11 +19,22 @@ using Ticket = std::uint64_t;
 struct QueuedDelivery {
     std::unique_ptr<Delivery> delivery;
     Ticket ticket = 0;
-    Timestamp give_up_at = 0; /* until then it is tried again, as others hold a lock; 0: not tried yet */
+    std::uint64_t number = 0; /* by the order of arrival */
+    Timestamp give_up_at = 0; /* until then it is tried again, as others hold a lock; 0: it has met none */
 };
 
-/* How many of the first of these make a batch: as many as have `max_events` together, but at least one. */
-std::size_t batch_length(std::span<const QueuedDelivery> queued, unsigned max_events) noexcept;
+/* How much a batch may take: whole deliveries, that have `max_events` together, but at least one. */
+class BatchRoom {
+public:
+    explicit BatchRoom(unsigned max_events) noexcept : left_(max_events) {}
+    /* Whether this one is the next of the batch. */
+    bool take(const Delivery &delivery) noexcept;
+    unsigned left() const noexcept { return static_cast<unsigned>(left_); }
+
+private:
+    std::size_t left_;
+    bool is_empty_ = true;
+};
 
 /* What became of a delivery: committed and counted, or to be sent again. */
 struct Answer {
@@ -103,6 +113,7 @@ private:
     std::vector<QueuedDelivery> items_; /* oldest first, from first_ */
     std::size_t first_ = 0;
     std::size_t events_ = 0;
+    std::uint64_t last_number_ = 0;
     std::size_t max_events_ = SIZE_MAX;
     std::int64_t max_wait_us_ = INT64_MAX;
     std::size_t wake_at_ = SIZE_MAX;

@@ -82,6 +82,17 @@ void RecentDeliveries::end_all_of(int worker) noexcept
     }
 }
 
+void RecentDeliveries::forget_committed() noexcept
+{
+    const Lock lock(*this);
+
+    for (std::uint32_t i = 0; i < count_; i++) {
+        Entry &entry = entries_[(first_ + i) % max_count];
+        if (entry.state == State::committed)
+            forget(entry);
+    }
+}
+
 std::uint32_t RecentDeliveries::size() noexcept
 {
     const Lock lock(*this);

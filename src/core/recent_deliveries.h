@@ -36,6 +36,8 @@ public:
     void end(const Key &key, bool committed, const DeliveryCounts &counts) noexcept;
     /* The worker has ended: none that is under way has another end. Goes through all of them. */
     void end_all_of(int worker) noexcept;
+    /* They are written again when they are sent again. Goes through all of them. */
+    void forget_committed() noexcept;
     /* Goes through all of them. */
     std::uint32_t size() noexcept;
 

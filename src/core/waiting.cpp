@@ -1,7 +1,6 @@
 #include "core/waiting.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace cxone_sync {
 
@@ -27,6 +26,17 @@ bool DeliveryKeys::concern(const Delivery &delivery) const
 {
     return std::any_of(delivery.events.begin(), delivery.events.end(), [this, &delivery](const Event &event) {
         return has_row(event) && concern(key_of(delivery, event));
+    });
+}
+
+bool DeliveryKeys::concern_table_of(const Delivery &delivery) const
+{
+    return std::any_of(delivery.events.begin(), delivery.events.end(), [this, &delivery](const Event &event) {
+        if (!has_row(event))
+            return false;
+        const Key key = key_of(delivery, event);
+        const auto first = keys_.lower_bound({key.first, std::string_view()});
+        return first != keys_.end() && first->first == key.first;
     });
 }
 
@@ -61,7 +71,7 @@ Timestamp Waiting::oldest() const noexcept
 {
     Timestamp oldest = 0;
 
-    for (const QueuedDelivery &queued : deliveries_) {
+    for (const auto &[number, queued] : deliveries_) {
         if (oldest == 0 || queued.delivery->received < oldest)
             oldest = queued.delivery->received;
     }
@@ -70,48 +80,80 @@ Timestamp Waiting::oldest() const noexcept
 
 void Waiting::push(QueuedDelivery &&queued)
 {
-    deliveries_.push_back(std::move(queued));
-    const Delivery &delivery = *deliveries_.back().delivery;
-    events_ += delivery.events.size();
-    bytes_ += delivery.memory.size();
-    gauges_.waiting_deliveries.store(deliveries_.size(), std::memory_order_relaxed);
-    gauges_.waiting_events.store(events_, std::memory_order_relaxed);
+    events_ += queued.delivery->events.size();
+    bytes_ += queued.delivery->memory.size();
+    untried_ += queued.give_up_at == 0;
+    deliveries_.emplace(queued.number, std::move(queued));
+    show();
+}
+
+void Waiting::take_untried(BatchRoom &room, std::vector<QueuedDelivery> &batch)
+{
+    for (auto next = deliveries_.begin(); untried_ > 0 && next != deliveries_.end();) {
+        if (next->second.give_up_at != 0)
+            ++next;
+        else if (room.take(*next->second.delivery))
+            next = move(next, batch);
+        else
+            break;
+    }
+    show();
 }
 
 void Waiting::take(unsigned max_events, std::vector<QueuedDelivery> &batch)
 {
-    const std::size_t length = batch_length(std::span(deliveries_).first(untried_), max_events);
+    BatchRoom room(max_events);
+    auto next = deliveries_.lower_bound(round_is_over() ? 0 : next_);
 
-    move(length, batch);
-    untried_ -= length;
+    while (next != deliveries_.end()) {
+        if (next->second.give_up_at == 0)
+            ++next;
+        else if (room.take(*next->second.delivery))
+            next = move(next, batch);
+        else
+            break;
+    }
+    next_ = next != deliveries_.end() ? next->first : UINT64_MAX;
+    show();
 }
 
 void Waiting::take_all(std::vector<QueuedDelivery> &batch)
 {
-    move(deliveries_.size(), batch);
-    untried_ = 0;
+    for (auto next = deliveries_.begin(); next != deliveries_.end();)
+        next = move(next, batch);
+    show();
 }
 
-DeliveryKeys Waiting::keys_from(std::size_t first) const
+void Waiting::add_keys(DeliveryKeys &keys, std::uint64_t from, std::uint64_t before) const
+{
+    const auto end = deliveries_.lower_bound(before);
+
+    for (auto next = deliveries_.lower_bound(from); next != end; ++next)
+        keys.add(*next->second.delivery);
+}
+
+DeliveryKeys Waiting::keys_with_hidden_locks() const
 {
     DeliveryKeys keys;
 
-    for (std::size_t i = first; i < deliveries_.size(); i++)
-        keys.add(*deliveries_[i].delivery);
+    for (const auto &[number, queued] : deliveries_) {
+        if (queued.delivery->needs_hidden_lock)
+            keys.add(*queued.delivery);
+    }
     return keys;
 }
 
-void Waiting::move(std::size_t count, std::vector<QueuedDelivery> &batch)
+Waiting::Deliveries::iterator Waiting::move(Deliveries::iterator next, std::vector<QueuedDelivery> &batch)
 {
-    const auto end = deliveries_.begin() + static_cast<std::ptrdiff_t>(count);
+    events_ -= next->second.delivery->events.size();
+    bytes_ -= next->second.delivery->memory.size();
+    untried_ -= next->second.give_up_at == 0;
+    batch.push_back(std::move(next->second));
+    return deliveries_.erase(next);
+}
 
-    batch.reserve(batch.size() + count);
-    for (auto queued = deliveries_.begin(); queued != end; ++queued) {
-        events_ -= queued->delivery->events.size();
-        bytes_ -= queued->delivery->memory.size();
-        batch.push_back(std::move(*queued));
-    }
-    deliveries_.erase(deliveries_.begin(), end);
+void Waiting::show() noexcept
+{
     gauges_.waiting_deliveries.store(deliveries_.size(), std::memory_order_relaxed);
     gauges_.waiting_events.store(events_, std::memory_order_relaxed);
 }

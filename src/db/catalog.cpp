@@ -641,8 +641,8 @@ void read_catalog()
     MemoryContextSwitchTo(caller_context);
 }
 
-/* A table that was locked when it was to be looked at can be looked at now. */
-bool any_lock_is_gone()
+/* A table that could not be looked at when it was to be, since it was locked, say, can be looked at now. */
+bool can_see_more()
 {
     if (catalog->tombstones_locked && try_to_lock_tombstones())
         return true;
@@ -650,6 +650,8 @@ bool any_lock_is_gone()
         const Target *target = catalog->targets[i];
         const Oid relation = lock_in_the_way(target);
 
+        if (target->is_uncertain)
+            return true;
         if (!target->is_locked || !ConditionalLockRelationOid(relation, AccessShareLock))
             continue;
         UnlockRelationOid(relation, AccessShareLock);
@@ -690,7 +692,7 @@ const Catalog &open_catalog()
 {
     watch_catalog();
     lock_extension();
-    if (catalog == nullptr || has_changed_since(*catalog) || any_lock_is_gone())
+    if (catalog == nullptr || has_changed_since(*catalog) || can_see_more())
         apart_from_session(read_catalog);
     call_with_end_of_context(unpin_catalog);
     catalog->pins++;

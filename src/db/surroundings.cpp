@@ -345,6 +345,18 @@ bool look_at_calls(Node *node, void *calls)
     return compat::walk_expression(node, look_at_calls, calls);
 }
 
+/* Whether the condition WHEN of a trigger does what acts_on_tables() says. */
+bool has_acting_condition(Target *target, HeapTuple trigger, TupleDesc row)
+{
+    Calls calls = {.target = target};
+    bool is_null;
+    const Datum condition = heap_getattr(trigger, Anum_pg_trigger_tgqual, row, &is_null);
+
+    if (!is_null)
+        (void)look_at_calls(static_cast<Node *>(stringToNode(TextDatumGetCString(condition))), &calls);
+    return calls.act_on_tables;
+}
+
 /* `whose` is a column or a constraint. */
 bool check_calls(Target *target, Node *expression, const char *whose)
 {
@@ -530,7 +542,8 @@ void look_at_trigger(Target *target, HeapTuple tuple, TupleDesc row, bool of_par
     target->inserts_cost |= TRIGGER_FOR_INSERT(trigger->tgtype) && (before_row || !each_row);
     if (trigger->tgisinternal || TRIGGER_FOR_TRUNCATE(trigger->tgtype))
         return;
-    target->is_ordered |= acts_on_tables(target, trigger->tgfoid, true);
+    target->is_ordered |=
+        acts_on_tables(target, trigger->tgfoid, true) || has_acting_condition(target, tuple, row);
     if (of_part && (!each_row || OidIsValid(trigger->tgparentid)))
         return;
     look_at_function(target, tuple, row, before_row);
@@ -825,11 +838,12 @@ bool has_acting_triggers(Target *target, Oid relation)
 
     for (const Oid table : Each<Oid>(lappend_oid(tables, relation))) {
         for_each_row(TriggerRelationId, TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, table,
-                     [target, &act](HeapTuple tuple, TupleDesc) {
+                     [target, &act](HeapTuple tuple, TupleDesc row) {
                          const auto *trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
                          act |= !trigger->tgisinternal && trigger->tgenabled != TRIGGER_DISABLED &&
                                 (trigger->tgtype & (TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0 &&
-                                acts_on_tables(target, trigger->tgfoid, true);
+                                (acts_on_tables(target, trigger->tgfoid, true) ||
+                                 has_acting_condition(target, tuple, row));
                      });
     }
     return act;

@@ -889,6 +889,7 @@ void describe_target(Target *target)
         return;
     if (is_transient(error.sqlerrcode))
         raise(error);
+    target->is_uncertain = true;
     refuse(target, error.sqlerrcode,
            error.hint[0] != '\0' ? error.hint : "See what its columns, defaults and constraints are made of.",
            "the table of target \"%s\" cannot be described: %s", target->config.name, error.message);

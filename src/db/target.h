@@ -85,7 +85,8 @@ struct KeyPlans {
 /* A target as its configuration and its table's catalog describe it, in the memory context of the catalog. */
 struct Target {
     MemoryContext context;
-    bool is_locked; /* its table could not be looked at: its events are sent again */
+    bool is_locked;    /* its table could not be looked at: its events are sent again */
+    bool is_uncertain; /* an error was met there, which may pass: it is looked at again each time */
     TargetConfig config;
     TargetProblem problem;
     Oid owner;

@@ -23,6 +23,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <memory>
 #include <stdexcept>
 
 #include "db/catalog.h"
@@ -84,6 +85,9 @@ struct Batch {
     bool is_exact;        /* one event after the other */
     bool is_ordered;      /* some event has a place that all others keep to */
     bool knows_locks;     /* the rows that others have locked are postponed */
+    bool *hides_locks;    /* parallel to needs: some were met where none could be seen */
+    TimestampTz lost_us;  /* by meeting them */
+    const Delivery *last_postponed;
 };
 
 /* ---- subtransactions ---- */
@@ -109,12 +113,32 @@ void leave_out(Batch *batch, Delivery *delivery)
     delivery->is_postponed = true;
 }
 
-/* The same, since others hold a lock that it needs. */
+/* The same, since others hold a lock that it needs. Most share the reason with the one before. */
 void postpone(Batch *batch, Delivery *delivery, const PgError &error)
 {
-    if (!delivery->is_postponed)
-        batch->result->postponed_by = error;
+    if (delivery->is_postponed)
+        return;
+    call_cpp([batch, delivery, &error] {
+        const Delivery *last = batch->last_postponed;
+        delivery->postponed_by = last != nullptr && strcmp(last->postponed_by->message, error.message) == 0
+                                     ? last->postponed_by
+                                     : std::make_shared<const PgError>(error);
+    });
+    batch->last_postponed = delivery;
     leave_out(batch, delivery);
+}
+
+/* What comes behind one that is left out, and has one of its keys. */
+void leave_out_behind(Batch *batch, const Delivery *first, Delivery *delivery)
+{
+    if (delivery->is_postponed)
+        return;
+    if (first->is_untried) {
+        delivery->is_untried = true;
+        leave_out(batch, delivery);
+    } else {
+        postpone(batch, delivery, *first->postponed_by);
+    }
 }
 
 /* What a lock is on, which PostgreSQL's own error does not tell. */
@@ -578,9 +602,11 @@ void write_rows(Batch *batch, int count)
         if (rows[first]->target != last && rows[first]->target->has_triggers)
             check_constraints_at_once();
         last = rows[first]->target;
+        strlcpy(batch->result->target, last->config.name, sizeof(batch->result->target));
         write_run(batch, rows + first, next - first);
         check_all_names(batch); /* here it is known whose event's trigger has changed them */
     }
+    batch->result->target[0] = '\0';
 }
 
 /* ---- writers side by side ---- */
@@ -794,7 +820,7 @@ void postpone_followers(Batch *batch)
         for (int r = batch->first_rows[i]; batch->deliveries[i]->is_postponed && r < batch->first_rows[i + 1];
              r++) {
             if (batch->rows[r].later != nullptr)
-                postpone(batch, batch->rows[r].later->delivery, batch->result->postponed_by);
+                leave_out_behind(batch, batch->deliveries[i], batch->rows[r].later->delivery);
         }
     }
 }
@@ -830,10 +856,12 @@ int find_locked_rows(Batch *batch, Target *target, int count)
 
 /*
  * To meet each locked row by itself would take a millisecond, so all of them are found at once. Where a lock
- * keeps us even from looking, or the rows cannot be seen, each is met after all.
+ * keeps us even from looking, or the rows cannot be seen, each is met after all. True if there are some.
  */
-void postpone_locked_rows(Batch *batch)
+bool postpone_locked_rows(Batch *batch)
 {
+    const int before = batch->result->postponed;
+
     for (int i = 0; i < batch->catalog->count; i++) {
         Target *target = batch->catalog->targets[i];
         const int count = collect_of_target(batch, target);
@@ -851,6 +879,7 @@ void postpone_locked_rows(Batch *batch)
             raise(error);
     }
     postpone_followers(batch);
+    return batch->result->postponed > before;
 }
 
 /* What events of a delivery need is locked; `error` may tell more. */
@@ -886,8 +915,85 @@ void settle_delivery(Batch *batch, int index)
         raise(error);
     error = lock_met_in(batch, begin, end, error);
     reset_rows(batch, begin, end);
+    for (const Event &event : batch->deliveries[index]->events) {
+        if (event.target != Event::no_target)
+            batch->hides_locks[event.target] = true;
+    }
+    batch->deliveries[index]->needs_hidden_lock = true;
     postpone(batch, batch->deliveries[index], error);
     postpone_followers(batch);
+}
+
+bool may_meet_lock(const Batch *batch, const Delivery *delivery)
+{
+    for (const Event &event : delivery->events) {
+        if (event.target != Event::no_target && batch->hides_locks[event.target])
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Others are not to wait for long while one lock after the other is met. There is none before a delivery has
+ * met one, so that with each batch fewer are left.
+ */
+void leave_out_untried(Batch *batch, int begin, int end)
+{
+    if (batch->options.patience_us == 0 || batch->lost_us < batch->options.patience_us)
+        return;
+    for (int i = begin; i < end; i++) {
+        Delivery *delivery = batch->deliveries[i];
+
+        if (delivery->is_postponed || !may_meet_lock(batch, delivery))
+            continue;
+        delivery->is_untried = true;
+        leave_out(batch, delivery);
+    }
+    postpone_followers(batch);
+}
+
+/* True if these deliveries are written, or at least settled if it is one. */
+bool settle_some(Batch *batch, int begin, int end)
+{
+    PgError error;
+
+    if (end - begin == 1) {
+        settle_delivery(batch, begin);
+        return !batch->deliveries[begin]->is_postponed;
+    }
+    if (write_range(batch, batch->first_rows[begin], batch->first_rows[end], error))
+        return true;
+    if (is_transient(error.sqlerrcode) && !is_lock(error))
+        raise(error);
+    return false;
+}
+
+/*
+ * Where locks are met that cannot be seen before, each takes a millisecond to be met: so one delivery is
+ * tried, and as long as that goes well twice as many, which meets each lock among many but once.
+ */
+void settle_beside_locks(Batch *batch, int begin, int end)
+{
+    int most = 1;
+
+    while (begin < end) {
+        const TimestampTz start = GetCurrentTimestamp();
+        const int next = Min(begin + most, end);
+
+        CHECK_FOR_INTERRUPTS();
+        if (batch->deliveries[begin]->is_postponed) {
+            begin++;
+            continue;
+        }
+        const bool is_done = settle_some(batch, begin, next);
+        if (is_done || next - begin == 1)
+            begin = next;
+        most = is_done ? 2 * most : 1;
+        if (is_done)
+            continue;
+        batch->lost_us += GetCurrentTimestamp() - start;
+        leave_out_untried(batch, begin, end);
+    }
 }
 
 void settle_deliveries(Batch *batch, int begin, int end)
@@ -900,10 +1006,13 @@ void settle_deliveries(Batch *batch, int begin, int end)
         return;
     if (is_transient(error.sqlerrcode) && !is_lock(error))
         raise(error);
-    if (is_lock(error) && batch->pace == Pace::careful && !batch->knows_locks) {
+    if (is_lock(error) && batch->pace == Pace::careful) {
+        const bool has_looked = batch->knows_locks;
         batch->knows_locks = true;
-        postpone_locked_rows(batch);
-        settle_deliveries(batch, begin, end);
+        if (!has_looked && postpone_locked_rows(batch))
+            settle_deliveries(batch, begin, end);
+        else
+            settle_beside_locks(batch, begin, end);
         return;
     }
     if (end - begin == 1) {
@@ -1113,32 +1222,41 @@ void find_needed_targets(Batch *batch)
     }
 }
 
+void note_locked(Batch *batch, const Target *target)
+{
+    batch->result->any_table_locked = true;
+    for (int i = 0; i < batch->options.watched_count; i++)
+        batch->options.watched[i].is_locked |= batch->options.watched[i].table == target->config.relation;
+}
+
 /* What others need to know as long as the last word was that a table is locked. */
 void look_at_other_tables(Batch *batch)
 {
     for (int i = 0; batch->options.looks_at_tables && i < batch->catalog->count; i++) {
         if (!batch->needs[i] && !try_to_write(batch->catalog->targets[i]))
-            batch->result->any_table_locked = true;
+            note_locked(batch, batch->catalog->targets[i]);
     }
 }
 
-/* True if all that is needed was locked before; `locked` are tables that are. */
+/* True if all that is needed was locked before; `locked` are tables that are, as a write does. */
 bool lock_tables(Batch *batch, List **locked)
 {
     bool knew_all = true;
 
     for (int i = 0; i < batch->catalog->count; i++) {
         Target *target = batch->catalog->targets[i];
-        const Oid relation = lock_in_the_way(target);
 
-        if (!batch->needs[i] || target->problem.sqlerrcode != 0 || list_member_oid(*locked, relation))
+        if (!batch->needs[i] || target->problem.sqlerrcode != 0 ||
+            (!target->is_locked && list_member_oid(*locked, target->config.relation)))
             continue;
         if (lock_table(batch, target)) {
-            *locked = lappend_oid(*locked, relation);
+            /* of one that could not be looked at the lock is a lesser one, and perhaps on another table */
+            if (!target->is_locked)
+                *locked = lappend_oid(*locked, target->config.relation);
             knew_all = false;
             continue;
         }
-        batch->result->any_table_locked = true;
+        note_locked(batch, target);
         postpone_target(batch, i,
                         lock_on("the table of target \"%s\" is locked", target,
                                 "Look for who holds the lock in pg_locks."));
@@ -1178,8 +1296,11 @@ void hold_tables(Batch *batch)
     for (int i = 0; i < batch->catalog->count; i++) {
         const Target *target = batch->catalog->targets[i];
 
-        if (batch->needs[i] && target->problem.sqlerrcode == 0)
-            batch->relations[i] = table_open(target->config.relation, NoLock);
+        if (!batch->needs[i] || target->problem.sqlerrcode != 0)
+            continue;
+        if (target->is_locked)
+            elog(ERROR, "target \"%s\" was to be written by no description", target->config.name);
+        batch->relations[i] = table_open(target->config.relation, NoLock);
     }
 }
 
@@ -1314,6 +1435,7 @@ void give_up_refused(Batch *batch)
 {
     int count = 0;
 
+    batch->result->target[0] = '\0';
     for (int i = 0; i < batch->row_count; i++) {
         Row *row = &batch->rows[i];
 
@@ -1473,11 +1595,17 @@ void begin_batch(Batch *batch)
 {
     batch->result->reached_rows = batch->result->any_table_locked = false;
     batch->result->postponed = 0;
+    batch->result->target[0] = '\0';
     batch->takes_writer_locks = true;
     batch->holds_locks = TransactionIdIsValid(GetTopTransactionIdIfAny());
-    for (int i = 0; i < batch->count; i++)
-        batch->deliveries[i]->is_postponed = batch->deliveries[i]->needs_locked_table =
-            batch->deliveries[i]->needs_repair = batch->deliveries[i]->needs_own_transaction = false;
+    for (int i = 0; i < batch->options.watched_count; i++)
+        batch->options.watched[i].is_locked = false;
+    for (int i = 0; i < batch->count; i++) {
+        Delivery *delivery = batch->deliveries[i];
+
+        delivery->is_postponed = delivery->is_untried = delivery->needs_hidden_lock =
+            delivery->needs_locked_table = delivery->needs_repair = delivery->needs_own_transaction = false;
+    }
 }
 
 void write_batch(Batch *batch)
@@ -1488,6 +1616,7 @@ void write_batch(Batch *batch)
     if (batch->pace != Pace::waiting)
         pin_setting("lock_timeout", batch->pace == Pace::quick ? quick_lock_timeout : careful_lock_timeout);
     batch->held = static_cast<LOCKMODE *>(palloc0(Max(batch->catalog->count, 1) * sizeof(LOCKMODE)));
+    batch->hides_locks = static_cast<bool *>(palloc0(Max(batch->catalog->count, 1) * sizeof(bool)));
     check_tombstones(batch);
     lock_against_deletions(batch);
     for (int i = 0; i < batch->catalog->count; i++) {

@@ -15,14 +15,27 @@ enum class Pace {
 };
 
 struct WriteResult {
-    bool reached_rows;     /* if not, an error concerns every delivery */
-    int postponed;         /* deliveries that were left out */
-    PgError postponed_by;  /* the lock that the last of them needs, but for those behind a suspect */
-    bool any_table_locked; /* others hold a lock on the table of a target that the deliveries need */
+    char target[NAMEDATALEN]; /* whose events are being written, else empty */
+    bool reached_rows;        /* if not, an error concerns every delivery */
+    int postponed;            /* deliveries that were left out */
+    bool any_table_locked;    /* others hold a lock on the table of a target that the deliveries need */
+};
+
+/* A table that was found to be locked, and whether it still is. */
+struct WatchedTable {
+    Oid table;
+    bool is_locked;
 };
 
 struct WriteOptions {
     bool looks_at_tables = false; /* tells also of locks on the tables of targets that no delivery needs */
+    WatchedTable *watched = nullptr;
+    int watched_count = 0;
+    /*
+     * With Pace::careful: when locks that cannot be seen before they are met have cost this time (0: any), no
+     * more is tried in tables where some were met: what is left of them is_untried.
+     */
+    std::int64_t patience_us = 0;
     /*
      * With Pace::careful: where a trigger has refused an event that it might take in another transaction, its
      * delivery needs_own_transaction, and it and all that come behind it are postponed.

@@ -29,10 +29,15 @@ constexpr int max_retries = 3; /* of a transaction that lost a deadlock or a ser
 constexpr std::int64_t alone_budget_us = 2'000'000;
 /* For those that a trigger has refused, and what comes behind them. */
 constexpr std::int64_t left_out_budget_us = 500'000;
-/* Events that wait for locks are tried by so many: what cannot be looked for, such as a lock on a row that a
- * foreign key refers to, takes a millisecond or two to be met. */
-constexpr int most_tried_at_once = 100;
-/* Between two rounds of such tries. */
+/*
+ * What cannot be looked for, such as a lock on a row that a foreign key refers to, takes a millisecond or two
+ * to be met. So long a batch does so, and so long a turn of those that wait, which has no more events than
+ * that. The next turn comes when others have had several times as long, and the next round after a pause.
+ */
+constexpr std::int64_t patience_us = 20'000;
+constexpr std::int64_t turn_patience_us = 10'000;
+constexpr int most_of_turn = 100;
+constexpr std::int64_t turn_pause_factor = 4;
 constexpr std::int64_t first_waiting_pause_us = 10'000;
 constexpr std::int64_t longest_waiting_pause_us = 100'000;
 /* Between two counts of the dead letters; and they are not to take more than a twentieth of our time. */
@@ -54,11 +59,19 @@ unsigned most_connections()
     return static_cast<unsigned>(std::min<rlim_t>(files.rlim_cur - reserve, 1'000'000));
 }
 
-/* What an error keeps a worker from having: the extension, with its tables; its version; or the database. */
+bool is_lock(const PgError &error)
+{
+    return error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+}
+
+/* What an error keeps a worker from having: the extension, with its tables, which may be locked; its version;
+ * or the database. */
 Check check_of(const PgError &error)
 {
     const char *version = found_extension_version();
 
+    if (is_lock(error))
+        return Check::extension;
     if (error.sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE && !extension_is_older())
         return Check::database;
     return version[0] == '\0' || strcmp(version, library_version) == 0 ? Check::extension : Check::schema;
@@ -75,6 +88,22 @@ std::string advice_for(std::error_code listen_problem)
     return "";
 }
 
+long milliseconds_until(Timestamp at)
+{
+    return static_cast<long>(std::clamp<std::int64_t>((at - now() + 999) / 1000, 0, max_delay_ms));
+}
+
+/* With the target whose events were being written, which PostgreSQL's message does not tell. */
+PgError in_target(const WriteResult &written, const PgError &error)
+{
+    PgError told = error;
+
+    if (written.target[0] != '\0')
+        snprintf(told.message, sizeof(told.message), "%s (while writing events of target \"%s\")",
+                 error.message, written.target);
+    return told;
+}
+
 /* An address and a port as people write them. */
 void format_address(char *text, std::size_t size, const Listening &listening)
 {
@@ -88,7 +117,7 @@ void format_address(char *text, std::size_t size, const Listening &listening)
 } // namespace
 
 Intake::Intake(Monitoring &monitoring, RecentDeliveries &recent, int number, const HandoverSockets *sockets)
-    : monitoring_(monitoring), slot_(monitoring.workers[number]), number_(number),
+    : monitoring_(monitoring), recent_(recent), slot_(monitoring.workers[number]), number_(number),
       statistics_(monitoring.statistics_of(slot_)), queue_(statistics_.gauges()),
       handover_(sockets ? std::optional<Handover>(std::in_place, *sockets, monitoring, number)
                         : std::nullopt),
@@ -307,13 +336,16 @@ void Intake::begin_stop()
 }
 
 /*
- * True if a batch may be taken: it is full, or its first delivery has waited for cxone_sync.flush_interval.
+ * True if a batch may be taken: it is full, or its first delivery has waited for cxone_sync.flush_interval,
+ * or was taken before and not tried.
  */
 bool Intake::batch_is_due(Timestamp &due_at)
 {
     Timestamp oldest;
     std::size_t events;
 
+    if (waiting_.has_untried())
+        return true;
     if (!queue_.waiting(oldest, events))
         return false;
     due_at = oldest + settings::flush_interval_ms * std::int64_t{1000};
@@ -334,14 +366,16 @@ long Intake::milliseconds_to_wait()
         letters_due_at_ = std::min(letters_due_at_, letters_not_before_);
     if (batch_is_due(until))
         return 0;
+    if (!waiting_.empty())
+        until = std::min(until, waiting_due_at_);
+    if (!accepting_) /* nothing else is still to be done */
+        return until == INT64_MAX ? 0 : milliseconds_until(until);
     if (webhook_->has_refusals())
         until = std::min(until, journal_.refusals_due_at());
     until = std::min({until, webhook_listening_.try_again_at(), admin_listening_.try_again_at(),
                       statistics_due_at_, upgrade_due_at_, check_due_at_, probe_due_at_, letters_due_at_,
-                      journal_.due_at(), waiting_.empty() ? INT64_MAX : waiting_due_at_});
-    if (until == INT64_MAX)
-        return -1;
-    return static_cast<long>(std::clamp<std::int64_t>((until - now() + 999) / 1000, 0, max_delay_ms));
+                      journal_.due_at()});
+    return until == INT64_MAX ? -1 : milliseconds_until(until);
 }
 
 void Intake::wait()
@@ -398,7 +432,10 @@ bool Intake::write_at(Pace pace, const Batch &batch, PgError &error)
     Delivery *const *first = deliveries.data();
     const int count = static_cast<int>(deliveries.size());
     WriteResult *result = &written_;
-    const WriteOptions options = {.looks_at_tables = journal_.is_failing() || table_stays_locked_,
+    const WriteOptions options = {.looks_at_tables = journal_.is_failing() || !locked_tables_.empty(),
+                                  .watched = locked_tables_.data(),
+                                  .watched_count = static_cast<int>(locked_tables_.size()),
+                                  .patience_us = is_turn_ ? turn_patience_us : patience_us,
                                   .leaves_out_suspects = leaves_out_suspects_};
     PgError ignored;
 
@@ -409,20 +446,33 @@ bool Intake::write_at(Pace pace, const Batch &batch, PgError &error)
             write_deliveries(first, count, pace, result, options);
         });
     guarded(ignored, [] { release_advisory_locks(); });
-    if (!ok)
+    if (ok)
+        std::erase_if(locked_tables_, [](const WatchedTable &table) { return !table.is_locked; });
+    else
         statistics_.count(Counter::rollbacks);
     return ok;
+}
+
+/* Whether to write quickly would most likely be in vain: a lock would be met, after the longer wait. */
+bool Intake::expects_locks(const Batch &batch) const
+{
+    if (is_turn_ || waiting_.empty())
+        return is_turn_;
+    const DeliveryKeys keys = waiting_.keys_with_hidden_locks();
+    return std::ranges::any_of(
+        batch, [&keys](const QueuedDelivery *queued) { return keys.concern_table_of(*queued->delivery); });
 }
 
 /* As quickly as it goes; what is at fault, or locked, takes a second transaction, with care. */
 bool Intake::write(const Batch &batch, PgError &error)
 {
+    const bool is_quick = !expects_locks(batch);
     bool ok = false;
 
     for (int attempt = 0; !ok && attempt <= max_retries; attempt++) {
-        ok = write_at(Pace::quick, batch, error);
-        if (!ok && written_.reached_rows &&
-            (!is_transient(error.sqlerrcode) || error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE))
+        ok = is_quick && write_at(Pace::quick, batch, error);
+        if (!ok &&
+            (!is_quick || (written_.reached_rows && (!is_transient(error.sqlerrcode) || is_lock(error)))))
             ok = write_at(Pace::careful, batch, error);
         if (!is_lost_race(error.sqlerrcode) || commit_is_unconfirmed())
             break;
@@ -439,58 +489,79 @@ void Intake::gather()
         gathering_.end(queue_.gather(gathering_.expected(), wait_us));
 }
 
-/*
- * Makes a batch of what was taken, but for those that have to wait behind others, by hold_back(); false if
- * nothing is left. Until end_batch() it is shown as under way.
- */
-bool Intake::begin_batch(std::size_t first_waiting)
+/* Whether others keep from it a table that somebody has waited for in vain since it was locked. */
+bool Intake::stays_locked(const Delivery &delivery) const
 {
-    batch_.clear();
-    for (QueuedDelivery &queued : taken_)
-        batch_.push_back(&queued);
-    hold_back(first_waiting);
-    if (batch_.empty())
-        return false;
-    show_oldest(batch_.front()->delivery->received);
-    statistics_.gauges().batch_began = now();
-    return true;
-}
-
-void Intake::end_batch()
-{
-    show_oldest();
-    statistics_.gauges().batch_began = 0;
-    publish_mapping();
+    return delivery.needs_locked_table &&
+           std::ranges::any_of(locked_tables_, [&delivery](const WatchedTable &table) {
+               return delivery.needs_table(table.table);
+           });
 }
 
 /*
  * Others hold a lock that it needs: it is tried again for cxone_sync.lock_timeout, and holds up nobody. Where
- * a table is known to be locked for longer than that, nobody waits for it once more.
+ * its table is known to be locked for longer than that, nobody waits for it once more.
  */
 bool Intake::may_wait(QueuedDelivery &queued)
 {
     const Timestamp at = now();
 
-    if (queued.delivery->needs_repair || (queued.delivery->needs_locked_table && table_stays_locked_))
+    if (queued.delivery->needs_repair || stays_locked(*queued.delivery))
         return false;
     if (queued.give_up_at == 0)
         queued.give_up_at = at + settings::lock_timeout_ms * std::int64_t{1000};
     return at < queued.give_up_at && waiting_.has_room_for(*queued.delivery);
 }
 
+/* Whether one that was left out is tried again, and if so, has it wait for that. */
+bool Intake::comes_again(QueuedDelivery &queued)
+{
+    const std::uint64_t number = queued.number;
+    const bool is_untried = queued.delivery->is_untried;
+
+    if (!is_untried && !may_wait(queued))
+        return false;
+    postponed_++;
+    if (waiting_.empty() && !is_turn_)
+        waiting_due_at_ = now() + (waiting_pause_us_ = first_waiting_pause_us);
+    waiting_.push(std::move(queued));
+    if (is_untried && is_turn_)
+        waiting_.has_turn(number);
+    return true;
+}
+
+/* One that has waited for long enough, or must not wait. */
+void Intake::give_up(const QueuedDelivery &queued)
+{
+    const Delivery &delivery = *queued.delivery;
+
+    gave_up_ = true;
+    if (delivery.needs_locked_table && !stays_locked(delivery) && now() >= queued.give_up_at) {
+        for (const Event &event : delivery.events) {
+            if (event.target != Event::no_target)
+                locked_tables_.push_back({delivery.mapping->targets()[event.target].table, true});
+        }
+    }
+    if (delivery.postponed_by)
+        note_write_failure(*delivery.postponed_by);
+}
+
 /*
- * What comes behind a delivery that waits, and has one of its keys, waits as well, or is sent back: of equal
- * times the later one is to win. Those that wait come before the batch from number `first` on.
+ * What comes behind a delivery that has to come again, and has one of its keys, waits as well, or is sent
+ * back: of equal times the later one is to win.
  */
-void Intake::hold_back(std::size_t first)
+void Intake::hold_back(Batch &batch)
 {
     Batch others;
     Batch too_many;
+    DeliveryKeys keys;
+    std::uint64_t from = 0;
 
-    if (waiting_.size() == first)
+    if (waiting_.empty())
         return;
-    DeliveryKeys keys = waiting_.keys_from(first);
-    for (QueuedDelivery *queued : batch_) {
+    for (QueuedDelivery *queued : batch) {
+        waiting_.add_keys(keys, from, queued->number);
+        from = queued->number;
         if (!keys.concern(*queued->delivery)) {
             others.push_back(queued);
             continue;
@@ -502,7 +573,7 @@ void Intake::hold_back(std::size_t first)
             too_many.push_back(queued);
     }
     finish(too_many, false);
-    batch_.swap(others);
+    batch.swap(others);
 }
 
 /* Of those that are not written: what is in the queue shows itself. */
@@ -514,71 +585,89 @@ void Intake::show_oldest(Timestamp in_batch)
         waiting == 0 || (in_batch != 0 && in_batch < waiting) ? in_batch : waiting;
 }
 
-/* Once more, without a wait, those that others kept from being written; between two batches of them others
- * are written. */
-void Intake::write_waiting()
-{
-    PgError error;
-
-    if (waiting_.empty() || now() < waiting_due_at_)
-        return;
-    if (waiting_.untried() == 0)
-        waiting_.begin_round();
-    taken_.clear();
-    waiting_.take(static_cast<unsigned>(std::min(settings::batch_size, most_tried_at_once)), taken_);
-    if (begin_batch(waiting_.untried())) {
-        const bool committed = write_at(Pace::careful, batch_, error);
-        if (!committed)
-            note_write_failure(error);
-        finish(batch_, committed);
-        if (committed)
-            note_written();
-        write_left_out();
-    }
-    if (waiting_.untried() == 0) {
-        waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
-        waiting_due_at_ = now() + waiting_pause_us_;
-    }
-    end_batch();
-}
-
 void Intake::write_batch()
 {
     Timestamp due_at;
 
     if (!batch_is_due(due_at))
         return;
-    gather();
+    BatchRoom room(static_cast<unsigned>(settings::batch_size));
     taken_.clear();
-    queue_.take(static_cast<unsigned>(settings::batch_size), taken_);
-    if (begin_batch(0)) {
-        statistics_.count(Counter::batches);
-        write_together();
-        write_left_out();
-    }
-    end_batch();
+    waiting_.take_untried(room, taken_);
+    if (taken_.empty())
+        gather();
+    if (room.left() > 0)
+        queue_.take(room.left(), taken_);
+    write_taken(false);
     report_statistics(false);
 }
 
-void Intake::write_together()
+/* Once more, without a wait, some of those that others kept from being written; between their turns others
+ * are written. */
+void Intake::write_waiting()
+{
+    const Timestamp began = now();
+
+    if (waiting_.empty() || began < waiting_due_at_)
+        return;
+    taken_.clear();
+    postponed_ = 0;
+    waiting_.take(static_cast<unsigned>(std::min(settings::batch_size, most_of_turn)), taken_);
+    write_taken(true);
+    const Timestamp ended = now();
+    waiting_due_at_ = ended + (postponed_ > 0 ? turn_pause_factor * (ended - began) : 0);
+    if (waiting_.round_is_over()) {
+        waiting_pause_us_ = std::min(2 * waiting_pause_us_, longest_waiting_pause_us);
+        waiting_due_at_ = std::max(waiting_due_at_, ended + waiting_pause_us_);
+    }
+}
+
+/* Each that was taken is answered, or has to come again; until then it is shown as under way. */
+void Intake::write_taken(bool is_turn)
+{
+    Batch batch;
+
+    if (taken_.empty())
+        return;
+    for (QueuedDelivery &queued : taken_)
+        batch.push_back(&queued);
+    is_turn_ = is_turn;
+    statistics_.count(Counter::batches, !is_turn);
+    show_oldest(batch.front()->delivery->received);
+    statistics_.gauges().batch_began = now();
+    write_these(std::move(batch));
+    write_left_out();
+    show_oldest();
+    statistics_.gauges().batch_began = 0;
+    publish_mapping();
+}
+
+/*
+ * The one way to write, in a transaction for all, but for those that have to wait behind others. If that
+ * fails each is written by itself: a full disk behind one table, say, is no reason to send the others back.
+ */
+void Intake::write_these(Batch batch)
 {
     const Gauges &gauges = statistics_.gauges();
     PgError error;
 
-    if (write(batch_, error)) {
+    hold_back(batch);
+    if (batch.empty())
+        return;
+    if (write(batch, error)) {
         /* counted before they are answered: those that are come back at once */
         const Timestamp at = now();
-        gathering_.begin(gauges.queued_deliveries + batch_.size(), last_commit_us(), at - gauges.batch_began,
-                         at);
-        finish(batch_, true);
+        if (!is_turn_)
+            gathering_.begin(gauges.queued_deliveries + batch.size(), last_commit_us(),
+                             at - gauges.batch_began, at);
+        finish(batch, true);
         note_written();
-    } else if (written_.reached_rows && batch_.size() > 1 && !commit_is_unconfirmed()) {
-        /* a full disk behind one table, say, is no reason to send the other deliveries back */
-        write_alone();
+    } else if (written_.reached_rows && batch.size() > 1 && !commit_is_unconfirmed()) {
+        write_alone(batch);
     } else {
         /* first, so that whoever is sent back can see why */
-        note_write_failure(error);
-        finish(batch_, false);
+        note_write_failure(in_target(written_, error));
+        finish(batch, false);
     }
 }
 
@@ -589,37 +678,26 @@ void Intake::write_together()
 void Intake::write_left_out()
 {
     const Timestamp give_up_at = now() + left_out_budget_us;
-    Batch rest;
 
     while (!left_out_.empty()) {
-        batch_.assign(1, left_out_.front());
-        rest.assign(left_out_.begin() + 1, left_out_.end());
-        left_out_.clear();
-        write_alone();
-        batch_.swap(rest);
+        const Batch left = std::exchange(left_out_, {});
+        write_these({left.front()});
         leaves_out_suspects_ = now() < give_up_at;
-        if (!batch_.empty())
-            write_together();
+        write_these({left.begin() + 1, left.end()});
     }
     leaves_out_suspects_ = true;
 }
 
 /* Each delivery in a transaction of its own, as long as that does not hold up those behind them for long. */
-void Intake::write_alone()
+void Intake::write_alone(const Batch &batch)
 {
     const Timestamp give_up_at = now() + alone_budget_us;
 
-    for (QueuedDelivery *queued : batch_) {
-        PgError error;
-        const Batch one{queued};
-        const bool in_time = now() < give_up_at;
-        const bool committed = in_time && write(one, error);
-
-        if (in_time && !committed)
-            note_write_failure(error);
-        finish(one, committed);
-        if (committed)
-            note_written();
+    for (QueuedDelivery *queued : batch) {
+        if (now() < give_up_at)
+            write_these({queued});
+        else
+            finish({queued}, false);
     }
 }
 
@@ -638,14 +716,9 @@ void Intake::finish(const Batch &batch, bool committed)
             continue;
         }
         if (committed && queued->delivery->is_postponed) {
-            if (may_wait(*queued)) {
-                if (waiting_.empty())
-                    waiting_due_at_ = now() + (waiting_pause_us_ = first_waiting_pause_us);
-                waiting_.push(std::move(*queued));
+            if (comes_again(*queued))
                 continue;
-            }
-            gave_up_ = true;
-            table_stays_locked_ |= queued->delivery->needs_locked_table && now() >= queued->give_up_at;
+            give_up(*queued);
         }
         const Delivery &delivery = *queued->delivery;
         Answer answer{.ticket = queued->ticket,
@@ -770,12 +843,22 @@ bool Intake::upgrade(PgError &error)
     return false;
 }
 
+/* What was written into another one's tables says nothing about these. */
+void Intake::note_extension(Oid extension)
+{
+    if (OidIsValid(extension_) && extension != extension_)
+        recent_.forget_committed();
+    extension_ = extension;
+}
+
 /* Whether deliveries can be taken, found out before the first one comes. */
 void Intake::check_catalog()
 {
     PgError error;
-    const auto open = [] {
+    Oid extension = InvalidOid;
+    const auto open = [&extension] {
         (void)open_catalog();
+        extension = get_extension_oid(extension_name, true);
         check_read_write();
     };
 
@@ -784,6 +867,8 @@ void Intake::check_catalog()
     bool ok = in_transaction(activity, error, open);
     if (!ok && settings::auto_upgrade && extension_is_older() && accepting_)
         ok = upgrade(error) && in_transaction(activity, error, open);
+    if (OidIsValid(extension) || found_extension_version()[0] == '\0')
+        note_extension(extension);
     if (!ok) {
         failing_to_write_ = false; /* this problem hides that one, and must not outlast itself */
         show_problems(check_of(error), error.message);
@@ -812,9 +897,9 @@ void Intake::check_catalog()
 }
 
 /*
- * Without deliveries nobody would find out that a full disk has room again, and a balancer that looks at
- * /readyz would send none. That the WAL has room is no proof for the targets, so the next delivery may fail
- * again: until one is written the pauses go on growing.
+ * Without deliveries nobody would find out that a full disk has room again, or that a lock is gone, and a
+ * balancer that looks at /readyz would send none. That the WAL has room is no proof for the targets, so the
+ * next delivery may fail again: until one is written the pauses go on growing.
  */
 void Intake::probe_database()
 {
@@ -823,14 +908,24 @@ void Intake::probe_database()
     if (now() < probe_due_at_)
         return;
     probe_due_at_ = INT64_MAX;
-    const bool ok = in_durable_transaction("looking whether writing works", error, [] {
-        check_read_write();
-        compat::write_wal_message("cxone_sync");
-    });
-    if (ok)
-        note_success();
-    else
+    const bool ok = in_durable_transaction("looking whether writing works", error,
+                                           [] {
+                                               check_read_write();
+                                               compat::write_wal_message("cxone_sync");
+                                           }) &&
+                    write_at(Pace::quick, {}, error);
+    if (!ok)
         note_write_failure(error);
+    else if (written_.any_table_locked || !waiting_.empty())
+        probe_later();
+    else
+        note_success();
+}
+
+void Intake::probe_later()
+{
+    if (probe_due_at_ == INT64_MAX)
+        probe_due_at_ = now() + growing_delay_ms(++failed_probes_) * std::int64_t{1000};
 }
 
 void Intake::count_dead_letters()
@@ -856,10 +951,7 @@ void Intake::count_dead_letters()
 
 void Intake::note_written()
 {
-    table_stays_locked_ &= written_.any_table_locked;
-    if (gave_up_) {
-        note_write_failure(written_.postponed_by);
-    } else if (!written_.any_table_locked && waiting_.empty()) {
+    if (!gave_up_ && !written_.any_table_locked && waiting_.empty()) {
         failed_probes_ = 0;
         note_success();
     }
@@ -888,12 +980,11 @@ void Intake::note_write_failure(const PgError &error)
                                        error.sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION);
     if (!failing_to_write_ && upgrade_due_at_ == INT64_MAX)
         check_due_at_ = std::min(check_due_at_, now() + most_check_pause_ms * std::int64_t{1000});
-    const bool concerns_all =
-        (concerns_everything(error.sqlerrcode) && !is_of_rows) || commit_is_unconfirmed();
-    if (concerns_all)
+    if ((concerns_everything(error.sqlerrcode) && !is_of_rows) || commit_is_unconfirmed() ||
+        (is_lock(error) && !written_.reached_rows))
         show_problems(check_of(error), error.message);
-    if (concerns_all && failing_to_write_ && probe_due_at_ == INT64_MAX)
-        probe_due_at_ = now() + growing_delay_ms(++failed_probes_) * std::int64_t{1000};
+    if (failing_to_write_)
+        probe_later();
     note_failure(error);
 }
 

@@ -63,21 +63,26 @@ private:
 
     void check_catalog();
     bool upgrade(PgError &error);
+    void note_extension(Oid extension);
     void probe_database();
+    void probe_later();
     void count_dead_letters();
 
     void gather();
-    bool begin_batch(std::size_t first_waiting);
-    void end_batch();
     void write_batch();
-    void write_alone();
-    bool write_at(Pace pace, const Batch &batch, PgError &error);
-    bool write(const Batch &batch, PgError &error);
     void write_waiting();
+    void write_taken(bool is_turn);
+    void write_these(Batch batch);
+    void write_alone(const Batch &batch);
     void write_left_out();
-    void write_together();
+    bool write(const Batch &batch, PgError &error);
+    bool write_at(Pace pace, const Batch &batch, PgError &error);
+    bool expects_locks(const Batch &batch) const;
+    bool stays_locked(const Delivery &delivery) const;
     bool may_wait(QueuedDelivery &queued);
-    void hold_back(std::size_t first);
+    bool comes_again(QueuedDelivery &queued);
+    void give_up(const QueuedDelivery &queued);
+    void hold_back(Batch &batch);
     void show_oldest(Timestamp in_batch = 0);
     void finish(const Batch &batch, bool committed);
     void tell_delivery(const Delivery &delivery, const Answer &answer, Timestamp at);
@@ -90,6 +95,7 @@ private:
     void note_write_failure(const PgError &error);
 
     Monitoring &monitoring_;
+    RecentDeliveries &recent_;
     WorkerSlot &slot_;
     const int number_;
     StatisticsWriter statistics_;
@@ -107,7 +113,6 @@ private:
     /* What was taken to be written: what is neither answered yet nor waits has a delivery. With queue_ and
      * waiting_ it owns all that we have not answered, whatever ends us. */
     std::vector<QueuedDelivery> taken_;
-    Batch batch_;    /* of taken_: being written */
     Batch left_out_; /* of taken_, by the last transaction: the first is to be written by itself */
     bool leaves_out_suspects_ = true;
     std::vector<Answer> answers_; /* that are not given yet */
@@ -115,10 +120,12 @@ private:
     Waiting waiting_{statistics_.gauges()};
     std::int64_t waiting_due_at_ = 0; /* when they are tried again */
     std::int64_t waiting_pause_us_ = 0;
-    WriteResult written_ = {};        /* of the last transaction */
-    bool gave_up_ = false;            /* a delivery that waited for a lock, in the last batch */
-    bool table_stays_locked_ = false; /* one has waited for a table in vain, and that is locked still */
-    bool has_started_ = false;        /* and has said so */
+    WriteResult written_ = {};                /* of the last transaction */
+    bool is_turn_ = false;                    /* of those that wait: these are written */
+    std::size_t postponed_ = 0;               /* in this turn */
+    bool gave_up_ = false;                    /* a delivery that waited for a lock, in the last batch */
+    std::vector<WatchedTable> locked_tables_; /* one has waited for them in vain, and they are locked still */
+    bool has_started_ = false;                /* and has said so */
     std::string listen_problem_ = "the worker is starting"; /* why nobody listens for webhooks */
     bool accepting_ = true;                                 /* no stop has been asked for */
     bool failing_to_write_ = false; /* for a reason that only another try can show to be over */
@@ -127,6 +134,7 @@ private:
     std::int64_t letters_due_at_ = INT64_MAX; /* when the dead letters are to be counted */
     std::int64_t letters_not_before_ = 0;
     std::int64_t statistics_due_at_ = INT64_MAX;
+    Oid extension_ = InvalidOid;            /* that was last found */
     unsigned failed_checks_ = 0;            /* of the catalog, in a row */
     std::int64_t check_due_at_ = INT64_MAX; /* when it is looked at again */
     unsigned failed_upgrades_ = 0;          /* in a row */

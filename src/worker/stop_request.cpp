@@ -1,6 +1,8 @@
 #include "worker/stop_request.h"
 
+#include <algorithm>
 #include <csignal>
+#include <cstdint>
 #include <ctime>
 
 #include "db/pg.h"
@@ -9,19 +11,36 @@ namespace cxone_sync {
 
 namespace {
 
+constexpr std::int64_t repeat_us = 100'000;
+
 volatile sig_atomic_t requested = false;
+std::int64_t counts_again_at; /* another request */
 timer_t drain_timer;
 itimerspec drain_limit;
 std::atomic<bool> *shown_as_stopping = nullptr;
 
-/* timer_settime() and SetLatch() are safe in a signal handler (POSIX.1-2017 section 2.4.3; latch.c). */
+std::int64_t to_us(const timespec &time)
+{
+    return time.tv_sec * std::int64_t{1'000'000} + time.tv_nsec / 1000;
+}
+
+/*
+ * The postmaster sends a signal to the process and then to its group, which is the process once more
+ * (postmaster.c: signal_child): what comes right behind the first is no second request. The end of the drain
+ * is told by the same signal. What is called here is safe in a signal handler (POSIX.1-2017 section 2.4.3;
+ * latch.c).
+ */
 void on_sigterm(SIGNAL_ARGS)
 {
     const int saved_errno = errno;
+    timespec now = {};
 
+    clock_gettime(CLOCK_MONOTONIC, &now);
     if (requested) {
-        die(postgres_signal_arg);
+        if (to_us(now) >= counts_again_at)
+            die(postgres_signal_arg);
     } else {
+        counts_again_at = to_us(now) + std::min(repeat_us, to_us(drain_limit.it_value));
         requested = true;
         shown_as_stopping->store(true, std::memory_order_relaxed);
         timer_settime(drain_timer, 0, &drain_limit, nullptr);

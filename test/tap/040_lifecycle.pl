@@ -214,6 +214,7 @@ set_settings($node, lock_timeout => '60s');
 $session->run('BEGIN; LOCK TABLE cxone_sync.contact_records');
 my $sender = connect_to($node);
 $sender->send(delivery_text(body()));
+sub cpu_seconds { my @fields = split / /, slurp_file("/proc/$_[0]/stat") =~ s/^.*\) //r; return ($fields[11] + $fields[12]) / 100; }
 sub delivery_waits { return status_of($node, 'oldest_waiting') ne ''; }
 poll(\&delivery_waits, 'the delivery waits for the lock');
 ok(!$sender->has_reply, 'and the sender for its answer');
@@ -261,9 +262,16 @@ $session->run('BEGIN; LOCK TABLE cxone_sync.contact_records');
 my @waiting = map { connect_to($node) } 1 .. 3;
 $_->send(delivery_text(body())) foreach @waiting;
 poll(\&delivery_waits, 'deliveries wait for a lock');
-sql($node, "SELECT pg_terminate_backend($pid)");
+# as the postmaster does, which sends a signal to the process and at once to its group
+kill 'TERM', $pid foreach 1 .. 5;
+# what is due, and not to be done any more, does not keep it busy: here to count the dead letters, for the last count was long ago
+poll(sub { status_of($node, 'state') eq 'stopping' }, 'the worker stops');
+sql($node, 'DELETE FROM cxone_sync.dead_letters WHERE false');
+my ($cpu, $since) = (cpu_seconds($pid), time);
+poll(sub { time - $since > 1 }, 'a second');
+cmp_ok(cpu_seconds($pid) - $cpu, '<', 0.5 * (time - $since), 'a worker that stops, and waits for a lock, is idle');
 $session->run('COMMIT');
-is(scalar(grep { counts_of($_->reply) eq '1 0 0' } @waiting), 3, 'pg_terminate_backend: what waits is committed and answered');
+is(scalar(grep { counts_of($_->reply) eq '1 0 0' } @waiting), 3, 'SIGTERM: what waits is committed and answered');
 ok($_->is_closed, 'then the connections are closed') foreach @waiting;
 poll(sub { my $new = worker_pid($node); $new && $new ne $pid }, 'the worker starts again by itself');
 wait_for_state($node, 'running');

@@ -174,6 +174,37 @@ sql($node, 'CREATE ROLE guest');
 	$user->close;
 }
 
+# ---- definitions that change one behind the other ----
+
+sub start_psql
+{
+	my ($out, $statement) = @_;
+	return IPC::Run::start([ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'), '-c', $statement ], '>', $out, '2>', $out);
+}
+sub waiting_for_orders_are
+{
+	my $count = shift;
+	return poll(sub { sql($node, "SELECT count(*) FROM pg_locks WHERE relation = 'ann.orders'::regclass AND NOT granted") == $count }, "$count wait for the table");
+}
+{
+	my ($applied, $changed) = ('', '');
+	my $first = open_session($node);
+	$first->run('BEGIN; ALTER TABLE ann.orders ADD COLUMN first text');
+	my $sender = connect_to($node);
+	$sender->send(delivery_text(events_json(event_of('order', 'queued1', v => 'q'))));
+	my $ingest = start_psql(\$applied, "SELECT cxone_sync.ingest('" . events_json(event_of('order', 'queued2', v => 'q')) . "')");
+	waiting_for_orders_are(1);
+	my $second = start_psql(\$changed, 'ALTER TABLE ann.orders ADD COLUMN second text');
+	waiting_for_orders_are(2);
+	$first->run('COMMIT');
+	$_->finish foreach $ingest, $second;
+	like($applied, qr/"applied": 1/, 'a transaction that waits between two changes of a table goes by the first');
+	is($changed, '', 'and the second one is made');
+	is(counts_of($sender->reply), '1 0 0', 'as is a delivery');
+	sql($node, 'ALTER TABLE ann.orders DROP COLUMN first, DROP COLUMN second');
+	$first->close;
+}
+
 # ---- a table that is locked when a session first looks at it ----
 
 # Statements in a session of their own that go on after an error: what they print, and their errors.

@@ -575,7 +575,7 @@ $lock = open_session($node);
 $lock->run('BEGIN; LOCK TABLE cxone_sync.target_config IN ACCESS EXCLUSIVE MODE');
 sql($node, "CREATE FUNCTION cxone_sync.renames() RETURNS int LANGUAGE sql AS 'SELECT 1'"); # what is known of the catalog is in doubt
 $node->reload;
-poll(sub { not_ready($node) =~ /^database: table "cxone_sync.target_config" is locked/ }, 'not ready: configuration locked during a reload');
+poll(sub { not_ready($node) =~ /^extension: table "cxone_sync.target_config" is locked/ }, 'not ready: configuration locked during a reload');
 $lock->close;
 wait_until_ready($node, 'when it is released, without any delivery');
 poll(sub { defined status_json($node)->{dead_letters}{counted_at} }, 'dead letters are counted again');

@@ -302,6 +302,133 @@ is(counts_of($_->reply), '3 0 0', 'taken when the rows are free') for @senders;
 is(sql($node, "SELECT count(*), count(*) FILTER (WHERE a = 'new') FROM sam.many"), '272|180', 'as each event says');
 set_settings($node, lock_timeout => '2s');
 
+# ---- what comes behind a delivery that waits, also when its batch falls apart ----
+
+sql($node, <<'SQL');
+CREATE FUNCTION sam.refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.v = 'no' THEN RAISE EXCEPTION 'no'; ELSIF NEW.v = 'full' THEN RAISE disk_full; END IF; RETURN NEW; END$$;
+CREATE TABLE sam.refusing (id text PRIMARY KEY, v text, updated_ts timestamptz);
+CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON sam.refusing FOR EACH ROW EXECUTE FUNCTION sam.refuse();
+ALTER TABLE sam.refusing OWNER TO cxone_sync;
+INSERT INTO sam.refusing VALUES ('w', 'old', '2026-01-01');
+SELECT cxone_sync.add_target('refusing', 'sam.refusing', '{id}', event_types => '{refusing}');
+SQL
+set_settings($node, lock_timeout => '60s');
+my $seconds = 0;
+sub later { my ($type, $id, @members) = @_; return { %{ of($type, $id, @members) }, timestamp => sprintf('2026-01-03T00:%02d:%02dZ', $seconds / 60, $seconds++ % 60) }; }
+
+# Holds the worker until all these wait for it in this order; returns their senders.
+sub in_one_batch
+{
+	my @events = @_;
+	my $held = hold_worker($node);
+	my $before = status_of($node, 'queue_depth');
+	my @senders = map { connect_to($node) } @events;
+	for my $n (0 .. $#events)
+	{
+		$senders[$n]->send(delivery_text(events_json($events[$n])));
+		poll(sub { status_of($node, 'queue_depth') eq $before + $n + 1 }, 'it waits for the worker');
+	}
+	release_worker($node, $held);
+	return @senders;
+}
+
+# the first waits for a row, which is free before the last, for the same row, is written
+sql($node, <<'SQL');
+CREATE FUNCTION sam.let_go() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    keeper integer;
+BEGIN
+    LOOP
+        SELECT pid INTO keeper FROM pg_locks WHERE relation = 'sam.plain'::regclass AND mode = 'RowShareLock' AND pid <> pg_backend_pid();
+        EXIT WHEN keeper IS NULL;
+        PERFORM pg_cancel_backend(keeper), pg_sleep(0.01);
+    END LOOP;
+    RETURN NEW;
+END$$;
+CREATE TRIGGER a BEFORE INSERT ON sam.refusing FOR EACH ROW EXECUTE FUNCTION sam.let_go();
+SQL
+for my $v ('no', 'full')
+{
+	sql($node, "DELETE FROM sam.plain; INSERT INTO sam.plain (id, updated_ts) VALUES ('o1', '2026-01-01')");
+	my $keeper = open_session($node);
+	$keeper->start("BEGIN; SELECT FROM sam.plain WHERE id = 'o1' FOR UPDATE; SELECT pg_sleep(600) /* hold o1 */");
+	poll(sub { sql($node, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%hold o1%' AND wait_event = 'PgSleep'") eq '1' }, 'the row is locked');
+	my @ones = in_one_batch(later('plain', 'o1', a => 'first'), later('refusing', "r $v", v => $v), later('plain', 'other'), later('plain', 'o1', b => 'second'));
+	$keeper->finish;
+	$keeper->run('ROLLBACK');
+	is(counts_of($ones[0]->reply), '1 0 0', "$v: the first is applied");
+	$v eq 'no' ? is(counts_of($ones[1]->reply), '0 0 1', 'a trigger has refused one behind it') : retry_is($ones[1]->reply, 'the disk was full for one behind it');
+	is(counts_of($ones[$_]->reply), '1 0 0', "$v: applied") for 2, 3;
+	is(sql($node, "SELECT a, b FROM sam.plain WHERE id = 'o1'"), 'first|second', "$v: in the order of arrival");
+	$keeper->close;
+}
+sql($node, 'DROP TRIGGER a ON sam.refusing');
+
+# one that fails when its lock is gone sends nobody else back
+my $other = open_session($node);
+$session->run("BEGIN; SELECT FROM sam.plain WHERE id = 'o1' FOR UPDATE");
+$other->run("BEGIN; SELECT FROM sam.refusing WHERE id = 'w' FOR UPDATE");
+my ($long, $full) = in_one_batch(later('plain', 'o1', a => 'waits on'), later('refusing', 'w', v => 'full'));
+poll(sub { status_of($node, 'queue_depth') eq '2' }, 'both wait for locks');
+$other->run('COMMIT');
+retry_is($full->reply, 'for one of those that wait the disk is full');
+like(status_of($node, 'last_error'), qr/ \(while writing events of target "refusing"\)$/, 'which is told with its target');
+$session->run('COMMIT');
+is(counts_of($long->reply), '1 0 0', 'the other one goes on waiting');
+
+# ---- a table that stays locked, and another one ----
+
+set_settings($node, lock_timeout => '300ms');
+$session->run('BEGIN; LOCK TABLE sam.many');
+retry_is(deliver($node, events_json(later('many', 'a'))), 'a table is locked for longer than lock_timeout');
+set_settings($node, lock_timeout => '60s');
+my $position = log_position($node);
+$other->run('BEGIN; LOCK TABLE sam.counted');
+my $short = connect_to($node);
+$short->send(delivery_text(events_json(later('counted', 'short'))));
+poll(sub { status_of($node, 'oldest_waiting') ne '' }, 'a delivery for another table waits');
+retry_is(deliver($node, events_json(later('many', 'a'))), 'at once while that table is locked');
+like(status_of($node, 'last_error'), qr/the table of target "many" is locked/, 'for a reason of its own');
+$other->run('COMMIT');
+is(counts_of($short->reply), '1 0 0', 'the other table was waited for');
+unlike(slurp_file($node->logfile, $position), qr/"counted"/, 'and is not to blame for anything');
+$session->run('COMMIT');
+
+# a row's lock is over when nobody waits for one any more
+set_settings($node, lock_timeout => '300ms');
+$session->run("BEGIN; SELECT FROM sam.plain WHERE id = 'o1' FOR UPDATE");
+retry_is(deliver($node, events_json(later('plain', 'o1', a => 'in vain'))), 'a row is locked for longer');
+$session->run('COMMIT');
+wait_for_state($node, 'running');
+
+# the extension's own tables: nothing at all can be written
+$session->run('BEGIN; LOCK TABLE cxone_sync.target_config');
+sql($node, 'ALTER TABLE sam.plain ADD later text');
+retry_is(deliver($node, events_json(later('plain', 'o1', a => 'in vain'))), 'the configuration is locked');
+is(status_of($node, 'ready'), 'false', 'so the worker is not ready');
+like(status_of($node, 'not_ready_because'), qr/^extension: /, 'as the extension is out of reach');
+$session->run('COMMIT');
+poll(sub { status_of($node, 'ready') eq 'true' }, 'it finds by itself that the lock is gone');
+
+# ---- locks that cannot be seen before they are met ----
+
+# each of a hundred deliveries needs one, of a row that another session has not committed; others are answered beside them
+set_settings($node, lock_timeout => '60s');
+sql($node, 'ALTER SEQUENCE sam.statements RESTART');
+$session->run("BEGIN; INSERT INTO sam.many (id) SELECT 'hidden ' || i FROM generate_series(1, 100) AS i");
+my @hidden = in_one_batch(map { later('many', "hidden $_", a => 'in time') } 1 .. 100);
+for my $turn (1 .. 30)
+{
+	is(counts_of(deliver($node, events_json(later('plain', "beside $turn"), later('many', "beside $turn")))), '2 0 0', "another one for two tables, $turn");
+}
+cmp_ok(sql($node, 'SELECT last_value FROM sam.statements'), '<', 30 * 100, 'between two of them not all that wait are tried');
+is(scalar(grep { $_->has_reply } @hidden), 0, 'none of the hundred is answered');
+is(status_of($node, 'queue_depth'), '100', 'all wait');
+$session->run('ROLLBACK');
+is(scalar(grep { counts_of($_->reply) eq '1 0 0' } @hidden), 100, 'taken when the rows are free');
+$other->close;
+set_settings($node, lock_timeout => '2s');
+
 # an index of one target; whatever else has changed in the catalog
 $session->run('BEGIN; REINDEX INDEX sam.named_pkey; CREATE FUNCTION sam.any() RETURNS integer LANGUAGE sql AS $$SELECT 1$$');
 sql($node, 'CREATE FUNCTION public.another() RETURNS integer LANGUAGE sql AS $$SELECT 1$$; ANALYZE sam.plain');

@@ -71,6 +71,16 @@ TEST_F(RecentDeliveriesTest, WhatAWorkerHadUnderWayEndsWithIt)
     EXPECT_EQ(begin(3), Seen::under_way) << "another worker has it";
 }
 
+TEST_F(RecentDeliveriesTest, OnlyTheCommittedAreForgottenAtOnce)
+{
+    EXPECT_EQ(begin(1), Seen::no);
+    EXPECT_EQ(begin(2), Seen::no);
+    end(1, true, 7);
+    recent.forget_committed();
+    EXPECT_EQ(begin(1), Seen::no);
+    EXPECT_EQ(begin(2), Seen::under_way);
+}
+
 TEST_F(RecentDeliveriesTest, ItIsForgottenAfterItsTime)
 {
     EXPECT_EQ(begin(1, 0), Seen::no);

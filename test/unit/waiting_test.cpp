@@ -38,7 +38,7 @@ struct WaitingTest : testing::Test {
 
     void push(std::initializer_list<std::pair<std::uint16_t, const char *>> keys, Ticket ticket)
     {
-        waiting.push({delivery_of(keys, static_cast<Timestamp>(ticket)), ticket});
+        waiting.push({delivery_of(keys, static_cast<Timestamp>(ticket)), ticket, ticket, 1});
     }
 
     std::vector<Ticket> take(unsigned max_events)
@@ -57,18 +57,40 @@ TEST_F(WaitingTest, ARoundTriesEachOnceAndKeepsTheirOrder)
     push({{0, "a"}, {0, "b"}}, 1);
     push({{0, "c"}}, 2);
     push({{0, "d"}}, 3);
-    waiting.begin_round();
     EXPECT_EQ(take(3), (std::vector<Ticket>{1, 2}));
-    EXPECT_EQ(waiting.untried(), 1u);
+    EXPECT_FALSE(waiting.round_is_over());
+    push({{0, "c"}}, 2);
     push({{0, "a"}, {0, "b"}}, 1);
     EXPECT_EQ(take(3), (std::vector<Ticket>{3}));
-    EXPECT_EQ(waiting.untried(), 0u);
-    EXPECT_TRUE(take(3).empty());
+    EXPECT_TRUE(waiting.round_is_over());
     push({{0, "d"}}, 3);
-    waiting.begin_round();
     EXPECT_EQ(take(1), (std::vector<Ticket>{1})) << "at least one, however many events it has";
+    push({{0, "a"}, {0, "b"}}, 1);
+    waiting.has_turn(1);
+    EXPECT_EQ(take(3), (std::vector<Ticket>{1, 2})) << "once more, as it was not tried";
     EXPECT_EQ(take(9), (std::vector<Ticket>{3}));
     EXPECT_TRUE(waiting.empty());
+}
+
+TEST_F(WaitingTest, WhatIsUntriedHasNoTurn)
+{
+    push({{0, "a"}}, 1);
+    waiting.push({delivery_of({{0, "b"}}), 2, 2, 0});
+    waiting.push({delivery_of({{0, "c"}}), 3, 3, 0});
+    EXPECT_TRUE(waiting.has_untried());
+    EXPECT_EQ(take(9), (std::vector<Ticket>{1}));
+    EXPECT_TRUE(waiting.round_is_over());
+    std::vector<QueuedDelivery> batch;
+    BatchRoom room(1);
+    waiting.take_untried(room, batch);
+    ASSERT_EQ(batch.size(), 1u);
+    EXPECT_EQ(batch[0].ticket, 2u);
+    EXPECT_EQ(room.left(), 0u);
+    EXPECT_TRUE(waiting.has_untried());
+    BatchRoom more(1);
+    waiting.take_untried(more, batch);
+    EXPECT_TRUE(waiting.empty());
+    EXPECT_FALSE(waiting.has_untried());
 }
 
 TEST_F(WaitingTest, TheGaugesShowWhatWaits)
@@ -108,16 +130,32 @@ TEST_F(WaitingTest, KeysAreThoseOfEventsWithARow)
 {
     push({{0, "a"}}, 1);
     push({{1, "b"}, {2, ""}}, 2);
-    const DeliveryKeys all = waiting.keys_from(0);
+    DeliveryKeys all;
+    waiting.add_keys(all, 0, 3);
     EXPECT_TRUE(all.concern(*delivery_of({{8, "x"}, {0, "a"}})));
     EXPECT_TRUE(all.concern(*delivery_of({{9, "a"}}))) << "another target of the same table";
     EXPECT_FALSE(all.concern(*delivery_of({{0, "b"}, {1, "a"}, {3, "a"}})));
     EXPECT_TRUE(all.concern(*delivery_of({{2, "any"}}))) << "a key that is not known may be any";
     EXPECT_TRUE(all.concern(*delivery_of({{1, ""}}))) << "also the other way round";
     EXPECT_FALSE(all.concern(*delivery_of({{3, ""}})));
-    const DeliveryKeys later = waiting.keys_from(1);
+    DeliveryKeys first;
+    waiting.add_keys(first, 0, 2);
+    EXPECT_FALSE(first.concern(*delivery_of({{1, "b"}})));
+    DeliveryKeys later;
+    waiting.add_keys(later, 2, 9);
     EXPECT_FALSE(later.concern(*delivery_of({{0, "a"}})));
     EXPECT_TRUE(later.concern(*delivery_of({{1, "b"}})));
+}
+
+TEST_F(WaitingTest, LocksThatCannotBeSeenAreToldByTheirTables)
+{
+    push({{0, "a"}}, 1);
+    auto hidden = delivery_of({{1, "b"}});
+    hidden->needs_hidden_lock = true;
+    waiting.push({std::move(hidden), 2, 2, 1});
+    const DeliveryKeys keys = waiting.keys_with_hidden_locks();
+    EXPECT_FALSE(keys.concern_table_of(*delivery_of({{0, "a"}})));
+    EXPECT_TRUE(keys.concern_table_of(*delivery_of({{1, "other"}})));
 }
 
 TEST_F(WaitingTest, AnEventThatIsRefusedAlreadyHasNone)
