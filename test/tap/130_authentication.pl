@@ -366,7 +366,7 @@ foreach my $name (qw(standard_webhooks nexus))
 
 # What a trigger refuses is tried in a transaction of its own, and those behind it wait meanwhile. The first batch counts the tries,
 # and the last one of the second batch goes on until its worker ends. Four deliveries fill a batch.
-use_method('standard_webhooks', flush_interval => '10s', batch_size => 4);
+use_method('standard_webhooks', flush_interval => '5s', batch_size => 4);
 {
 	sql($node, <<'SQL');
 CREATE SEQUENCE public.tries;
