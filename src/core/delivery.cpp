@@ -2,7 +2,6 @@
 
 #include "core/json_text.h"
 
-#include <algorithm>
 #include <new>
 
 namespace cxone_sync {
@@ -32,11 +31,14 @@ DeliveryCounts Delivery::counts() const noexcept
     return counts;
 }
 
-bool Delivery::needs_table(std::uint32_t table) const noexcept
+std::set<std::uint32_t> Delivery::tables() const
 {
-    return std::any_of(events.begin(), events.end(), [this, table](const Event &event) {
-        return event.target != Event::no_target && mapping->targets()[event.target].table == table;
-    });
+    std::set<std::uint32_t> tables;
+    for (const Event &event : events) {
+        if (event.target != Event::no_target)
+            tables.insert(mapping->targets()[event.target].table);
+    }
+    return tables;
 }
 
 std::uint64_t Delivery::size() const noexcept

@@ -9,6 +9,7 @@
 #include <memory>
 #include <memory_resource>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -115,8 +116,8 @@ struct Delivery {
      */
     Outcome outcome_of_event(std::size_t begin, std::size_t &end) const noexcept;
     DeliveryCounts counts() const noexcept;
-    /* Whether it has an event for a target of this table. */
-    bool needs_table(std::uint32_t table) const noexcept;
+    /* Of the targets that it has events for. */
+    std::set<std::uint32_t> tables() const;
     /*
      * Bytes held, at most: the body, twice that for decoded strings, events, fields, and what was put
      * together for each target (array literals, extra columns, keys, refusals).

@@ -29,17 +29,6 @@ bool DeliveryKeys::concern(const Delivery &delivery) const
     });
 }
 
-bool DeliveryKeys::concern_table_of(const Delivery &delivery) const
-{
-    return std::any_of(delivery.events.begin(), delivery.events.end(), [this, &delivery](const Event &event) {
-        if (!has_row(event))
-            return false;
-        const Key key = key_of(delivery, event);
-        const auto first = keys_.lower_bound({key.first, std::string_view()});
-        return first != keys_.end() && first->first == key.first;
-    });
-}
-
 /* A key that is not known, as where the table could not be looked at, may be any. */
 bool DeliveryKeys::concern(const Key &key) const
 {
@@ -132,15 +121,15 @@ void Waiting::add_keys(DeliveryKeys &keys, std::uint64_t from, std::uint64_t bef
         keys.add(*next->second.delivery);
 }
 
-DeliveryKeys Waiting::keys_with_hidden_locks() const
+std::set<std::uint32_t> Waiting::tables_with_hidden_locks() const
 {
-    DeliveryKeys keys;
+    std::set<std::uint32_t> tables;
 
     for (const auto &[number, queued] : deliveries_) {
         if (queued.delivery->needs_hidden_lock)
-            keys.add(*queued.delivery);
+            tables.merge(queued.delivery->tables());
     }
-    return keys;
+    return tables;
 }
 
 Waiting::Deliveries::iterator Waiting::move(Deliveries::iterator next, std::vector<QueuedDelivery> &batch)

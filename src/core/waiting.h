@@ -18,8 +18,6 @@ public:
     void add(const Delivery &delivery);
     /* True if the delivery has an event for one of these rows, or one that may be for one of them. */
     bool concern(const Delivery &delivery) const;
-    /* True if it has an event for one of their tables. */
-    bool concern_table_of(const Delivery &delivery) const;
 
 private:
     using Key = std::pair<std::uint32_t, std::string_view>; /* the table; empty: not known */
@@ -66,7 +64,7 @@ public:
     /* Adds the keys of those that arrived from this number on, and before the other one. */
     void add_keys(DeliveryKeys &keys, std::uint64_t from, std::uint64_t before) const;
     /* Of those that wait for a lock that is not to be seen before it is met. */
-    DeliveryKeys keys_with_hidden_locks() const;
+    std::set<std::uint32_t> tables_with_hidden_locks() const;
 
 private:
     using Deliveries = std::map<std::uint64_t, QueuedDelivery>; /* by the order of arrival */

@@ -1,13 +1,13 @@
 #include "core/monitoring.h"
 #include "db/settings.h"
 
+#include "db/catalog_scan.h"
 #include "db/extension.h"
 #include "db/guard.h"
 #include "db/identity.h"
 #include "db/shared_state.h"
 #include "db/spi.h"
 extern "C" {
-#include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
 #include "storage/lock.h"
@@ -229,28 +229,17 @@ bool is_sound(Relation table, PgError &error)
 /* Nobody can put code on them until the script is done. */
 void check_own_tables()
 {
-    ScanKeyData keys[2];
-    PgError error;
+    for_each_dependent(
+        ExtensionRelationId, get_extension_oid(extension_name, false), [](const FormData_pg_depend &member) {
+            PgError error;
 
-    Relation catalog = table_open(DependRelationId, AccessShareLock);
-    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(ExtensionRelationId));
-    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(get_extension_oid(extension_name, false)));
-    SysScanDesc scan =
-        systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, lengthof(keys), keys);
-    for (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple); tuple = systable_getnext(scan)) {
-        const auto *member = reinterpret_cast<Form_pg_depend>(GETSTRUCT(tuple));
-
-        if (member->classid != RelationRelationId || get_rel_relkind(member->objid) != RELKIND_RELATION)
-            continue;
-        Relation table = table_open(member->objid, ShareRowExclusiveLock);
-        if (!is_sound(table, error))
-            raise(error);
-        table_close(table, NoLock);
-    }
-    systable_endscan(scan);
-    table_close(catalog, AccessShareLock);
+            if (member.classid != RelationRelationId || get_rel_relkind(member.objid) != RELKIND_RELATION)
+                return;
+            Relation table = table_open(member.objid, ShareRowExclusiveLock);
+            if (!is_sound(table, error))
+                raise(error);
+            table_close(table, NoLock);
+        });
 }
 
 /* Functions, operators and types of others in our schema. The bootstrap superuser is recorded nowhere. */

@@ -1,11 +1,11 @@
 #include <initializer_list>
 
+#include "db/catalog_scan.h"
 #include "db/identity.h"
 extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/objectaddress.h"
-#include "catalog/pg_depend.h"
 #include "commands/trigger.h"
 #include "libpq/be-fsstubs.h"
 #include "parser/parser.h"
@@ -92,7 +92,7 @@ bool can_be_hidden(PortalStatus status)
     return status == PORTAL_READY || status == PORTAL_DONE || status == PORTAL_FAILED;
 }
 
-/* Without a snapshot, which would not show it yet. */
+/* The command that creates the object is still under way: only SnapshotSelf shows it. */
 bool is_in_temporary_schema(Oid catalog, Oid object)
 {
     ScanKeyData key;
@@ -208,19 +208,10 @@ void run_apart_from_session(void (*work)(void *), void *argument)
 bool has_temporary_objects()
 {
     const Oid schema = LookupNamespaceNoError("pg_temp");
-    ScanKeyData keys[2];
+    bool any = false;
 
-    if (!OidIsValid(schema))
-        return false;
-    Relation catalog = table_open(DependRelationId, AccessShareLock);
-    ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-                ObjectIdGetDatum(NamespaceRelationId));
-    ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
-    SysScanDesc scan =
-        systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, lengthof(keys), keys);
-    const bool any = HeapTupleIsValid(systable_getnext(scan));
-    systable_endscan(scan);
-    table_close(catalog, AccessShareLock);
+    if (OidIsValid(schema))
+        for_each_dependent(NamespaceRelationId, schema, [&any](const FormData_pg_depend &) { any = true; });
     return any;
 }
 

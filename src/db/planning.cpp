@@ -24,13 +24,9 @@ struct Watched {
 
 Watched watched = {};
 
-bool names(const Query *query, Oid relation)
+bool mentions(const Query *query, Oid relation)
 {
-    const ListCell *cell;
-
-    foreach (cell, query->rtable) {
-        const auto *entry = static_cast<const RangeTblEntry *>(lfirst(cell));
-
+    for (const auto *entry : Each<RangeTblEntry *>(query->rtable)) {
         if (entry->rtekind == RTE_RELATION && entry->relid == relation)
             return true;
     }
@@ -41,7 +37,7 @@ void check_meaning(const Query *query, const Target *target)
 {
     if (has_changed_since(*target->catalog))
         check_names(target);
-    if (!names(query, target->config.relation))
+    if (!mentions(query, target->config.relation))
         ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                         errmsg("another table was given the name of table %s meanwhile", target->table)));
 }

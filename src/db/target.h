@@ -91,9 +91,9 @@ struct Target {
     TargetProblem problem;
     Oid owner;
     char *table;        /* schema-qualified and quoted */
-    uint32 table_names; /* what it is called (names.h) */
-    uint32 other_names;
-    int column_count; /* as Mapping's, in the same order */
+    uint32 table_names; /* hash of its name and its columns', for check_names() */
+    uint32 other_names; /* the same of its schema, and of its columns' types */
+    int column_count;   /* as Mapping's, in the same order */
     TargetColumn *columns;
     int key_count;
     KeyColumn *keys;

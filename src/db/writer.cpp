@@ -1416,8 +1416,10 @@ void refuse_temporary_objects(const Batch *batch)
             (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
              errmsg("events of target \"%s\" cannot be taken in a session that has temporary objects",
                     target->config.name),
-             errdetail("Code of the owner of table %s could take these for what it means.", target->table),
-             errhint("Use a session that has created none, or a role with the rights of the owner.")));
+             errdetail(
+                 "Functions of the owner of table %s could use them in place of its own tables and types.",
+                 target->table),
+             errhint("Drop them, or use another session, or a role with the rights of the owner.")));
     }
 }
 

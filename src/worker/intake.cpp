@@ -458,9 +458,11 @@ bool Intake::expects_locks(const Batch &batch) const
 {
     if (is_turn_ || waiting_.empty())
         return is_turn_;
-    const DeliveryKeys keys = waiting_.keys_with_hidden_locks();
-    return std::ranges::any_of(
-        batch, [&keys](const QueuedDelivery *queued) { return keys.concern_table_of(*queued->delivery); });
+    const std::set<std::uint32_t> hidden = waiting_.tables_with_hidden_locks();
+    return !hidden.empty() && std::ranges::any_of(batch, [&hidden](const QueuedDelivery *queued) {
+        return std::ranges::any_of(queued->delivery->tables(),
+                                   [&hidden](std::uint32_t table) { return hidden.contains(table); });
+    });
 }
 
 /* As quickly as it goes; what is at fault, or locked, takes a second transaction, with care. */
@@ -493,8 +495,8 @@ void Intake::gather()
 bool Intake::stays_locked(const Delivery &delivery) const
 {
     return delivery.needs_locked_table &&
-           std::ranges::any_of(locked_tables_, [&delivery](const WatchedTable &table) {
-               return delivery.needs_table(table.table);
+           std::ranges::any_of(locked_tables_, [tables = delivery.tables()](const WatchedTable &watched) {
+               return tables.contains(watched.table);
            });
 }
 
@@ -537,10 +539,8 @@ void Intake::give_up(const QueuedDelivery &queued)
 
     gave_up_ = true;
     if (delivery.needs_locked_table && !stays_locked(delivery) && now() >= queued.give_up_at) {
-        for (const Event &event : delivery.events) {
-            if (event.target != Event::no_target)
-                locked_tables_.push_back({delivery.mapping->targets()[event.target].table, true});
-        }
+        for (const std::uint32_t table : delivery.tables())
+            locked_tables_.push_back({table, true});
     }
     if (delivery.postponed_by)
         note_write_failure(*delivery.postponed_by);
