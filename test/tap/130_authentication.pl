@@ -360,6 +360,8 @@ foreach my $name (qw(standard_webhooks nexus))
 	wait_for_state($node, 'running');
 	applied_is(deliver($node, $body, @proof), '1 0 0', 'and is taken once more after one of the server');
 	is(counter('repeated'), '0', 'as a new one');
+	sql($node, 'BEGIN; DROP EXTENSION cxone_sync; DROP TABLE cxone_sync.contact_records; CREATE EXTENSION cxone_sync; COMMIT');
+	poll(sub { deliver($node, $body, @proof); return sql($node, 'SELECT count(*) FROM cxone_sync.contact_records') eq '1'; }, 'and by another extension, which has not its row');
 }
 
 # ---- a worker that ends while a delivery is tried by itself ----
